@@ -1,0 +1,1 @@
+"""Emotions from raw video, sound and words."""

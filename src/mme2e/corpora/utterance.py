@@ -1,0 +1,79 @@
+"""The one record that every corpus reader yields, and nothing else."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A rectangle of a video's frames, in pixels of the upright picture."""
+
+    x_px: int
+    y_px: int
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """One labelled stretch of one recording.
+
+    Attributes:
+        id: Unique within the corpus.
+        recording: Dialogue or video that it is cut from.
+        speaker: Who speaks; the recording's id where the corpus does not tell.
+        start_s: Start within the recording, seconds.
+        end_s: End within the recording, seconds; None means the end of the file.
+        text: Transcript; None when missing.
+        labels: Names of the emotions present, a subset of the corpus' label names; may be empty (multi-label).
+        split: "train", "valid", "test" or None while no protocol has been applied.
+        video: File with the picture; None when missing.
+        audio: File with the sound; None when missing.
+        region: Part of the picture that shows the speaker; None is all of it.
+        audio_channel: Channel with the speaker's microphone, counted from 0; None mixes all.
+    """
+
+    id: str
+    recording: str
+    speaker: str
+    start_s: float
+    end_s: float | None
+    text: str | None
+    labels: tuple[str, ...]
+    split: str | None = None
+    video: Path | None = None
+    audio: Path | None = None
+    region: Region | None = None
+    audio_channel: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """An utterance, line or file that was left out.
+
+    Attributes:
+        item: Utterance id, or "file:line" where no id is known.
+        reason: One line for people.
+    """
+
+    item: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawCorpus:
+    """What a corpus reader returns.
+
+    Attributes:
+        name: "iemocap", "mosei", ...
+        label_names: All emotions, in the order of the logits.
+        multi_label: Whether an utterance may have none or several.
+        utterances: In a stable order.
+        skipped: What could not be used, with reasons.
+    """
+
+    name: str
+    label_names: tuple[str, ...]
+    multi_label: bool
+    utterances: tuple[Utterance, ...]
+    skipped: tuple[Skipped, ...] = field(default=())

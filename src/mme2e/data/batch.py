@@ -1,0 +1,72 @@
+"""`Batch`: what every model takes. Flat ragged tensors, no padding across utterances."""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """Utterances side by side.
+
+    A modality that no model needs may be None. The frames of utterance i are the `num_frames[i]` rows of
+    `face_crops` after those of the utterances before it; chunks and samples likewise.
+
+    Attributes:
+        face_crops: (total_frames, 3, 48, 48) uint8, RGB 0..255; normalisation belongs to the model.
+        num_frames: (batch,) int64, 0 where there is no picture.
+        mel_chunks: (total_chunks, 1, 128, 32) float32, power mel spectrogram, 0.4 s a chunk.
+        num_chunks: (batch,) int64, 0 where there is no sound.
+        waveforms: (total_samples,) int16 at 16 kHz, from which `mel_chunks` is made on the model's device.
+        num_samples: (batch,) int64.
+        input_ids: (batch, tokens) int64, padded to the longest text of the batch.
+        attention_mask: (batch, tokens) int64, 1 where there is a token; a row of zeros where there is no text.
+        labels: (batch, emotions) float32, 1 where the emotion is present.
+        text_present, visual_present, acoustic_present: (batch,) bool; derived from the lengths when not given.
+        ids: Utterance ids, in order.
+    """
+
+    face_crops: Tensor | None = None
+    num_frames: Tensor | None = None
+    mel_chunks: Tensor | None = None
+    num_chunks: Tensor | None = None
+    waveforms: Tensor | None = None
+    num_samples: Tensor | None = None
+    input_ids: Tensor | None = None
+    attention_mask: Tensor | None = None
+    labels: Tensor | None = None
+    text_present: Tensor | None = None
+    visual_present: Tensor | None = None
+    acoustic_present: Tensor | None = None
+    ids: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.input_ids is not None and self.attention_mask is None:
+            self.attention_mask = torch.ones_like(self.input_ids)
+        if self.text_present is None and self.attention_mask is not None:
+            self.text_present = self.attention_mask.any(dim=1)
+        if self.visual_present is None and self.num_frames is not None:
+            self.visual_present = self.num_frames > 0
+        sound = self.num_chunks if self.num_chunks is not None else self.num_samples
+        if self.acoustic_present is None and sound is not None:
+            self.acoustic_present = sound > 0
+
+    def __len__(self) -> int:
+        """Number of utterances."""
+        for tensor in (self.num_frames, self.num_chunks, self.num_samples, self.input_ids, self.labels):
+            if tensor is not None:
+                return len(tensor)
+        return 0
+
+    def _map(self, function) -> "Batch":  # type: ignore[no-untyped-def]  # any Tensor -> Tensor
+        changed = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: function(v) if isinstance(v, Tensor) else v for k, v in changed.items()})
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
+        """The same batch on another device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory, for a fast copy to a GPU."""
+        return self._map(lambda tensor: tensor.pin_memory())

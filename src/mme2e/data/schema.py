@@ -1,0 +1,102 @@
+"""The prepared corpus on disk: what a row and `corpus.json` hold.
+
+A prepared corpus is a folder::
+
+    corpus.json                      CorpusInfo
+    train/<recording-shard>.parquet  one row an utterance, ROW_SCHEMA
+    valid/...  test/...
+
+Rows of utterances without a split are in the folder `unassigned`.
+"""
+
+import enum
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pyarrow as pa
+
+from mme2e.errors import UserError
+
+SCHEMA_VERSION = 1
+SPLITS = ("train", "valid", "test")
+FACE_SIZE_PX = 48
+CORPUS_FILE = "corpus.json"
+
+
+class FaceFlag(enum.IntEnum):
+    """Where the crop of one frame comes from."""
+
+    DETECTED = 0  # the detector found the face in this very frame
+    TRACKED = 1  # the tracker followed it from the frame before and confirmed it
+    HELD = 2  # no face seen: the last known box was used
+    CENTRE = 3  # no face seen yet: a centre crop was used
+
+    @property
+    def has_face(self) -> bool:
+        """Whether a face was seen in the frame."""
+        return self in (FaceFlag.DETECTED, FaceFlag.TRACKED)
+
+
+ROW_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("recording", pa.string(), nullable=False),
+        pa.field("speaker", pa.string(), nullable=False),
+        pa.field("start_s", pa.float64(), nullable=False),
+        pa.field("end_s", pa.float64(), nullable=False),
+        pa.field("text", pa.string()),  # null: no transcript
+        pa.field("labels", pa.list_(pa.string()), nullable=False),
+        # The next four have one element a sampled frame; empty: no picture.
+        pa.field("face_crops", pa.list_(pa.binary()), nullable=False),  # PNG, 48x48 RGB
+        pa.field("face_times_s", pa.list_(pa.float32()), nullable=False),  # within the recording
+        pa.field("face_flags", pa.list_(pa.int8()), nullable=False),  # FaceFlag
+        pa.field("face_boxes", pa.list_(pa.list_(pa.float32())), nullable=False),  # x1 y1 x2 y2, frame pixels
+        pa.field("audio", pa.binary()),  # FLAC, 16 kHz mono int16; null: no sound
+        pa.field("num_samples", pa.int64(), nullable=False),  # of audio; 0 without sound
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusInfo:
+    """`corpus.json`: everything about a prepared corpus but its rows."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    label_names: tuple[str, ...]
+    multi_label: bool
+    frame_interval_ms: int
+    sample_rate_hz: int
+    split_protocol: str  # one phrase, for tables: "session, fold 5"
+    provenance: dict[str, object]  # mme2e version, source folder's name, settings, date
+    counts: dict[str, int]  # utterances per split
+    skipped: tuple[dict[str, str], ...]  # {"item", "reason"}
+
+    def write(self, folder: Path) -> None:
+        """Writes `corpus.json` atomically."""
+        temporary = folder / f".{CORPUS_FILE}.tmp"
+        temporary.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.replace(folder / CORPUS_FILE)
+
+    @classmethod
+    def read(cls, folder: Path) -> "CorpusInfo":
+        """Reads `corpus.json`.
+
+        Raises:
+            UserError: The folder is no prepared corpus, or one of a newer schema.
+        """
+        path = folder / CORPUS_FILE
+        if not path.is_file():
+            raise UserError(f"{folder} is no prepared corpus: it has no {CORPUS_FILE}; make one with 'mme2e prepare'")
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            version = content["schema_version"]
+            if version > SCHEMA_VERSION:
+                raise UserError(f"{path} has schema version {version}; this mme2e reads up to {SCHEMA_VERSION}")
+            content = {f.name: content[f.name] for f in fields(cls)}
+            content["label_names"] = tuple(content["label_names"])
+            content["skipped"] = tuple(content["skipped"])
+            return cls(**content)
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged ({error!r}); prepare the corpus again") from error

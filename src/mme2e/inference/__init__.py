@@ -1,0 +1,1 @@
+"""From any video to emotions."""

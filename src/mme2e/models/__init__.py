@@ -1,0 +1,1 @@
+"""The networks: plain modules that take a Batch and know no files."""

@@ -1,0 +1,1 @@
+"""Raw utterances to a prepared corpus."""
