@@ -1,1 +1,6 @@
 """From any video to emotions."""
+
+from mme2e.inference.recognizer import Recognizer, load, parse_region, read_transcript, resolve_device
+from mme2e.inference.result import Emotion, EmotionResult
+
+__all__ = ["Emotion", "EmotionResult", "Recognizer", "load", "parse_region", "read_transcript", "resolve_device"]

@@ -1,0 +1,282 @@
+"""The command line: one table of verbs, each a thin call of a public function.
+
+Heavy imports live inside the verbs, so that `mme2e VERB --help` answers at once.
+"""
+
+import errno
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from mme2e.config import PrepareSettings, SampleSettings, TrainSettings
+from mme2e.errors import UserError
+
+EXIT_OK, EXIT_INCOMPLETE, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def sample(out: Path, settings: SampleSettings) -> int:
+    """Writes a generated corpus in the raw layout of a real one, with real encoded media.
+
+    Args:
+        out: Folder to create.
+        settings: What to write.
+    """
+    from mme2e.corpora.sample import write_sample
+
+    write_sample(out, settings)
+    return EXIT_OK
+
+
+def prepare(corpus: Literal["iemocap", "mosei"], raw: Path, out: Path, settings: PrepareSettings) -> int:
+    """Turns a raw corpus into a prepared one: faces, sound and words of each utterance, in Parquet.
+
+    Can be interrupted at any moment and called again: what was done is kept.
+
+    Args:
+        corpus: Layout of the raw corpus.
+        raw: Folder of the raw corpus.
+        out: Folder of the prepared corpus.
+        settings: How to prepare.
+    """
+    from mme2e.corpora import read_corpus
+    from mme2e.prepare import prepare_corpus
+
+    summary = prepare_corpus(read_corpus(corpus, raw), out, settings, source=raw.name)
+    return EXIT_INCOMPLETE if summary.failed else EXIT_OK
+
+
+def import_checkpoint(
+    checkpoint: Path,
+    run: Path,
+    text_model: str | None = None,
+    modalities: str = "tav",
+    num_heads: int = 4,
+    top_p: float = 0.8,
+    label_names: str | None = None,
+) -> int:
+    """Converts a checkpoint of the reference implementation into a run folder.
+
+    Sizes are read from the weights; the options are what their shapes do not tell.
+
+    Args:
+        checkpoint: Torch state dict under the reference's names.
+        run: Run folder to create.
+        text_model: Hugging Face name or folder with config.json of the text encoder; not needed for published ALBERTs.
+        modalities: Modalities that the checkpoint was trained with: some of t, a, v.
+        num_heads: Attention heads of the sequence encoders.
+        top_p: Sparse threshold (MESM).
+        label_names: Emotions in the order of the logits, for instance ang,exc,fru,hap,neu,sad.
+    """
+    from mme2e.training.reference_checkpoint import import_checkpoint as convert
+
+    names = None if label_names is None else tuple(label_names.split(","))
+    convert(
+        checkpoint,
+        run,
+        text_model=text_model,
+        modalities=modalities,
+        num_heads=num_heads,
+        top_p=top_p,
+        label_names=names,
+    )
+    print(f"{run}: ready; load it with mme2e.load('{run}')")  # noqa: T201
+    return EXIT_OK
+
+
+def train(data: Path, out: Path, settings: TrainSettings, resume: bool = False) -> int:
+    """Trains a model on a prepared corpus and writes a run folder.
+
+    Args:
+        data: Prepared corpus.
+        out: Run folder to write.
+        settings: How to train.
+        resume: Go on from the last finished epoch of the run folder, exactly.
+    """
+    from mme2e.training import train as train_model
+
+    train_model(settings, data=data, out=out, resume=resume)
+    return EXIT_OK
+
+
+def evaluate(
+    run: list[Path], data: Path, split: str = "test", out: Path | None = None, batch_size: int = 8, device: str = "auto"
+) -> int:
+    """Scores runs on a split of a prepared corpus, with thresholds chosen on validation.
+
+    Several runs are also compared in one table.
+
+    Args:
+        run: Run folders.
+        data: Prepared corpus.
+        split: train, valid or test.
+        out: Folder for the report of a single run; RUN/evaluation when not given.
+        batch_size: Utterances at a time.
+        device: auto, cpu, cuda, cuda:1, ...
+    """
+    from mme2e.evaluation import compare
+    from mme2e.evaluation import evaluate as score
+
+    if out is not None and len(run) > 1:
+        raise UserError(f"--out goes with one run, not with {len(run)}")
+    results = [score(each, data=data, split=split, out=out, batch_size=batch_size, device=device) for each in run]
+    if len(results) > 1:
+        compare(results)
+    return EXIT_OK
+
+
+def predict(
+    run: Path,
+    video: Path,
+    transcript: str | None = None,
+    out: Path | None = None,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    region: str | None = None,
+    audio_channel: int | None = None,
+    device: str = "auto",
+) -> int:
+    """Recognises the emotions of a video: probabilities, decisions and what they rest on.
+
+    Args:
+        run: Run folder.
+        video: Any file with a picture, with sound, or both.
+        transcript: Words that are spoken: a text file, or the text itself.
+        out: JSON file to write.
+        start_s: Where to start, in seconds.
+        end_s: Where to end, in seconds; the end of the file when not given.
+        region: Part of the picture with the speaker: x,y,width,height in pixels.
+        audio_channel: Channel with the speaker's voice, from 0; all are mixed when not given.
+        device: auto, cpu, cuda, cuda:1, ...
+    """
+    from mme2e.inference import load, parse_region, read_transcript
+
+    result = load(run, device=device).predict(
+        video,
+        transcript=read_transcript(transcript),
+        start_s=start_s,
+        end_s=end_s,
+        region=parse_region(region),
+        audio_channel=audio_channel,
+    )
+    result.print()
+    if out is not None:
+        result.write_json(out)
+    return EXIT_OK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """A row of the table: the function, which of its parameters have no dashes, and a worked example."""
+
+    function: Callable[..., int]
+    positionals: tuple[str, ...]
+    example: str
+    settings: type | None = None
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return (self.function.__doc__ or "").splitlines()[0]
+
+
+VERBS: dict[str, Verb] = {
+    "sample": Verb(
+        function=sample,
+        positionals=("out",),
+        settings=SampleSettings,
+        example="mme2e sample demo/raw --layout iemocap --utterances 240",
+    ),
+    "prepare": Verb(
+        function=prepare,
+        positionals=("corpus", "raw", "out"),
+        settings=PrepareSettings,
+        example="mme2e prepare iemocap demo/raw demo/corpus --jobs 2",
+    ),
+    "train": Verb(
+        function=train,
+        positionals=(),
+        settings=TrainSettings,
+        example="mme2e train --config configs/demo.yaml --data demo/corpus --out demo/run --epochs 20",
+    ),
+    "evaluate": Verb(
+        function=evaluate, positionals=("run",), example="mme2e evaluate demo/run --data demo/corpus --split test"
+    ),
+    "predict": Verb(
+        function=predict,
+        positionals=("run", "video"),
+        example="mme2e predict demo/run clip.mp4 --transcript 'I cannot believe it!' --out clip.json",
+    ),
+    "import-checkpoint": Verb(
+        function=import_checkpoint,
+        positionals=("checkpoint", "run"),
+        example="mme2e import-checkpoint fe2e.pt runs/fe2e --text_model albert/albert-base-v2 --modalities tav",
+    ),
+}
+
+
+def _overview() -> str:
+    rows = "\n".join(f"  {name:<18} {verb.summary}" for name, verb in VERBS.items())
+    return (
+        "usage: mme2e VERB ...\n\nEmotions from raw video, sound and words.\n\n"
+        f"verbs:\n{rows}\n\n'mme2e VERB --help' tells the options of a verb; 'mme2e --version' the version.\n\n"
+        "example: from nothing to a trained model\n"
+        + "\n".join(f"  {VERBS[name].example}" for name in ("sample", "prepare", "train", "evaluate"))
+    )
+
+
+def _run_verb(name: str, arguments: list[str]) -> int:
+    from mme2e.command_line import parse_verb
+
+    verb = VERBS[name]
+    parameters = parse_verb(name, verb.function, verb.positionals, verb.settings, verb.example, arguments)
+    if verb.settings is not None:
+        keys = {field.name for field in fields(verb.settings)}
+        settings: dict[str, Any] = {key: parameters.pop(key) for key in keys}
+        parameters["settings"] = verb.settings(**settings)
+    return verb.function(**parameters)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one verb.
+
+    Args:
+        arguments: Words after `mme2e`; the process' own when None.
+
+    Returns:
+        0 done; 1 done, but some input could not be used; 2 the user's mistake; 130 interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())  # noqa: T201
+        return EXIT_OK if arguments else EXIT_USER_ERROR
+    name = arguments[0]
+    if name == "--version":
+        from importlib.metadata import version
+
+        print(version("mme2e"))  # noqa: T201
+        return EXIT_OK
+    try:
+        if name not in VERBS:
+            raise UserError(f"'{name}' is no verb; there are {', '.join(VERBS)}")
+        return _run_verb(name, arguments[1:])
+    except UserError as error:
+        return _fail(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        _fail("interrupted; what was finished is kept")
+        return EXIT_INTERRUPTED
+    except OSError as error:
+        # The environment's mistakes, not the program's: anything else keeps its traceback.
+        if error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            return _fail(f"{error.strerror}: {error.filename or 'while writing'}")
+        raise
+
+
+def _fail(message: str) -> int:
+    print(f"mme2e: error: {message}", file=sys.stderr)  # noqa: T201
+    return EXIT_USER_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

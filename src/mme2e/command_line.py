@@ -1,0 +1,117 @@
+"""From a typed function and a settings dataclass to an argument parser."""
+
+import inspect
+import re
+import textwrap
+from argparse import Action
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, get_args, get_origin
+
+from docstring_parser import parse as parse_docstring
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
+
+from mme2e.errors import UserError
+
+# The sentence under each field of a settings dataclass is its help.
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+_CLASS = r"<class '(?:\w+\.)*(\w+)'>"
+
+
+class _HelpFormatter(DefaultHelpFormatter):
+    """Wraps the description but never the example, which people copy."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("example:"):
+            return text
+        return "\n\n".join(textwrap.fill(paragraph, width) for paragraph in text.split("\n\n"))
+
+    def _expand_help(self, action: Action) -> str:
+        return re.sub(_CLASS, r"\1", super()._expand_help(action))
+
+
+class _Parser(ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        cause: BaseException | None = ex
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        if cause is not None:
+            raise UserError(str(cause)) from ex
+        plain = re.sub(rf"typing\.|Parser key |{_CLASS}", r"\1", " ".join(message.split()))
+        raise UserError(f"{plain} (see '{self.prog} --help')") from ex
+
+
+def parse_verb(
+    name: str,
+    function: Callable[..., object],
+    positionals: Sequence[str],
+    settings: type | None,
+    example: str,
+    arguments: Sequence[str],
+) -> dict[str, Any]:
+    """Parses the words of one verb.
+
+    Args:
+        name: The verb.
+        function: Its function; its parameters (but `settings`) become arguments, its docstring their help.
+        positionals: Parameters that have no dashes, in order.
+        settings: Dataclass whose fields become options of the same name, and keys of `--config FILE`.
+        example: Worked example that ends the help.
+        arguments: Words to parse.
+
+    Returns:
+        A value for each parameter of the function and each field of the settings.
+
+    Raises:
+        UserError: The words do not fit, or `--config` has an unknown key or a bad value.
+    """
+    parser = _build_parser(name, function, positionals, settings, example)
+    try:
+        parsed = parser.instantiate(parser.parse_args(list(arguments)))
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:
+        parser.error(str(error), error)
+    return {key: value for key, value in vars(parsed).items() if key != "config"}
+
+
+def _build_parser(
+    name: str, function: Callable[..., object], positionals: Sequence[str], settings: type | None, example: str
+) -> _Parser:
+    documentation = parse_docstring(function.__doc__ or "")
+    told = {parameter.arg_name: parameter.description for parameter in documentation.params}
+    description = "\n\n".join(
+        text for text in (documentation.short_description, documentation.long_description) if text
+    )
+    words = " ".join(word.upper() for word in positionals)
+    parser = _Parser(
+        prog=f"mme2e {name}",
+        usage=f"mme2e {name} {words} [options]".replace("  ", " "),
+        description=description,
+        epilog=f"example: {example}",
+        formatter_class=_HelpFormatter,
+    )
+    for key, parameter in inspect.signature(function).parameters.items():
+        if key != "settings":
+            _add_parameter(parser, key, parameter, told.get(key), positional=key in positionals)
+    if settings is not None:
+        parser.add_argument("--config", action="config", help="YAML file with any of the settings below.")
+        parser.add_class_arguments(settings)
+    return parser
+
+
+def _add_parameter(
+    parser: _Parser, key: str, parameter: inspect.Parameter, told: str | None, *, positional: bool
+) -> None:
+    many = get_origin(parameter.annotation) is list
+    required = parameter.default is inspect.Parameter.empty
+    if positional:
+        element = get_args(parameter.annotation)[0] if many else parameter.annotation
+        parser.add_argument(key, type=element, nargs="+" if many else None, help=told)
+    elif parameter.annotation is bool:
+        parser.add_argument(f"--{key}", action="store_true", help=told)
+    else:
+        default = {} if required else {"default": parameter.default}
+        parser.add_argument(f"--{key}", type=parameter.annotation, required=required, help=told, **default)

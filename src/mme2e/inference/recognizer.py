@@ -1,0 +1,279 @@
+"""From any video to emotions, with the signals and settings that the run was trained with."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mme2e.audio import SAMPLE_RATE_HZ, read_audio
+from mme2e.corpora.utterance import Region
+from mme2e.data import Batch
+from mme2e.data.schema import FACE_SIZE_PX
+from mme2e.errors import UserError
+from mme2e.faces import FaceCrop, FaceDetector, FaceTracker
+from mme2e.inference.result import Emotion, EmotionResult
+from mme2e.media import MediaInfo, probe, sample_frames
+from mme2e.training.run_folder import LoadedRun, load_run
+
+UTTERANCE_LIMIT_S = 30.0
+"""Longer stretches get a note: the models are trained on utterances of a few seconds."""
+
+
+@dataclass
+class _Evidence:
+    """What was found in a file, and what was not."""
+
+    faces: list[FaceCrop] = field(default_factory=list)
+    samples: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int16))
+    text: str | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - start, 4)
+
+    @property
+    def frames_with_face(self) -> int:
+        return sum(face.flag.has_face for face in self.faces)
+
+
+class Recognizer:
+    """A trained run, ready to use.
+
+    Attributes:
+        model: The plain `nn.Module`, in evaluation mode; takes a `Batch`, returns logits (batch, emotions).
+        info: What the run folder tells: settings, label names, thresholds.
+        tokenizer: Of the text encoder; None where the run has none.
+        device: Where the model is.
+    """
+
+    def __init__(self, run: LoadedRun, device: torch.device) -> None:
+        self.model = run.model.to(device).eval()
+        self.info = run.info
+        self.tokenizer = run.tokenizer
+        self.device = device
+        self._detector: FaceDetector | None = None
+
+    def predict(
+        self,
+        video: str | Path,
+        *,
+        transcript: str | None = None,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        region: Region | None = None,
+        audio_channel: int | None = None,
+    ) -> EmotionResult:
+        """Recognises the emotions of one stretch of a file, taken as one utterance.
+
+        What is not there (no sound, no face, no words) is left out, and the result says so.
+
+        Args:
+            video: Any file with a picture, with sound, or both.
+            transcript: The words that are spoken; None or blank when not known.
+            start_s: Start of the stretch, seconds.
+            end_s: End of the stretch, seconds; the end of the file when None.
+            region: Part of the picture with the speaker; the whole picture when None.
+            audio_channel: Channel with the speaker's voice, from 0; all are mixed when None.
+
+        Raises:
+            MediaError: The file cannot be read.
+            UserError: The stretch is empty, or nothing that the model uses is in it.
+        """
+        path = Path(video)
+        if start_s < 0 or (end_s is not None and end_s <= start_s):
+            raise UserError(f"start_s {start_s} and end_s {end_s} are no stretch of time: 0 <= start_s < end_s")
+        media = probe(path)
+        evidence = _Evidence()
+        with evidence.timed("faces"):
+            self._find_faces(evidence, path, media, start_s, end_s, region)
+        with evidence.timed("sound"):
+            self._find_sound(evidence, path, media, start_s, end_s, audio_channel)
+        self._find_words(evidence, transcript)
+        used = tuple(
+            name for name in ("text", "acoustic", "visual") if self._uses(name) and name not in evidence.missing
+        )
+        if not used:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in evidence.missing.items())
+            raise UserError(f"{path.name}: nothing to recognise emotions from ({reasons})")
+        with evidence.timed("model"):
+            probabilities = self._probabilities(self._batch(evidence))
+        end_s = self._end_of(evidence, media, start_s, end_s)
+        if end_s - start_s > UTTERANCE_LIMIT_S:
+            evidence.notes.append(
+                f"{end_s - start_s:.0f} s taken as one utterance; the model was trained on utterances of a few seconds"
+            )
+        return EmotionResult(
+            source=path.name,
+            start_s=start_s,
+            end_s=end_s,
+            emotions=self._decide(probabilities),
+            frames=len(evidence.faces),
+            frames_with_face=evidence.frames_with_face,
+            used=used,
+            missing=evidence.missing,
+            notes=tuple(evidence.notes),
+            seconds=evidence.seconds,
+        )
+
+    def _uses(self, modality: str) -> bool:
+        return modality[0] in self.info.model.modalities
+
+    def _find_faces(
+        self,
+        evidence: _Evidence,
+        path: Path,
+        media: MediaInfo,
+        start_s: float,
+        end_s: float | None,
+        region: Region | None,
+    ) -> None:
+        if not self._uses("visual"):
+            evidence.missing["visual"] = "the model was trained without it"
+            return
+        if not media.has_video:
+            evidence.missing["visual"] = "the file has no picture"
+            return
+        if self._detector is None:
+            self._detector = FaceDetector(self.info.face, device=self.device)
+        frames = sample_frames(path, self.info.frame_interval_ms, start_s=start_s, end_s=end_s, region=region)
+        evidence.faces = list(FaceTracker(self._detector).crops(frames))
+        if not evidence.frames_with_face:
+            evidence.missing["visual"] = f"no face in {len(evidence.faces)} frames"
+
+    def _find_sound(
+        self,
+        evidence: _Evidence,
+        path: Path,
+        media: MediaInfo,
+        start_s: float,
+        end_s: float | None,
+        channel: int | None,
+    ) -> None:
+        if not self._uses("acoustic"):
+            evidence.missing["acoustic"] = "the model was trained without it"
+        elif not media.has_audio:
+            evidence.missing["acoustic"] = "the file has no sound"
+        else:
+            evidence.samples = read_audio(path, start_s=start_s, end_s=end_s, channel=channel)
+            if not len(evidence.samples):
+                evidence.missing["acoustic"] = "no sound in this stretch"
+
+    def _find_words(self, evidence: _Evidence, transcript: str | None) -> None:
+        if not self._uses("text"):
+            evidence.missing["text"] = "the model was trained without it"
+        elif not (transcript or "").strip():
+            evidence.missing["text"] = "no transcript was given"
+        elif self.tokenizer is None:
+            raise UserError(
+                "this run has no tokenizer; import it with a --text_model that has one, or give no transcript"
+            )
+        else:
+            evidence.text = (transcript or "").strip()
+
+    def _batch(self, evidence: _Evidence) -> Batch:
+        tensors: dict[str, Tensor] = {}
+        if "visual" not in evidence.missing:
+            crops = np.stack([face.crop for face in evidence.faces])
+            tensors["face_crops"] = torch.from_numpy(crops).permute(0, 3, 1, 2)
+        else:
+            tensors["face_crops"] = torch.zeros(0, 3, FACE_SIZE_PX, FACE_SIZE_PX, dtype=torch.uint8)
+        tensors["num_frames"] = torch.tensor([len(tensors["face_crops"])])
+        tensors["waveforms"] = torch.from_numpy(evidence.samples)
+        tensors["num_samples"] = torch.tensor([len(evidence.samples)])
+        if evidence.text is not None and self.tokenizer is not None:
+            tokens = self.tokenizer(
+                [evidence.text], truncation=True, max_length=self.info.model.text.max_length, return_tensors="pt"
+            )
+            tensors["input_ids"], tensors["attention_mask"] = tokens["input_ids"], tokens["attention_mask"]
+        return Batch(**tensors).to(self.device).with_mel_chunks()
+
+    @torch.inference_mode()
+    def _probabilities(self, batch: Batch) -> list[float]:
+        logits = self.model(batch).float()[0]
+        probabilities = logits.softmax(dim=0) if self.info.loss == "ce" else logits.sigmoid()
+        return probabilities.tolist()
+
+    def _decide(self, probabilities: list[float]) -> tuple[Emotion, ...]:
+        thresholds = self.info.thresholds or (0.5,) * len(probabilities)
+        return tuple(
+            Emotion(name=name, probability=probability, threshold=threshold, present=probability >= threshold)
+            for name, probability, threshold in zip(self.info.label_names, probabilities, thresholds, strict=True)
+        )
+
+    @staticmethod
+    def _end_of(evidence: _Evidence, media: MediaInfo, start_s: float, end_s: float | None) -> float:
+        """Where the stretch really ended: asked for, told by the file, or by what was found in it."""
+        if end_s is None:
+            found = [start_s + len(evidence.samples) / SAMPLE_RATE_HZ, *(face.time_s for face in evidence.faces)]
+            return media.duration_s if media.duration_s is not None else max(found)
+        return end_s if media.duration_s is None else min(end_s, media.duration_s)
+
+
+def load(run: str | Path, *, device: str = "auto") -> Recognizer:
+    """Loads a run folder.
+
+    Args:
+        run: Folder written by `mme2e train` or `mme2e import-checkpoint`.
+        device: "auto" (CUDA when present), "cpu", "cuda", "cuda:1", ...
+
+    Raises:
+        UserError: The folder is no run, or is damaged; or the device does not exist.
+    """
+    chosen = resolve_device(device)
+    return Recognizer(load_run(Path(run), device="cpu"), chosen)
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        UserError: There is no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device '{device}' cannot be used here; give cpu, or auto to take what there is") from error
+
+
+def read_transcript(given: str | None) -> str | None:
+    """The text itself, or the content of the file that it names.
+
+    Raises:
+        UserError: The file is not UTF-8 text.
+    """
+    # A long text is no file name: asking the file system about it would be an error of its own.
+    if given is None or len(given) > 255 or "\n" in given or not Path(given).is_file():
+        return given
+    try:
+        return Path(given).read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{given} is not a text file in UTF-8") from error
+
+
+def parse_region(given: str | None) -> Region | None:
+    """A region from "x,y,width,height" in pixels.
+
+    Raises:
+        UserError: It is not four whole numbers that make a rectangle.
+    """
+    if given is None:
+        return None
+    try:
+        x_px, y_px, width_px, height_px = (int(part) for part in given.split(","))
+    except ValueError as error:
+        raise UserError(f"region wants x,y,width,height in pixels, not '{given}'") from error
+    if min(x_px, y_px) < 0 or min(width_px, height_px) < 1:
+        raise UserError(f"region {given} is no rectangle: x and y from 0, width and height from 1")
+    return Region(x_px=x_px, y_px=y_px, width_px=width_px, height_px=height_px)

@@ -1,0 +1,92 @@
+"""What a prediction says, and what it rests on."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emotion:
+    """One emotion of a prediction.
+
+    Attributes:
+        name: Label name of the run.
+        probability: Sigmoid of the logit, or softmax over emotions for runs trained with cross-entropy; 0..1.
+        threshold: Probability from which the emotion counts as present.
+        present: The decision.
+    """
+
+    name: str
+    probability: float
+    threshold: float
+    present: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmotionResult:
+    """The emotions of one stretch of one file.
+
+    Attributes:
+        source: File name.
+        start_s: Start of the stretch, seconds.
+        end_s: End of the stretch, seconds.
+        emotions: In the order of the run's label names.
+        frames: Sampled video frames.
+        frames_with_face: Sampled frames in which a face was seen.
+        used: Modalities that the answer rests on: "text", "acoustic", "visual".
+        missing: Modality -> why it could not be used.
+        notes: Anything else that a reader of the numbers should know.
+        seconds: Stage -> wall-clock seconds.
+    """
+
+    source: str
+    start_s: float
+    end_s: float
+    emotions: tuple[Emotion, ...]
+    frames: int
+    frames_with_face: int
+    used: tuple[str, ...]
+    missing: dict[str, str]
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+
+    @property
+    def top(self) -> Emotion:
+        """The most probable emotion."""
+        return max(self.emotions, key=lambda emotion: emotion.probability)
+
+    @property
+    def decided(self) -> tuple[str, ...]:
+        """Names of the emotions that were decided to be present; may be empty."""
+        return tuple(emotion.name for emotion in self.emotions if emotion.present)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain containers, ready for JSON."""
+        return {**asdict(self), "decided": list(self.decided), "top": self.top.name}
+
+    def write_json(self, path: Path) -> None:
+        """Writes the result atomically."""
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    def print(self) -> None:
+        """Prints a table to standard output."""
+        table = Table(title=f"{self.source}  {self.start_s:.1f} s to {self.end_s:.1f} s")
+        for column, justify in (("emotion", "left"), ("probability", "right"), ("threshold", "right"), ("", "left")):
+            table.add_column(column, justify="right" if justify == "right" else "left")
+        for emotion in sorted(self.emotions, key=lambda each: -each.probability):
+            mark = "[bold]present[/bold]" if emotion.present else ""
+            table.add_row(emotion.name, f"{emotion.probability:.2f}", f"{emotion.threshold:.2f}", mark)
+        console = Console()
+        console.print(table)
+        console.print(f"rests on {', '.join(self.used)}; a face in {self.frames_with_face} of {self.frames} frames")
+        for modality, reason in self.missing.items():
+            console.print(f"without {modality}: {reason}")
+        for note in self.notes:
+            console.print(f"note: {note}")
+        spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self.seconds.items())
+        console.print(f"seconds: {spent}", highlight=False)

@@ -1,0 +1,90 @@
+"""Words on the command line: help, settings files, mistakes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mme2e.__main__ import VERBS, main
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_every_verb_ends_in_its_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--help"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.rstrip().splitlines()[-1].startswith("example: mme2e " + verb)
+    assert VERBS[verb].summary.split()[0] in printed
+
+
+def test_overview_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(verb in printed for verb in VERBS)
+
+
+def test_no_verb_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "usage" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip()[0].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["dance"], "'dance' is no verb"),
+        (["train", "--data", "x"], "required: out"),
+        (["train", "--data", "x", "--out", "y", "--speed", "9"], "--speed"),
+        (["train", "--data", "x", "--out", "y", "--epochs", "0"], "epochs must be at least 1, not 0"),
+        (["train", "--data", "x", "--out", "y", "--epochs", "many"], "many"),
+        (["train", "--data", "x", "--out", "y", "--model.modalities", "tt"], "model.modalities"),
+        (["train", "--data", "x", "--out", "y", "--model.num_heads", "5"], "multiple of model.num_heads 5"),
+        (["train", "--data", "x", "--out", "y", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["prepare", "youtube", "x", "y"], "youtube"),
+        (["prepare", "mosei", "x", "y", "--frame_interval_ms", "0"], "frame_interval_ms"),
+        (["prepare", "mosei", "x", "y", "--split.protocol", "lists"], "--split.lists"),
+        (["sample", "x", "--utterances", "0"], "utterances must be at least 1"),
+        (["predict", "run", "clip.mp4", "--region", "1,2,3"], "x,y,width,height"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mme2e: error: ")
+    assert error.count("\n") == 1
+    assert told in error
+
+
+def test_unknown_yaml_key_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("model:\n  trans_dimension: 3\n")
+    assert main(["train", "--data", "x", "--out", "y", "--config", str(file)]) == 2
+    assert "trans_dimension" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", sorted(Path("configs").glob("*.yaml")), ids=lambda file: file.name)
+def test_every_shipped_config_is_read(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # It gets as far as the corpus, which is not there.
+    assert main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "run"), "--config", str(file)]) == 2
+    assert "no prepared corpus" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["prepare", "--help"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    script = (
+        "import sys\nfrom mme2e.__main__ import main\n"
+        f"try:\n    main({words!r})\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'transformers', 'lightning', 'datasets', 'matplotlib', 'av', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
