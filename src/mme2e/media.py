@@ -1,0 +1,328 @@
+"""Video decoding by timestamps: streaming, in constant memory, upright.
+
+All times are seconds on the container's own clock, which starts at 0 with the earliest timestamp in the file. Picture
+and sound of one file share it. Frames are found by their timestamps and never by counting, so that variable frame
+rate, missing durations and timestamps that do not start at zero need no special care.
+
+Damaged files: a packet that cannot be decoded is passed over, as a player does, and the frame before it stays on
+display; a file that breaks off ends where it breaks off. `MediaError` means that nothing usable was found.
+Pixels are taken as square: like the reference, the sample aspect ratio is not applied.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+
+from mme2e.corpora.utterance import Region
+from mme2e.errors import MediaError
+
+CONTAINER_TICKS_PER_S = 1_000_000  # FFmpeg's AV_TIME_BASE: unit of the container's duration and start
+TIME_TOLERANCE_S = 1e-4  # timestamps are rounded to the container's ticks; a frame this late is still in time
+SEEK_GAP_S = 4.0  # decoding 4 s of video costs about as much as a jump and the run-up from its key frame
+DECODER_THREADS = 2  # more threads hold more frames in memory and gain little beside worker processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One picture of a video.
+
+    Attributes:
+        time_s: When the picture comes on display, seconds on the container's clock.
+        requested_s: Time that was asked for; the picture is the one on display then.
+        image: (height, width, 3) uint8 RGB, upright.
+    """
+
+    time_s: float
+    requested_s: float
+    image: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaInfo:
+    """What a file holds.
+
+    Attributes:
+        duration_s: As the container tells; None when it does not (a live recording, a raw stream).
+        has_video: Whether there is a moving picture; the cover picture of a song does not count.
+        has_audio: Whether there is sound.
+        width_px: Width of the upright picture; 0 without video.
+        height_px: Height of the upright picture; 0 without video.
+        frame_rate: Mean frames a second; None when unknown.
+    """
+
+    duration_s: float | None
+    has_video: bool
+    has_audio: bool
+    width_px: int
+    height_px: int
+    frame_rate: float | None
+
+
+def open_container(path: Path | str) -> Any:
+    """Opens a media file for reading; use it in a `with` statement.
+
+    Raises:
+        MediaError: The file is missing, empty or no media file.
+    """
+    if not Path(path).is_file():
+        raise MediaError(f"{path} is not a file")
+    try:
+        return av.open(str(path), metadata_errors="replace")
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(f"{path} cannot be read as video or sound: {error.strerror or error}") from error
+
+
+def start_of_clock_s(container: Any) -> float:
+    """The container's earliest timestamp in seconds, which every time is counted from."""
+    return (container.start_time or 0) / CONTAINER_TICKS_PER_S
+
+
+def decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Frames of one stream from where the container stands; what cannot be decoded is passed over.
+
+    A damaged packet costs its own frames; where the file cannot be read on, it ends.
+    """
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError):
+            return
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            continue
+
+
+def probe(path: Path | str) -> MediaInfo:
+    """Says what a file holds. The first frame is decoded: metadata alone do not tell that a picture can be shown.
+
+    Raises:
+        MediaError: The file cannot be read, or has neither picture nor sound.
+    """
+    with open_container(path) as container:
+        video = _video_stream(container)
+        has_audio = len(container.streams.audio) > 0
+        if video is None and not has_audio:
+            raise MediaError(f"{path} has neither picture nor sound")
+        duration_s = None if container.duration is None else container.duration / CONTAINER_TICKS_PER_S
+        width_px = height_px = 0
+        frame_rate = None
+        if video is not None:
+            first = next(decoded(container, video), None)
+            if first is None:
+                raise MediaError(f"{path} has a video stream, but no frame of it can be decoded")
+            width_px, height_px = first.width, first.height
+            if _Orientation.of(first).transpose:
+                width_px, height_px = height_px, width_px
+            frame_rate = float(video.average_rate) if video.average_rate else None
+        return MediaInfo(
+            duration_s=duration_s,
+            has_video=video is not None,
+            has_audio=has_audio,
+            width_px=width_px,
+            height_px=height_px,
+            frame_rate=frame_rate,
+        )
+
+
+def frame_times(start_s: float, end_s: float, frame_interval_ms: float) -> list[float]:
+    """Times start, start + interval, ... before the end, in seconds; empty when the end is not after the start."""
+    times = itertools.takewhile(lambda time_s: time_s < end_s - 1e-9, _times_from(start_s, frame_interval_ms))
+    return list(times)
+
+
+def read_frames(path: Path | str, times_s: Sequence[float], region: Region | None = None) -> Iterator[Frame]:
+    """The frame on display at each time. One pass through the file, two frames in memory.
+
+    A time before the first frame gets the first frame; times after the last frame has ended yield nothing.
+
+    Args:
+        path: Video file.
+        times_s: Ascending, seconds on the container's clock; equal times are allowed.
+        region: Part of the upright picture to return; None is all of it.
+
+    Raises:
+        MediaError: The file cannot be read, has no picture, or `region` does not fit into it.
+        ValueError: The times do not ascend.
+    """
+    if any(later < earlier for earlier, later in itertools.pairwise(times_s)):
+        raise ValueError("times_s must ascend")
+    return _frames_at(path, times_s, region)
+
+
+def sample_frames(
+    path: Path | str, frame_interval_ms: float, *, start_s: float = 0.0, end_s: float | None = None
+) -> Iterator[Frame]:
+    """A frame every `frame_interval_ms`, from `start_s` up to `end_s` or to the video's end, known or not.
+
+    Raises:
+        MediaError: The file cannot be read or has no picture.
+    """
+    if end_s is None:
+        return _frames_at(path, _times_from(start_s, frame_interval_ms), None)
+    return _frames_at(path, frame_times(start_s, end_s, frame_interval_ms), None)
+
+
+def _times_from(start_s: float, frame_interval_ms: float) -> Iterator[float]:
+    if frame_interval_ms <= 0:
+        raise ValueError(f"frame_interval_ms must be positive, not {frame_interval_ms}")
+    return (start_s + i * frame_interval_ms / 1000 for i in itertools.count())
+
+
+def _video_stream(container: Any) -> Any:
+    """The first moving picture; None when there is none."""
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            return stream
+    return None
+
+
+@dataclass(frozen=True)
+class _Orientation:
+    """How stored rows and columns become the upright picture: one of the eight symmetries of a rectangle."""
+
+    transpose: bool = False
+    flip_columns: bool = False
+    flip_rows: bool = False
+
+    @classmethod
+    def of(cls, frame: Any) -> "_Orientation":
+        """Reads the display matrix [[a, b, u], [c, d, v], [x, y, w]]: x' = a x + c y, y' = b x + d y.
+
+        The angle alone (`frame.rotation`) would turn a mirrored picture upside down.
+        """
+        side_data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+        if side_data is None:
+            return cls()
+        (a, b, _), (c, d, _), _ = np.frombuffer(side_data, dtype=np.int32).reshape(3, 3).astype(np.int64)
+        if abs(c) > abs(a):
+            return cls(transpose=True, flip_columns=bool(c < 0), flip_rows=bool(b < 0))
+        return cls(flip_columns=bool(a < 0), flip_rows=bool(d < 0))
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        if self.transpose:
+            image = image.transpose(1, 0, 2)
+        if self.flip_columns:
+            image = image[:, ::-1]
+        return image[::-1] if self.flip_rows else image
+
+
+def _upright_image(frame: Any, region: Region | None, path: Path | str) -> np.ndarray:
+    """Converts to RGB, turns upright and cuts; the result owns its memory."""
+    image = _Orientation.of(frame).apply(frame.to_ndarray(format="rgb24"))
+    if region is not None:
+        height_px, width_px = image.shape[:2]
+        right_px, bottom_px = region.x_px + region.width_px, region.y_px + region.height_px
+        fits = 0 <= region.x_px < right_px <= width_px and 0 <= region.y_px < bottom_px <= height_px
+        if not fits:
+            raise MediaError(f"{path}: {region} does not fit into a picture of {width_px}x{height_px} px")
+        image = image[region.y_px : bottom_px, region.x_px : right_px].copy()
+    return np.ascontiguousarray(image)
+
+
+class _VideoCursor:
+    """Stands in one video, moves forward and knows which frame is on display."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = path
+        self._seek_gap_s = SEEK_GAP_S
+        self._open()
+
+    def _open(self) -> None:
+        """Stands on the first frame."""
+        self._container = open_container(self._path)
+        self._stream = _video_stream(self._container)
+        if self._stream is None:
+            self.close()
+            raise MediaError(f"{self._path} has no picture")
+        self._stream.thread_type = "AUTO"
+        self._stream.thread_count = DECODER_THREADS
+        self._origin_s = start_of_clock_s(self._container)
+        self._frame_duration_s = float(1 / (self._stream.average_rate or self._stream.guessed_rate or 25))
+        self._decoded_s: float | None = None
+        self._frames = decoded(self._container, self._stream)
+        first = self._decode()
+        if first is None:
+            self.close()
+            raise MediaError(f"{self._path} has a video stream, but no frame of it can be decoded")
+        self._on_display, self._upcoming = first, self._decode()
+
+    def close(self) -> None:
+        self._container.close()
+
+    def move_to(self, time_s: float) -> tuple[float, Any] | None:
+        """Moves forward to a time.
+
+        Returns:
+            The frame on display and since when, in seconds; None when the last frame has ended.
+        """
+        if self._upcoming is not None and time_s - self._upcoming[0] > self._seek_gap_s:
+            self._jump(time_s)
+        while self._upcoming is not None and self._upcoming[0] <= time_s + TIME_TOLERANCE_S:
+            self._on_display, self._upcoming = self._upcoming, self._decode()
+        if self._upcoming is None and time_s > self._end_s() - TIME_TOLERANCE_S:
+            return None
+        return self._on_display
+
+    def _end_s(self) -> float:
+        """When the frame on display, being the last, ends."""
+        shown_s, frame = self._on_display
+        duration_s = float((frame.duration or 0) * (frame.time_base or 0))
+        return shown_s + (duration_s or self._frame_duration_s)
+
+    def _decode(self) -> tuple[float, Any] | None:
+        """The next frame with its time in seconds; None at the end."""
+        frame = next(self._frames, None)
+        if frame is None:
+            return None
+        ticks = frame.pts if frame.pts is not None else frame.dts
+        if ticks is not None:
+            time_s = float(ticks * frame.time_base) - self._origin_s
+        else:  # a raw stream has no timestamps: there, and only there, frames are counted
+            time_s = 0.0 if self._decoded_s is None else self._decoded_s + self._frame_duration_s
+            self._seek_gap_s = math.inf
+        self._decoded_s = time_s
+        return time_s, frame
+
+    def _jump(self, time_s: float) -> None:
+        """Goes to the key frame before a time, if the file can."""
+        left_s = self._on_display[0]
+        try:
+            self._container.seek(round((time_s + self._origin_s) * CONTAINER_TICKS_PER_S))
+            self._frames = decoded(self._container, self._stream)
+            found = self._decode()
+        except (av.FFmpegError, OSError):
+            found = None
+        if found is None or found[0] > time_s + TIME_TOLERANCE_S:  # not to be trusted: decode all from the start
+            self.close()
+            self._open()
+            self._seek_gap_s = math.inf
+            return
+        if found[0] <= left_s:  # no key frame between: the jump went back and won nothing
+            self._seek_gap_s *= 2
+        self._on_display, self._upcoming = found, self._decode()
+
+
+def _frames_at(path: Path | str, times_s: Iterable[float], region: Region | None) -> Iterator[Frame]:
+    cursor = _VideoCursor(path)
+    try:
+        converted: Any = None
+        image = np.empty((0, 0, 3), dtype=np.uint8)
+        for time_s in times_s:
+            shown = cursor.move_to(time_s)
+            if shown is None:
+                return
+            shown_s, frame = shown
+            if frame is not converted:
+                image, converted = _upright_image(frame, region, path), frame
+            yield Frame(time_s=shown_s, requested_s=time_s, image=image)
+    finally:
+        cursor.close()
