@@ -1,0 +1,145 @@
+"""Reader of IEMOCAP (Busso et al. 2008) as its distributors ship it.
+
+Expected layout, for each session S from 1 to 5::
+
+    IEMOCAP_full_release/SessionS/dialog/EmoEvaluation/<dialogue>.txt    labels
+    IEMOCAP_full_release/SessionS/dialog/transcriptions/<dialogue>.txt   words
+    IEMOCAP_full_release/SessionS/dialog/wav/<dialogue>.wav              stereo, one speaker a channel
+    IEMOCAP_full_release/SessionS/dialog/avi/DivX/<dialogue>.avi         720x480, two people side by side
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from mme2e.corpora.raw_folder import existing_folder, files_of, numbered_lines
+from mme2e.corpora.utterance import RawCorpus, Region, Skipped, Utterance
+from mme2e.errors import UserError
+
+LABEL_NAMES = ("ang", "exc", "fru", "hap", "neu", "sad")
+"""The six classes of Dai et al. 2021; turns with another label are skipped."""
+
+RELEASE_FOLDER = "IEMOCAP_full_release"
+FRAME_WIDTH_PX, FRAME_HEIGHT_PX = 720, 480
+REGION_SIZE_PX = 224
+
+_TIMES = r"\[\s*(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)\s*\]"
+_LABEL_LINE = re.compile(rf"^{_TIMES}\t(?P<id>\S+)\t(?P<label>[a-z]{{3}})(?:\t.*)?$")
+_TRANSCRIPT_LINE = re.compile(rf"^(?P<id>\S+)\s+{_TIMES}\s*:(?P<text>.*)$")
+_UNTIMED_LINE = re.compile(r"^[FM]:")  # remarks between turns: "M: [LAUGHTER]"
+_OTHER_LABEL_FILE_LINE = re.compile(r"^(%|[CA]-[EFM]\d+:)")  # header, single annotators
+_TURN = re.compile(r"^(?P<dialogue>Ses(?P<session>\d\d)(?P<left>[FM])_\w+)_(?P<speaker>[FM])\w*$")
+
+
+def region_of_half(left: bool) -> Region:
+    """The centre 224x224 of the left or right half of a 720x480 frame, where one of the two people sits."""
+    half_px = FRAME_WIDTH_PX // 2
+    return Region(
+        x_px=(half_px - REGION_SIZE_PX) // 2 + (0 if left else half_px),
+        y_px=(FRAME_HEIGHT_PX - REGION_SIZE_PX) // 2,
+        width_px=REGION_SIZE_PX,
+        height_px=REGION_SIZE_PX,
+    )
+
+
+def read_iemocap(raw: Path) -> RawCorpus:
+    """Reads IEMOCAP's labels and transcripts; media files are looked up, not opened.
+
+    A turn whose speaker's letter ends the session prefix is left in the picture and on channel 0
+    (`Ses01F_impro01_F000`), the other one right and on channel 1.
+
+    Args:
+        raw: The folder with Session1 ... Session5, or its parent. Some of the sessions are enough.
+
+    Raises:
+        UserError: There is no such folder, or no label file or no usable turn in it.
+    """
+    existing_folder(raw)
+    root = raw / RELEASE_FOLDER if (raw / RELEASE_FOLDER).is_dir() else raw
+    sessions = sorted(path for path in root.glob("Session[1-5]") if path.is_dir())
+    if not sessions:
+        raise UserError(f"{raw} has no folder Session1 ... Session5 and no folder {RELEASE_FOLDER} that holds them")
+
+    utterances: dict[str, Utterance] = {}
+    skipped: list[Skipped] = []
+    label_files = 0
+    for session in sessions:
+        dialog = session / "dialog"
+        audio = files_of(dialog / "wav", ".wav")
+        video = files_of(dialog / "avi" / "DivX", ".avi")
+        transcripts = files_of(dialog / "transcriptions", ".txt")
+        for dialogue, path in files_of(dialog / "EmoEvaluation", ".txt").items():
+            label_files += 1
+            texts = _read_transcript(transcripts[dialogue], skipped) if dialogue in transcripts else {}
+            for line, found in _read_labels(path, texts, video.get(dialogue), audio.get(dialogue)):
+                if isinstance(found, Skipped):
+                    skipped.append(found)
+                elif found.id in utterances:
+                    skipped.append(Skipped(item=f"{path.name}:{line}", reason=f"second label line of {found.id}"))
+                else:
+                    utterances[found.id] = found
+    if not label_files:
+        raise UserError(f"{root} has no label file Session*/dialog/EmoEvaluation/*.txt")
+    if not utterances:
+        raise UserError(f"{root}: none of {label_files} label files has a turn labelled {' '.join(LABEL_NAMES)}")
+    return RawCorpus(
+        name="iemocap",
+        label_names=LABEL_NAMES,
+        multi_label=False,
+        utterances=tuple(utterances.values()),
+        skipped=tuple(skipped),
+    )
+
+
+def _read_transcript(path: Path, skipped: list[Skipped]) -> dict[str, str]:
+    """Text by turn id; broken lines are added to `skipped`. Only the first ':' after the times ends the head."""
+    texts = {}
+    for number, line in numbered_lines(path):
+        if match := _TRANSCRIPT_LINE.match(line):
+            texts[match["id"]] = match["text"].strip()
+        elif not _UNTIMED_LINE.match(line):
+            skipped.append(Skipped(item=f"{path.name}:{number}", reason=f"not 'id [start-end]: text': {line[:80]}"))
+    return texts
+
+
+def _read_labels(
+    path: Path, texts: dict[str, str], video: Path | None, audio: Path | None
+) -> Iterator[tuple[int, Utterance | Skipped]]:
+    """Line number and turn of each label line; a line that cannot be used comes as `Skipped`."""
+    for number, line in numbered_lines(path):
+        if _OTHER_LABEL_FILE_LINE.match(line):
+            continue
+        place = f"{path.name}:{number}"
+        match = _LABEL_LINE.match(line)
+        if match is None:
+            yield number, Skipped(item=place, reason=f"not '[start - end]<tab>id<tab>label': {line[:80]}")
+            continue
+        turn = _TURN.match(match["id"])
+        start_s, end_s = float(match[1]), float(match[2])
+        text = texts.get(match["id"]) or None
+        if turn is None or turn["dialogue"] != path.stem:
+            yield number, Skipped(item=place, reason=f"'{match['id']}' is no turn of {path.stem}")
+        elif match["label"] not in LABEL_NAMES:
+            yield number, Skipped(item=match["id"], reason=f"label {match['label']}")
+        elif end_s <= start_s:
+            yield number, Skipped(item=match["id"], reason=f"ends at {end_s:g} s, not after its start at {start_s:g} s")
+        elif video is None and audio is None and text is None:
+            yield number, Skipped(item=match["id"], reason="no video, no audio and no transcript")
+        else:
+            left = turn["speaker"] == turn["left"]
+            yield (
+                number,
+                Utterance(
+                    id=match["id"],
+                    recording=path.stem,
+                    speaker=f"Ses{turn['session']}{turn['speaker']}",
+                    start_s=start_s,
+                    end_s=end_s,
+                    text=text,
+                    labels=(match["label"],),
+                    video=video,
+                    audio=audio,
+                    region=region_of_half(left),
+                    audio_channel=0 if left else 1,
+                ),
+            )

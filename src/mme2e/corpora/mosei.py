@@ -1,0 +1,157 @@
+"""Reader of CMU-MOSEI (Zadeh et al. 2018) as its raw data are shipped.
+
+Expected layout (the folder may also be the parent of `Raw`)::
+
+    Videos/Full/Combined/<video>.mp4
+    Audio/WAV_16000/<video>.wav          or Audio/Full/WAV_16000
+    Transcript/Combined/<video>.txt      or Transcript/Segmented/Combined; lines video___clip___start___end___text
+    Labels/*.csv                         one row an annotator and clip
+"""
+
+import csv
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mme2e.corpora.raw_folder import existing_folder, files_of, first_folder, numbered_lines
+from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance
+from mme2e.errors import UserError
+
+LABEL_NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
+VIDEO_FOLDERS = ("Videos/Full/Combined",)
+AUDIO_FOLDERS = ("Audio/WAV_16000", "Audio/Full/WAV_16000")
+TRANSCRIPT_FOLDERS = ("Transcript/Combined", "Transcript/Segmented/Combined")
+LABEL_FOLDERS = ("Labels",)
+ID_COLUMN, CLIP_COLUMN = "Input.VIDEO_ID", "Input.CLIP"
+SCORE_COLUMNS = tuple(f"Answer.{name}" for name in LABEL_NAMES)
+
+_TRANSCRIPT_LINE = re.compile(r"^(.*)___(\d+)___([^_]*)___([^_]*)___(.*)$")  # greedy: an id may end in underscores
+_Clip = tuple[str, int]  # video id, number of the clip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Segment:
+    start_s: float
+    end_s: float
+    text: str | None
+
+
+def read_mosei(raw: Path) -> RawCorpus:
+    """Reads CMU-MOSEI's labels and transcripts; media files are looked up, not opened.
+
+    The scores of all annotators of a clip are summed; an emotion is present when its sum is above 0 (reference,
+    section 2). A clip needs a label row, a transcript line (which holds its times) and a video. A start before the
+    video is moved to 0; an end past the video is left for the decoder to meet.
+
+    Args:
+        raw: Folder with Videos, Audio, Transcript and Labels, or the parent of such a folder named Raw.
+
+    Raises:
+        UserError: A folder is missing, no label file has the wanted columns, or no clip is usable.
+    """
+    existing_folder(raw)
+    roots = (raw, raw / "Raw")
+    videos = files_of(first_folder(roots, VIDEO_FOLDERS), ".mp4")
+    audio = files_of(first_folder(roots, AUDIO_FOLDERS), ".wav")
+    transcripts = files_of(first_folder(roots, TRANSCRIPT_FOLDERS), ".txt")
+    skipped: list[Skipped] = []
+    scores = _read_scores(first_folder(roots, LABEL_FOLDERS), skipped)
+    segments: dict[_Clip, _Segment] = {}
+    for video, path in transcripts.items():
+        _read_transcript(path, video, segments, skipped)
+
+    utterances = []
+    for clip in sorted(scores.keys() | segments.keys()):
+        video, number = clip
+        item = f"{video}_{number}"
+        if clip not in scores:
+            skipped.append(Skipped(item=item, reason="no label row"))
+        elif clip not in segments:
+            skipped.append(Skipped(item=item, reason="no transcript line, hence no times"))
+        elif video not in videos:
+            skipped.append(Skipped(item=item, reason=f"no video {VIDEO_FOLDERS[0]}/{video}.mp4"))
+        else:
+            segment = segments[clip]
+            utterances.append(
+                Utterance(
+                    id=item,
+                    recording=video,
+                    speaker=video,
+                    start_s=segment.start_s,
+                    end_s=segment.end_s,
+                    text=segment.text,
+                    labels=tuple(name for name, sum_ in zip(LABEL_NAMES, scores[clip], strict=True) if sum_ > 0),
+                    video=videos[video],
+                    audio=audio.get(video),
+                )
+            )
+    labelled = {video for video, _ in scores}
+    skipped.extend(Skipped(item=video, reason="video without labels") for video in videos if video not in labelled)
+    if not utterances:
+        raise UserError(f"{raw}: no clip has labels, a transcript line and a video ({len(skipped)} items skipped)")
+    return RawCorpus(
+        name="mosei", label_names=LABEL_NAMES, multi_label=True, utterances=tuple(utterances), skipped=tuple(skipped)
+    )
+
+
+def _read_scores(folder: Path, skipped: list[Skipped]) -> dict[_Clip, list[float]]:
+    """Sums of the annotators' scores by clip, in the order of `LABEL_NAMES`."""
+    sums: dict[_Clip, list[float]] = {}
+    usable_files = 0
+    for path in files_of(folder, ".csv").values():
+        lines = (line for _, line in numbered_lines(path))
+        reader = csv.DictReader(lines)
+        missing = [name for name in (ID_COLUMN, CLIP_COLUMN, *SCORE_COLUMNS) if name not in (reader.fieldnames or ())]
+        if missing:
+            skipped.append(Skipped(item=path.name, reason=f"no column {', '.join(missing)}"))
+            continue
+        usable_files += 1
+        for row_number, row in enumerate(reader, start=1):
+            try:
+                clip, scores = _parse_row(row)
+            except (TypeError, ValueError) as error:
+                skipped.append(Skipped(item=f"{path.name}:row {row_number}", reason=f"broken label row: {error}"))
+                continue
+            sums[clip] = [old + new for old, new in zip(sums.get(clip, [0.0] * len(scores)), scores, strict=True)]
+    if not usable_files:
+        raise UserError(f"{folder} has no *.csv with the columns {ID_COLUMN}, {CLIP_COLUMN}, {SCORE_COLUMNS[0]} ...")
+    return sums
+
+
+def _parse_row(row: dict[str, str]) -> tuple[_Clip, list[float]]:
+    """Clip and scores of one annotator; ValueError or TypeError (too few columns) when a value is missing or wild."""
+    video = row[ID_COLUMN].strip()
+    if not video:
+        raise ValueError(f"{ID_COLUMN} is empty")
+    scores = [float(row[name]) for name in SCORE_COLUMNS]
+    if not all(math.isfinite(score) for score in scores):
+        raise ValueError(f"scores {scores}")
+    return (video, int(row[CLIP_COLUMN])), scores
+
+
+def _read_transcript(path: Path, video: str, segments: dict[_Clip, _Segment], skipped: list[Skipped]) -> None:
+    """Adds the segments of one video."""
+    for place, fields in _transcript_fields(path):
+        try:
+            found, number, start, end, text = fields
+            clip, start_s, end_s = (found, int(number)), max(float(start), 0.0), float(end)
+            if found != video:
+                raise ValueError(f"is of video '{found}'")
+            if not start_s < end_s < math.inf:
+                raise ValueError(f"runs from {start} to {end} s")
+        except ValueError as error:
+            skipped.append(Skipped(item=place, reason=f"not 'video___clip___start___end___text': {error}"))
+            continue
+        if clip in segments:
+            skipped.append(Skipped(item=place, reason=f"second transcript line of {found}_{number}"))
+        else:
+            segments[clip] = _Segment(start_s=start_s, end_s=end_s, text=text.strip() or None)
+
+
+def _transcript_fields(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """File and line ("a.txt:3") and the fields of each line."""
+    for number, line in numbered_lines(path):
+        match = _TRANSCRIPT_LINE.match(line)
+        yield f"{path.name}:{number}", list(match.groups()) if match else line.split("___")

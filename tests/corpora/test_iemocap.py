@@ -1,0 +1,159 @@
+from pathlib import Path
+
+import pytest
+
+from mme2e.corpora import Region
+from mme2e.corpora.iemocap import LABEL_NAMES, read_iemocap
+from mme2e.errors import UserError
+
+HEADER = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
+
+
+def write_dialogue(
+    root: Path, dialogue: str, labels: str, transcript: str | None = None, *, video: bool = True, audio: bool = True
+) -> None:
+    dialog = root / f"Session{int(dialogue[3:5])}" / "dialog"
+    for name, content in {
+        f"EmoEvaluation/{dialogue}.txt": labels,
+        f"transcriptions/{dialogue}.txt": transcript,
+        f"wav/{dialogue}.wav": "" if audio else None,
+        f"avi/DivX/{dialogue}.avi": "" if video else None,
+    }.items():
+        if content is not None:
+            (dialog / name).parent.mkdir(parents=True, exist_ok=True)
+            (dialog / name).write_text(content, encoding="utf-8")
+
+
+LABELS = (
+    HEADER
+    + "[6.2901 - 8.2357]\tSes01F_impro01_F000\tneu\t[2.5000, 2.5000, 2.5000]\nC-E2:\tNeutral;\t()\n"
+    + "A-E3:\tval 3; act 2; dom  2;\t()\nA-F1:\tval 3; act 2; dom  1;\t()\n\n"
+    + "[10.0100 - 11.3925]\tSes01F_impro01_M000\tang\t[1.5000, 4.0000, 4.0000]\nC-M1:\tAnger;\t(loud)\n\n"
+    + "[12.0000 - 13.0000]\tSes01F_impro01_F001\txxx\t[2.5000, 2.5000, 2.5000]\n"
+)
+TRANSCRIPT = (
+    "Ses01F_impro01_F000 [006.2901-008.2357]: He said: at 10:30, not later.\n"
+    "M: [LAUGHTER]\n"
+    "Ses01F_impro01_M000 [010.0100-011.3925]: What?\n"
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "IEMOCAP_full_release"
+    write_dialogue(root, "Ses01F_impro01", LABELS, TRANSCRIPT)
+    return root
+
+
+def test_turns_are_read_with_side_and_channel(root: Path):
+    corpus = read_iemocap(root)
+    woman, man = corpus.utterances
+    assert corpus.label_names == LABEL_NAMES == ("ang", "exc", "fru", "hap", "neu", "sad")
+    assert not corpus.multi_label
+    assert (woman.id, woman.labels, woman.start_s, woman.end_s) == ("Ses01F_impro01_F000", ("neu",), 6.2901, 8.2357)
+    assert (woman.speaker, woman.recording, woman.split) == ("Ses01F", "Ses01F_impro01", None)
+    assert (woman.region, woman.audio_channel) == (Region(x_px=68, y_px=128, width_px=224, height_px=224), 0)
+    assert (man.speaker, man.labels) == ("Ses01M", ("ang",))
+    assert (man.region, man.audio_channel) == (Region(x_px=428, y_px=128, width_px=224, height_px=224), 1)
+    assert woman.video == root / "Session1/dialog/avi/DivX/Ses01F_impro01.avi"
+    assert man.audio == root / "Session1/dialog/wav/Ses01F_impro01.wav"
+
+
+def test_in_a_dialogue_of_the_man_he_is_on_the_left(tmp_path: Path):
+    lines = "[1.0 - 2.0]\tSes03M_script01_1b_M000\thap\t[]\n[3.0 - 4.0]\tSes03M_script01_1b_F000\thap\t[]\n"
+    write_dialogue(tmp_path, "Ses03M_script01_1b", lines)
+    man, woman = read_iemocap(tmp_path).utterances
+    assert (man.audio_channel, woman.audio_channel) == (0, 1)
+    assert (man.speaker, woman.speaker) == ("Ses03M", "Ses03F")
+
+
+def test_a_colon_does_not_cut_the_text(root: Path):
+    assert [u.text for u in read_iemocap(root).utterances] == ["He said: at 10:30, not later.", "What?"]
+
+
+def test_other_labels_are_skipped_with_the_reason(root: Path):
+    assert [(s.item, s.reason) for s in read_iemocap(root).skipped] == [("Ses01F_impro01_F001", "label xxx")]
+
+
+def test_the_parent_of_the_release_folder_is_accepted(root: Path):
+    assert read_iemocap(root.parent) == read_iemocap(root)
+
+
+def test_files_of_macos_are_ignored(root: Path):
+    (root / "Session1/dialog/EmoEvaluation/._Ses01F_impro01.txt").write_bytes(b"\0\x05\x16\x07")
+    assert len(read_iemocap(root).utterances) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("[9.0 - ]\tSes01F_impro01_F009\tneu\t[]", "not '[start - end]"),
+        ("garbage", "not '[start - end]"),
+        ("[1.0 - 2.0]\tSes01F_impro02_F000\tneu\t[]", "is no turn of Ses01F_impro01"),
+        ("[1.0 - 2.0]\tSes01F_impro01_F000\tneu\t[]", "second label line"),
+    ],
+)
+def test_a_broken_label_line_is_named_and_the_rest_goes_on(root: Path, line: str, reason: str):
+    write_dialogue(root, "Ses01F_impro01", LABELS + line + "\n", TRANSCRIPT)
+    corpus = read_iemocap(root)
+    assert len(corpus.utterances) == 2
+    assert corpus.skipped[-1].item == f"Ses01F_impro01.txt:{len(LABELS.splitlines()) + 1}"
+    assert reason in corpus.skipped[-1].reason
+
+
+def test_a_turn_that_ends_before_it_starts_is_skipped(root: Path):
+    write_dialogue(root, "Ses01F_impro01", LABELS + "[5.0 - 5.0]\tSes01F_impro01_F009\tneu\t[]\n")
+    assert read_iemocap(root).skipped[-1].item == "Ses01F_impro01_F009"
+
+
+def test_a_broken_transcript_line_leaves_the_turn_without_text(root: Path):
+    write_dialogue(root, "Ses01F_impro01", LABELS, "Ses01F_impro01_F000 006.29 no brackets\n")
+    corpus = read_iemocap(root)
+    assert [u.text for u in corpus.utterances] == [None, None]
+    assert corpus.skipped[0].item == "Ses01F_impro01.txt:1"
+
+
+def test_missing_media_and_transcript_are_none(tmp_path: Path):
+    write_dialogue(tmp_path, "Ses01F_impro01", LABELS, TRANSCRIPT, video=False)
+    write_dialogue(tmp_path, "Ses02F_impro01", LABELS.replace("Ses01", "Ses02"), audio=False)
+    first, _, second, _ = read_iemocap(tmp_path).utterances
+    assert first.video is None
+    assert first.audio is not None
+    assert second.audio is None
+    assert second.text is None
+
+
+def test_a_turn_without_any_modality_is_skipped(root: Path):
+    write_dialogue(root, "Ses02F_impro01", LABELS.replace("Ses01", "Ses02"), video=False, audio=False)
+    corpus = read_iemocap(root)
+    assert {u.recording for u in corpus.utterances} == {"Ses01F_impro01"}
+    assert sum("no video, no audio and no transcript" in s.reason for s in corpus.skipped) == 2
+
+
+def test_latin_1_files_are_read(root: Path):
+    (root / "Session1/dialog/transcriptions/Ses01F_impro01.txt").write_bytes(
+        "Ses01F_impro01_F000 [006.2901-008.2357]: café\r\n".encode("latin-1")
+    )
+    assert read_iemocap(root).utterances[0].text == "café"
+
+
+def test_a_missing_folder_is_a_user_error(tmp_path: Path):
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        read_iemocap(tmp_path / "nowhere")
+
+
+def test_an_empty_folder_is_a_user_error(tmp_path: Path):
+    with pytest.raises(UserError, match="no folder Session1"):
+        read_iemocap(tmp_path)
+
+
+def test_a_release_without_labels_is_a_user_error(tmp_path: Path):
+    (tmp_path / "Session1/dialog/wav").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"no label file Session\*/dialog/EmoEvaluation"):
+        read_iemocap(tmp_path)
+
+
+def test_a_release_without_a_usable_turn_is_a_user_error(tmp_path: Path):
+    write_dialogue(tmp_path, "Ses01F_impro01", HEADER)
+    with pytest.raises(UserError, match="none of 1 label files"):
+        read_iemocap(tmp_path)
