@@ -1,0 +1,156 @@
+"""FE2E: the dense, fully end-to-end model (reference section 1; Dai et al. 2021, section 4)."""
+
+import torch
+from torch import Tensor, nn
+
+from mme2e.config import ModelSettings
+from mme2e.data.batch import Batch
+from mme2e.errors import UserError
+from mme2e.models.fusion import WeightedFusion
+from mme2e.models.sequence_encoder import SequenceEncoder
+from mme2e.models.towers import FACE_INPUT, SOUND_INPUT, Tower, TowerInput
+
+
+class TextBranch(nn.Module):
+    """A Hugging Face encoder and a linear head over its [CLS].
+
+    Args:
+        encoder: Called with `input_ids` and `attention_mask`, returns `last_hidden_state`; `config.hidden_size` is
+            its width.
+        num_emotions: Logits.
+    """
+
+    def __init__(self, encoder: nn.Module, num_emotions: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.config.hidden_size, num_emotions)  # type: ignore[union-attr,arg-type]
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """The first token's vector of the last layer.
+
+        Args:
+            input_ids: (batch, tokens) int64.
+            attention_mask: (batch, tokens) int64, 1 where there is a token; a row of zeros where there is no text.
+
+        Returns:
+            (batch, hidden_size).
+        """
+        if input_ids.shape[1] == 0:
+            input_ids, attention_mask = (t.new_zeros(len(t), 1) for t in (input_ids, attention_mask))
+        # A row that may look at nothing turns into NaN in some encoders: let rows without text see their first token.
+        attention_mask = attention_mask.clone()
+        attention_mask[:, 0] = 1
+        return self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0]
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits (batch, emotions) of `encode`'s vectors."""
+        return self.head(self.encode(input_ids, attention_mask))
+
+
+class SequenceBranch(nn.Module):
+    """A tower over each frame or chunk, a sequence encoder over the tower's vectors and a linear head.
+
+    Args:
+        source: What the tower looks at.
+        settings: Sizes.
+        num_emotions: Logits.
+    """
+
+    def __init__(self, source: TowerInput, settings: ModelSettings, num_emotions: int) -> None:
+        super().__init__()
+        dim = settings.trans_dim
+        self.tower = Tower(source, channels=settings.tower_channels, hidden_dim=settings.tower_dim, out_dim=dim)
+        self.sequence = SequenceEncoder(
+            dim,
+            num_layers=settings.num_layers,
+            num_heads=settings.num_heads,
+            feedforward_dim=settings.feedforward_dim,
+            dropout=settings.dropout,
+        )
+        self.head = nn.Linear(dim, num_emotions)
+
+    def forward(self, maps: Tensor, lengths: Tensor) -> Tensor:
+        """Logits of each utterance.
+
+        Args:
+            maps: (total, channels, height, width), the maps of all utterances one after the other.
+            lengths: (batch,) int64, maps of each utterance.
+
+        Returns:
+            (batch, emotions).
+        """
+        vectors = self.tower(maps) if len(maps) else self.head.weight.new_zeros(0, self.head.in_features)
+        return self.head(self.sequence(vectors, lengths))
+
+
+class FE2E(nn.Module):
+    """Text, faces and sound, each classified on its own, fused by a weighted sum of logits.
+
+    The branches are `text`, `visual` and `acoustic`; one that is not among the modalities is None.
+
+    Args:
+        settings: Modalities and sizes.
+        num_emotions: Logits.
+        text_encoder: Hugging Face encoder; needed when the modalities hold t.
+
+    Raises:
+        ValueError: The modalities hold t and there is no text encoder.
+    """
+
+    def __init__(self, settings: ModelSettings, *, num_emotions: int, text_encoder: nn.Module | None) -> None:
+        super().__init__()
+        used = settings.modalities
+        if "t" in used and text_encoder is None:
+            raise ValueError(f"a model with modalities '{used}' wants a text encoder")
+        self.text = TextBranch(text_encoder, num_emotions) if "t" in used and text_encoder is not None else None
+        self.visual = SequenceBranch(FACE_INPUT, settings, num_emotions) if "v" in used else None
+        self.acoustic = SequenceBranch(SOUND_INPUT, settings, num_emotions) if "a" in used else None
+        self.fusion = WeightedFusion(len(used))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits of each utterance.
+
+        A modality whose tensors are None in the batch is missing in all its utterances; one whose presence flag is
+        false contributes nothing to its utterance. Sound may come as `waveforms` instead of `mel_chunks`.
+
+        Args:
+            batch: Utterances, on the model's device.
+
+        Returns:
+            (batch, emotions) float32 (float64 in a float64 model).
+
+        Raises:
+            UserError: An utterance has none of the model's modalities.
+        """
+        if self.acoustic is not None and batch.mel_chunks is None and batch.waveforms is not None:
+            batch = batch.with_mel_chunks()
+        # In the order of the fusion weights: text, visual, acoustic.
+        branches: list[tuple[TextBranch | SequenceBranch, Tensor | None, Tensor | None, Tensor | None]] = []
+        if self.text is not None:
+            branches.append((self.text, batch.input_ids, batch.attention_mask, batch.text_present))
+        if self.visual is not None:
+            branches.append((self.visual, batch.face_crops, batch.num_frames, batch.visual_present))
+        if self.acoustic is not None:
+            branches.append((self.acoustic, batch.mel_chunks, batch.num_chunks, batch.acoustic_present))
+        size, emotions = len(batch), branches[0][0].head.out_features
+        parameter = branches[0][0].head.weight
+        logits, present = [], []
+        for branch, values, shape, here in branches:
+            if values is None or shape is None or here is None:
+                logits.append(parameter.new_zeros(size, emotions))
+                present.append(torch.zeros(size, dtype=torch.bool, device=parameter.device))
+            else:
+                out = branch(values, shape)
+                logits.append(out.float() if out.dtype in (torch.float16, torch.bfloat16) else out)
+                present.append(here)
+        presence = torch.stack(present, dim=1)
+        _require_any(presence, batch.ids)
+        return self.fusion(torch.stack(logits, dim=1), presence)
+
+
+def _require_any(present: Tensor, ids: tuple[str, ...] | None) -> None:
+    """Raises UserError when an utterance of `present` (batch, modalities) has nothing to look at."""
+    empty = (~present.any(dim=1)).nonzero().flatten().tolist()
+    if empty:
+        name = ids[empty[0]] if ids is not None else f"number {empty[0]} of the batch"
+        raise UserError(f"utterance {name} has none of the modalities that the model uses: nothing to classify")

@@ -1,0 +1,149 @@
+"""The convolutional tower over face crops and over mel chunks: one class, two configurations.
+
+A tower is a dense low level, three stages and two linear layers; the sparse model shares the low level.
+Activations and weights are kept channels-last, which is what makes the convolutions fast on CPUs and GPUs.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerInput:
+    """What a tower looks at.
+
+    Attributes:
+        channels: Channels of a map.
+        height: Rows of a map.
+        width: Columns of a map.
+        mean: Subtracted from each channel; None leaves the values as they are.
+        std: Each channel is divided by it after the mean is subtracted.
+    """
+
+    channels: int
+    height: int
+    width: int
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+FACE_INPUT = TowerInput(channels=3, height=48, width=48, mean=(159.0, 111.0, 102.0), std=(37.0, 33.0, 32.0))
+"""RGB face crops, 0..255, with the reference's normalisation."""
+
+SOUND_INPUT = TowerInput(channels=1, height=128, width=32)
+"""Power mel chunks: 128 bands by 32 columns."""
+
+
+class VggBlock(nn.Module):
+    """Twice a 3x3 convolution, batch normalisation and ReLU.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of both convolutions.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor, *, pool: bool = False) -> Tensor:
+        """Maps (maps, in_channels, height, width) to (maps, out_channels, height, width).
+
+        With `pool`, a 2x2 maximum halves the result. It is taken before the last ReLU, which gives the same numbers
+        and leaves the ReLU a quarter of the work.
+        """
+        x = F.relu_(self.bn1(self.conv1(x)))
+        x = self.bn2(self.conv2(x))
+        return F.relu_(F.max_pool2d(x, 2) if pool else x)
+
+
+class LowLevel(nn.Module):
+    """The dense first part of a tower, which halves height and width once.
+
+    Args:
+        source: The maps that come in.
+        channels: Channels of all its convolutions.
+    """
+
+    mean: Tensor | None
+    std: Tensor | None
+
+    def __init__(self, source: TowerInput, channels: int) -> None:
+        super().__init__()
+        self.source = source
+        for name, values in (("mean", source.mean), ("std", source.std)):
+            constant = None if values is None else torch.tensor(values).view(1, -1, 1, 1)
+            self.register_buffer(name, constant, persistent=False)
+        self.conv = nn.Conv2d(source.channels, channels, 5, padding=2)
+        self.bn = nn.BatchNorm2d(channels)
+        self.block1 = VggBlock(channels, channels)
+        self.block2 = VggBlock(channels, channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Low-level features.
+
+        Args:
+            maps: (maps, channels, height, width) of `source`, any dtype.
+
+        Returns:
+            (maps, channels, height / 2, width / 2), channels-last, in the dtype of the weights.
+
+        Raises:
+            ValueError: The maps have another shape.
+        """
+        wanted = (self.source.channels, self.source.height, self.source.width)
+        if maps.ndim != 4 or tuple(maps.shape[1:]) != wanted:
+            raise ValueError(f"a tower over maps of shape {wanted} was given a tensor of shape {tuple(maps.shape)}")
+        x = maps.to(self.conv.weight.dtype, memory_format=torch.channels_last)
+        if self.mean is not None and self.std is not None:
+            x = (x - self.mean).div_(self.std)
+        x = F.relu_(F.max_pool2d(self.bn(self.conv(x)), 2))
+        return self.block2(self.block1(x))
+
+
+class Tower(nn.Module):
+    """One vector for each map: low level, three stages that each halve the map, two linear layers.
+
+    Reference section 1; Dai et al. 2021, section 4.
+
+    Args:
+        source: The maps that come in.
+        channels: Channels of the low level and of the three stages.
+        hidden_dim: Width between the two linear layers.
+        out_dim: Width of the result.
+    """
+
+    def __init__(
+        self, source: TowerInput, *, channels: tuple[int, int, int, int], hidden_dim: int, out_dim: int
+    ) -> None:
+        super().__init__()
+        self.low_level = LowLevel(source, channels[0])
+        self.stages = nn.ModuleList(VggBlock(before, after) for before, after in itertools.pairwise(channels))
+        shrunk = 2 ** (1 + len(self.stages))
+        self.hidden = nn.Linear(channels[-1] * (source.height // shrunk) * (source.width // shrunk), hidden_dim)
+        self.output = nn.Linear(hidden_dim, out_dim)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Vectors of all maps.
+
+        Args:
+            maps: (maps, channels, height, width) of `source`, any dtype.
+
+        Returns:
+            (maps, out_dim).
+
+        Raises:
+            ValueError: The maps have another shape.
+        """
+        x = self.low_level(maps)
+        for stage in self.stages:
+            x = stage(x, pool=True)
+        return self.output(F.relu(self.hidden(x.flatten(1))))  # flattened in (channels, height, width) order
