@@ -1,5 +1,49 @@
-"""Prepared corpora as batches of tensors."""
+"""Prepared corpora: their schema, reading them, and batches for the models."""
 
-from mme2e.data.batch import Batch
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["Batch"]
+if TYPE_CHECKING:
+    from mme2e.data.augment import augment_mel
+    from mme2e.data.batch import Batch
+    from mme2e.data.collation import collate
+    from mme2e.data.corpus import Corpus, load_corpus
+    from mme2e.data.dataset import UtteranceDataset, UtteranceItem
+    from mme2e.data.loader import make_dataloader
+    from mme2e.data.sampler import LengthBatchSampler
+    from mme2e.data.schema import CorpusInfo, FaceFlag
+
+__all__ = [
+    "Batch",
+    "Corpus",
+    "CorpusInfo",
+    "FaceFlag",
+    "LengthBatchSampler",
+    "UtteranceDataset",
+    "UtteranceItem",
+    "augment_mel",
+    "collate",
+    "load_corpus",
+    "make_dataloader",
+]
+
+_HOMES = {
+    "Batch": "batch",
+    "Corpus": "corpus",
+    "CorpusInfo": "schema",
+    "FaceFlag": "schema",
+    "LengthBatchSampler": "sampler",
+    "UtteranceDataset": "dataset",
+    "UtteranceItem": "dataset",
+    "augment_mel": "augment",
+    "collate": "collation",
+    "load_corpus": "corpus",
+    "make_dataloader": "loader",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Lazy, so that the workers of `prepare`, which need the schema only, do without torch and datasets.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -70,3 +70,15 @@ class Batch:
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory, for a fast copy to a GPU."""
         return self._map(lambda tensor: tensor.pin_memory())
+
+    def with_mel_chunks(self) -> "Batch":
+        """The same batch with `mel_chunks` and `num_chunks` made from `waveforms`, on their device.
+
+        A batch that has its chunks already, or no sound, comes back as it is.
+        """
+        if self.waveforms is None or self.num_samples is None or self.mel_chunks is not None:
+            return self
+        from mme2e.audio import mel_chunks
+
+        chunks, num_chunks = mel_chunks(self.waveforms, self.num_samples)
+        return replace(self, mel_chunks=chunks, num_chunks=num_chunks)

@@ -3,8 +3,10 @@
 A prepared corpus is a folder::
 
     corpus.json                      CorpusInfo
-    train/<recording-shard>.parquet  one row an utterance, ROW_SCHEMA
-    valid/...  test/...
+    train/<recording>.parquet        one row an utterance, ROW_SCHEMA
+    valid/...  test/...              a recording has a file in each split that it has utterances in
+    .progress/                       what preparation has done; deleting it makes it start anew
+    .cache/                          the rows unpacked for reading; can be deleted at any time
 
 Rows of utterances without a split are in the folder `unassigned`.
 """
@@ -20,8 +22,11 @@ from mme2e.errors import UserError
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "valid", "test")
+UNASSIGNED = "unassigned"
 FACE_SIZE_PX = 48
 CORPUS_FILE = "corpus.json"
+PROGRESS_FOLDER = ".progress"
+"""What preparation has done so far; beside a missing `corpus.json` it means that preparation was interrupted."""
 
 
 class FaceFlag(enum.IntEnum):
@@ -71,7 +76,7 @@ class CorpusInfo:
     split_protocol: str  # one phrase, for tables: "session, fold 5"
     provenance: dict[str, object]  # mme2e version, source folder's name, settings, date
     counts: dict[str, int]  # utterances per split
-    skipped: tuple[dict[str, str], ...]  # {"item", "reason"}
+    skipped: tuple[dict[str, str], ...]  # {"item", "reason"}: left out, or kept without one of its modalities
 
     def write(self, folder: Path) -> None:
         """Writes `corpus.json` atomically."""
@@ -84,9 +89,11 @@ class CorpusInfo:
         """Reads `corpus.json`.
 
         Raises:
-            UserError: The folder is no prepared corpus, or one of a newer schema.
+            UserError: The folder is no prepared corpus, an unfinished one, or one of a newer schema.
         """
         path = folder / CORPUS_FILE
+        if not path.is_file() and (folder / PROGRESS_FOLDER).is_dir():
+            raise UserError(f"the preparation of {folder} is not finished; run the same 'mme2e prepare' again")
         if not path.is_file():
             raise UserError(f"{folder} is no prepared corpus: it has no {CORPUS_FILE}; make one with 'mme2e prepare'")
         try:
@@ -98,5 +105,5 @@ class CorpusInfo:
             content["label_names"] = tuple(content["label_names"])
             content["skipped"] = tuple(content["skipped"])
             return cls(**content)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged ({error!r}); prepare the corpus again") from error

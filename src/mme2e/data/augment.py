@@ -1,0 +1,80 @@
+"""Augmentation of training data: face crops, words, mel chunks. Everything that is off changes not one bit."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mme2e.config import AugmentSettings
+from mme2e.data.batch import Batch
+
+
+def augment_crops(crops: np.ndarray, settings: AugmentSettings, rng: np.random.Generator) -> np.ndarray:
+    """Shifts, mirrors and brightens all faces of one utterance alike.
+
+    Args:
+        crops: (frames, height, width, 3) uint8.
+        settings: `crop_jitter_px`, `flip` and `brightness` are used.
+        rng: Decides the shift, the mirroring and the brightness.
+
+    Returns:
+        The same shape and dtype. A shift repeats the border; brightness stays within 0..255.
+    """
+    if settings.crop_jitter_px > 0:
+        down, right = rng.integers(-settings.crop_jitter_px, settings.crop_jitter_px, size=2, endpoint=True)
+        rows = np.clip(np.arange(crops.shape[1]) + down, 0, crops.shape[1] - 1)
+        columns = np.clip(np.arange(crops.shape[2]) + right, 0, crops.shape[2] - 1)
+        crops = crops[:, rows][:, :, columns]
+    if settings.flip > 0 and rng.random() < settings.flip:
+        crops = crops[:, :, ::-1]
+    if settings.brightness > 0:
+        factor = 1 + rng.uniform(-settings.brightness, settings.brightness)
+        crops = np.clip(np.rint(crops * factor), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(crops)
+
+
+def drop_words(text: str, settings: AugmentSettings, unknown: str | None, rng: np.random.Generator) -> str:
+    """Replaces each word of `text` by `unknown` with probability `settings.word_dropout`."""
+    if settings.word_dropout == 0 or unknown is None:
+        return text
+    words = text.split()
+    drop = rng.random(len(words)) < settings.word_dropout
+    return " ".join(unknown if dropped else word for word, dropped in zip(words, drop, strict=True))
+
+
+def augment_mel(batch: Batch, settings: AugmentSettings, generator: torch.Generator) -> Batch:
+    """SpecAugment (Park et al. 2019, without time warping) on the device of the batch.
+
+    Time masks are drawn for every chunk, frequency masks for every utterance; masked power becomes zero. A mask is
+    0 to `time_mask_columns` columns or `frequency_mask_mels` bands wide, at most all of them.
+
+    Args:
+        batch: With `mel_chunks` (total_chunks, 1, mels, columns) and `num_chunks`.
+        settings: `time_masks`, `time_mask_columns`, `frequency_masks` and `frequency_mask_mels` are used.
+        generator: Decides the masks; on any device.
+
+    Returns:
+        A batch with new `mel_chunks`; the one given where there is nothing to do.
+    """
+    chunks, num_chunks = batch.mel_chunks, batch.num_chunks
+    if chunks is None or num_chunks is None or (settings.time_masks == 0 and settings.frequency_masks == 0):
+        return batch
+    mels, columns = chunks.shape[-2:]
+    if settings.time_masks > 0:
+        hidden = _stripes(len(chunks), settings.time_masks, settings.time_mask_columns, columns, generator)
+        chunks = chunks.masked_fill(hidden.to(chunks.device)[:, None, None, :], 0)
+    if settings.frequency_masks > 0:
+        hidden = _stripes(len(num_chunks), settings.frequency_masks, settings.frequency_mask_mels, mels, generator)
+        per_chunk = hidden.to(chunks.device).repeat_interleave(num_chunks.to(chunks.device), dim=0)
+        chunks = chunks.masked_fill(per_chunk[:, None, :, None], 0)
+    return replace(batch, mel_chunks=chunks)
+
+
+def _stripes(rows: int, masks: int, widest: int, length: int, generator: torch.Generator) -> Tensor:
+    """(rows, length) bool: the union of `masks` random stripes a row."""
+    draws = torch.rand(2, rows, masks, 1, generator=generator, device=generator.device)
+    width = (draws[0] * (min(widest, length) + 1)).floor()
+    start = (draws[1] * (length - width + 1)).floor()
+    position = torch.arange(length, device=generator.device)
+    return ((position >= start) & (position < start + width)).any(dim=1)

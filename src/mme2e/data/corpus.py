@@ -1,0 +1,165 @@
+"""Opening a prepared corpus.
+
+The Parquet files are the corpus. To read single rows fast they are unpacked once, a split at a time, into one
+Arrow file that Hugging Face `datasets` maps into memory. Its name holds the Parquet files' names, sizes and times
+of change, so that a corpus that was prepared again is never served from an old file.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mme2e.data.schema import ROW_SCHEMA, SPLITS, UNASSIGNED, CorpusInfo
+from mme2e.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+CACHE_FOLDER = ".cache"
+
+
+def load_corpus(folder: Path) -> "Corpus":
+    """Opens the prepared corpus in `folder`.
+
+    Raises:
+        UserError: The folder is no prepared corpus, or its preparation is not finished.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"no folder {folder}; wanted is a corpus made with 'mme2e prepare'")
+    return Corpus(folder, CorpusInfo.read(folder))
+
+
+class Corpus:
+    """A prepared corpus.
+
+    Attributes:
+        folder: Where it is.
+        info: Its `corpus.json`.
+    """
+
+    def __init__(self, folder: Path, info: CorpusInfo) -> None:
+        self.folder = folder
+        self.info = info
+        self._open: dict[str, Dataset] = {}
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits that have utterances."""
+        return tuple(name for name in (*SPLITS, UNASSIGNED) if self._files(name))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that tell one preparation from another.
+
+        Made from `corpus.json` without its date and from the names and sizes of the Parquet files: the same
+        wherever the corpus is copied to.
+        """
+        info = asdict(self.info)
+        info["provenance"] = {key: value for key, value in self.info.provenance.items() if key != "date"}
+        files = [(name, path.name, path.stat().st_size) for name in self.splits for path in self._files(name)]
+        return _digest([info, files])
+
+    def split(self, name: str) -> "Dataset":
+        """The rows of one split, mapped into memory.
+
+        Raises:
+            UserError: There is no such split, or one of its files is damaged; both are named.
+        """
+        if name not in self._open:
+            files = self._files(name)
+            if not files:
+                available = ", ".join(self.splits) or "none at all"
+                raise UserError(f"{self.folder} has no utterances in split '{name}'; available: {available}")
+            from datasets import Dataset
+
+            self._open[name] = Dataset.from_file(str(self._unpacked(name, files)))
+        return self._open[name]
+
+    def labels(self, name: str) -> np.ndarray:
+        """Labels of a split: (utterances, emotions) float32, 1 where present, emotions in `info.label_names` order.
+
+        Raises:
+            UserError: A row has a label that `corpus.json` does not know.
+        """
+        return np.stack([multi_hot(labels, self.info.label_names) for labels in self.split(name)["labels"]])
+
+    def texts(self, name: str) -> list[str]:
+        """The transcripts of a split, without the missing ones."""
+        return [text for text in self.split(name)["text"] if text is not None]
+
+    def _files(self, split: str) -> list[Path]:
+        return sorted(path for path in (self.folder / split).glob("*.parquet") if not path.name.startswith("."))
+
+    def _unpacked(self, split: str, files: list[Path]) -> Path:
+        states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        cache = self._cache_folder()
+        path = cache / f"{split}-{_digest(states)}.arrow"
+        if not path.is_file():
+            try:
+                cache.mkdir(parents=True, exist_ok=True)
+                for old in cache.glob(f"{split}-*.arrow"):
+                    old.unlink(missing_ok=True)
+                _unpack(files, path)
+            except OSError as error:
+                raise UserError(f"cannot unpack split '{split}' into {cache}: {error.strerror or error}") from error
+        return path
+
+    def _cache_folder(self) -> Path:
+        if os.access(self.folder, os.W_OK):
+            return self.folder / CACHE_FOLDER
+        # A corpus that is shared read-only is unpacked where `datasets` keeps its own files.
+        from datasets.config import HF_DATASETS_CACHE
+
+        return Path(HF_DATASETS_CACHE) / "mme2e" / _digest(str(self.folder.resolve()))
+
+
+def multi_hot(labels: list[str], label_names: tuple[str, ...]) -> np.ndarray:
+    """(emotions,) float32, 1 for each of `labels`.
+
+    Raises:
+        UserError: A label is not among `label_names`.
+    """
+    row = np.zeros(len(label_names), dtype=np.float32)
+    for label in labels:
+        if label not in label_names:
+            raise UserError(f"a row has the label '{label}', but the corpus' labels are {', '.join(label_names)}")
+        row[label_names.index(label)] = 1
+    return row
+
+
+def _unpack(files: list[Path], path: Path) -> None:
+    """Writes the rows of Parquet files into one Arrow stream, a row group at a time."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file, pa.ipc.new_stream(file, ROW_SCHEMA) as stream:
+            for source in files:
+                for table in _row_groups(source):
+                    stream.write_table(table)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _row_groups(path: Path) -> Iterator[pa.Table]:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            if not file.schema_arrow.equals(ROW_SCHEMA):
+                raise UserError(f"{path} has other columns than schema version 1; prepare the corpus again")
+            for index in range(file.num_row_groups):
+                yield file.read_row_group(index)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and run 'mme2e prepare' again") from error
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,159 @@
+"""The utterances of one split as tensors."""
+
+import copy
+import io
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.compute as pc
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mme2e.audio import decode_flac
+from mme2e.config import MODALITIES, AugmentSettings
+from mme2e.data.augment import augment_crops, drop_words
+from mme2e.data.corpus import Corpus, multi_hot
+from mme2e.data.schema import FACE_SIZE_PX
+from mme2e.errors import UserError
+
+_COLUMNS = {"t": "text", "a": "audio", "v": "face_crops"}
+
+FRAME_COST = 0.483
+"""Multiply-adds of the paper's visual tower for one face crop, in billions (reference, section 3)."""
+
+SAMPLE_COST = 0.845 / 6400
+"""The acoustic tower's for one sample: a chunk is 0.4 s at 16 kHz."""
+
+
+class Draw(NamedTuple):
+    """Which utterance, in which epoch: together with the seed they decide the augmentation."""
+
+    utterance: int
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UtteranceItem:
+    """One utterance. A modality that was not asked for is None; one that is missing has length 0.
+
+    Attributes:
+        id: Its id.
+        face_crops: (frames, 3, 48, 48) uint8, RGB.
+        waveform: (samples,) int16, 16 kHz.
+        input_ids: (tokens,) int64.
+        labels: (emotions,) float32, 1 where present.
+    """
+
+    id: str
+    face_crops: Tensor | None
+    waveform: Tensor | None
+    input_ids: Tensor | None
+    labels: Tensor
+
+
+class UtteranceDataset(Dataset[UtteranceItem]):
+    """The utterances of one split; only the modalities asked for are read and decoded.
+
+    Args:
+        corpus: A prepared corpus.
+        split: "train", "valid", "test" or "unassigned".
+        modalities: Some of the letters t, a, v.
+        tokenizer: A transformers tokenizer; wanted for t.
+        max_length: Longest text in tokens; longer ones are cut.
+
+    Raises:
+        UserError: The split has no utterances, or text is wanted without a tokenizer.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        split: str,
+        modalities: str = MODALITIES,
+        tokenizer: Any = None,
+        max_length: int = 100,
+    ) -> None:
+        if "t" in modalities and tokenizer is None:
+            raise UserError(f"modalities '{modalities}' include text, which wants a tokenizer")
+        rows = corpus.split(split)
+        self.label_names = corpus.info.label_names
+        self.modalities = modalities
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.costs = _costs(rows, modalities)
+        self._rows = rows.select_columns(["id", "labels", *(_COLUMNS[letter] for letter in modalities)])
+        self._augment: AugmentSettings | None = None
+        self._seed = 0
+
+    def augmented(self, settings: AugmentSettings | None, seed: int) -> "UtteranceDataset":
+        """The same utterances with augmentation: what happens to one depends on (seed, epoch, index) only.
+
+        Raises:
+            UserError: Word dropout with a tokenizer that has no unknown token.
+        """
+        drops_words = settings is not None and settings.word_dropout > 0 and "t" in self.modalities
+        if drops_words and self.tokenizer.unk_token is None:
+            raise UserError("augment.word_dropout wants a tokenizer with an unknown token; this one has none")
+        other = copy.copy(self)
+        other._augment = settings
+        other._seed = seed
+        return other
+
+    @property
+    def pad_token_id(self) -> int:
+        """Token id that fills short texts."""
+        given = None if self.tokenizer is None else self.tokenizer.pad_token_id
+        return 0 if given is None else given
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: int | Draw) -> UtteranceItem:
+        """Utterance `key`; a plain number means epoch 0."""
+        draw = key if isinstance(key, Draw) else Draw(key, 0)
+        row = self._rows[draw.utterance]
+        rng = np.random.default_rng([self._seed, draw.epoch, draw.utterance])
+        return UtteranceItem(
+            id=row["id"],
+            face_crops=self._face_crops(row["face_crops"], rng) if "v" in self.modalities else None,
+            waveform=_waveform(row["audio"]) if "a" in self.modalities else None,
+            input_ids=self._input_ids(row["text"], rng) if "t" in self.modalities else None,
+            labels=torch.from_numpy(multi_hot(row["labels"], self.label_names)),
+        )
+
+    def _face_crops(self, pictures: list[bytes], rng: np.random.Generator) -> Tensor:
+        crops = np.empty((len(pictures), FACE_SIZE_PX, FACE_SIZE_PX, 3), dtype=np.uint8)
+        for index, picture in enumerate(pictures):
+            with Image.open(io.BytesIO(picture)) as image:
+                crops[index] = np.asarray(image)
+        if self._augment is not None:
+            crops = augment_crops(crops, self._augment, rng)
+        return torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous()
+
+    def _input_ids(self, text: str | None, rng: np.random.Generator) -> Tensor:
+        if text is None:
+            return torch.zeros(0, dtype=torch.int64)
+        if self._augment is not None:
+            text = drop_words(text, self._augment, self.tokenizer.unk_token, rng)
+        encoded = self.tokenizer(text, truncation=True, max_length=self.max_length)
+        return torch.tensor(encoded["input_ids"], dtype=torch.int64)
+
+
+def _waveform(audio: bytes | None) -> Tensor:
+    return torch.zeros(0, dtype=torch.int16) if audio is None else torch.from_numpy(decode_flac(audio))
+
+
+def _costs(rows: Any, modalities: str) -> np.ndarray:
+    """(utterances,) float64: work that each row of a `datasets.Dataset` makes for the towers; letters for text alone."""
+    table = rows.data.table
+    costs = np.zeros(len(rows))
+    if "v" in modalities:
+        costs += FRAME_COST * pc.list_value_length(table["face_flags"]).to_numpy()
+    if "a" in modalities:
+        costs += SAMPLE_COST * table["num_samples"].to_numpy()
+    if modalities == "t":
+        costs += pc.fill_null(pc.utf8_length(table["text"]), 0).to_numpy()
+    return costs

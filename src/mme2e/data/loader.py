@@ -1,0 +1,67 @@
+"""The data loader: worker processes that read, decode and collate beside the model."""
+
+import os
+from functools import partial
+
+import torch
+from torch import distributed
+from torch.utils.data import DataLoader
+
+from mme2e.config import AugmentSettings
+from mme2e.data.collation import collate
+from mme2e.data.dataset import UtteranceDataset
+from mme2e.data.sampler import LengthBatchSampler
+
+PREFETCH_BATCHES = 4
+"""Batches that each worker reads ahead."""
+
+
+def make_dataloader(
+    dataset: UtteranceDataset,
+    *,
+    batch_size: int,
+    shuffle: bool = False,
+    seed: int = 0,
+    num_workers: int = 0,
+    augment: AugmentSettings | None = None,
+    pin_memory: bool = False,
+) -> DataLoader:
+    """A loader of `Batch`es with waveforms; `Batch.with_mel_chunks` makes the mel chunks on the model's device.
+
+    Order and augmentation follow from the seed and the epoch alone, whatever the number of workers: before each
+    pass call `loader.batch_sampler.set_epoch(epoch)` (Lightning does it by itself). Processes of an initialised
+    `torch.distributed` group share the batches, so a trainer needs no sampler of its own.
+
+    Args:
+        dataset: The utterances.
+        batch_size: Utterances a batch.
+        shuffle: Whether to mix them (see `LengthBatchSampler`).
+        seed: Of order and augmentation.
+        num_workers: Processes that read ahead; 0 reads in this one.
+        augment: Augmentation of crops and words; that of the mel chunks is `augment_mel`.
+        pin_memory: Page-locked memory for a fast copy; without CUDA it is left off.
+    """
+    dataset = dataset.augmented(augment, seed)
+    grouped = distributed.is_available() and distributed.is_initialized()
+    sampler = LengthBatchSampler(
+        dataset.costs,
+        batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        num_replicas=distributed.get_world_size() if grouped else 1,
+        rank=distributed.get_rank() if grouped else 0,
+    )
+    if num_workers > 0:
+        # Workers tokenise one text at a time; without this, tokenizers prints a warning in each of them.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=partial(collate, pad_token_id=dataset.pad_token_id),
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        prefetch_factor=PREFETCH_BATCHES if num_workers > 0 else None,
+        pin_memory=pin_memory and torch.cuda.is_available(),
+        # Its own generator: drawing the workers' seeds must not move the global one that dropout uses.
+        generator=torch.Generator().manual_seed(seed),
+    )

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import torch
+
+from mme2e.config import AugmentSettings
+from mme2e.data import Batch, augment_mel
+from mme2e.data.augment import augment_crops, drop_words
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def crops(rng):
+    return rng.integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
+
+
+def test_off_leaves_crops_alone(crops, rng):
+    assert np.array_equal(augment_crops(crops, AugmentSettings(), rng), crops)
+
+
+def test_a_shift_is_the_same_for_all_frames_and_within_bounds(crops):
+    seen = set()
+    for seed in range(40):
+        moved = augment_crops(crops, AugmentSettings(crop_jitter_px=2), np.random.default_rng(seed))
+        found = [
+            (down, right)
+            for down in range(-2, 3)
+            for right in range(-2, 3)
+            if np.array_equal(moved[:, 2:-2, 2:-2], crops[:, 2 + down : 46 + down, 2 + right : 46 + right])
+        ]
+        assert len(found) == 1
+        seen.add(found[0])
+    assert len(seen) > 10
+
+
+def test_a_flip_mirrors_left_and_right(crops, rng):
+    assert np.array_equal(augment_crops(crops, AugmentSettings(flip=1.0), rng), crops[:, :, ::-1])
+
+
+def test_brightness_scales_all_frames_alike_and_saturates():
+    crops = np.full((2, 48, 48, 3), 100, dtype=np.uint8)
+    crops[:, 0] = 250
+    values = []
+    for seed in range(30):
+        bright = augment_crops(crops, AugmentSettings(brightness=0.2), np.random.default_rng(seed))
+        assert bright.dtype == np.uint8
+        assert len(np.unique(bright[:, 1:])) == 1
+        assert abs(int(bright[1, 0, 5, 2]) - min(255, 2.5 * bright[1, 1, 5, 2])) <= 1.5
+        values.append(int(bright[0, 1, 0, 0]))
+    assert 80 <= min(values) < 95
+    assert 105 < max(values) <= 120
+
+
+@pytest.mark.parametrize("settings", [AugmentSettings(crop_jitter_px=3, flip=0.5, brightness=0.5)])
+def test_no_frames_stay_no_frames(settings, rng):
+    assert augment_crops(np.zeros((0, 48, 48, 3), np.uint8), settings, rng).shape == (0, 48, 48, 3)
+
+
+def test_words_become_unknown(rng):
+    assert drop_words("a  b", AugmentSettings(), "[UNK]", rng) == "a  b"
+    assert drop_words("a b c", AugmentSettings(word_dropout=1.0), "[UNK]", rng) == "[UNK] [UNK] [UNK]"
+    assert drop_words("", AugmentSettings(word_dropout=1.0), "[UNK]", rng) == ""
+    words = drop_words(" ".join(["word"] * 4000), AugmentSettings(word_dropout=0.25), "[UNK]", rng).split()
+    assert 0.2 < words.count("[UNK]") / len(words) < 0.3
+
+
+def mel_batch(num_chunks):
+    return Batch(mel_chunks=torch.ones(sum(num_chunks), 1, 128, 32), num_chunks=torch.tensor(num_chunks))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_mel_off_gives_the_batch_back():
+    batch = mel_batch([2, 1])
+    assert augment_mel(batch, AugmentSettings(), generator()) is batch
+    no_sound = Batch(num_frames=torch.tensor([1]))
+    assert augment_mel(no_sound, AugmentSettings(time_masks=1), generator()) is no_sound
+
+
+def test_time_masks_are_one_stripe_a_chunk_no_wider_than_asked():
+    batch = mel_batch([40, 0, 60])
+    masked = augment_mel(batch, AugmentSettings(time_masks=1, time_mask_columns=5), generator()).mel_chunks
+    hidden = masked[:, 0, 0] == 0
+    assert torch.equal(masked[:, 0] == 0, hidden[:, None].expand(-1, 128, -1))
+    assert hidden.sum(dim=1).min() == 0
+    assert hidden.sum(dim=1).max() == 5
+    assert (hidden.int().diff(dim=1) == 1).sum(dim=1).max() == 1
+    assert hidden[:, 0].any()
+    assert hidden[:, -1].any()
+    assert torch.equal(batch.mel_chunks, torch.ones_like(batch.mel_chunks))
+
+
+def test_frequency_masks_are_the_same_for_all_chunks_of_an_utterance():
+    settings = AugmentSettings(frequency_masks=2, frequency_mask_mels=20)
+    masked = augment_mel(mel_batch([3, 0, 2]), settings, generator(1)).mel_chunks
+    hidden = masked[:, 0, :, 0] == 0
+    assert torch.equal(masked[:, 0] == 0, hidden[:, :, None].expand(-1, -1, 32))
+    assert torch.equal(hidden[0], hidden[2])
+    assert torch.equal(hidden[3], hidden[4])
+    assert not torch.equal(hidden[0], hidden[3])
+    assert 0 < hidden.sum(dim=1).max() <= 40
+
+
+def test_the_generator_decides_the_masks():
+    settings = AugmentSettings(time_masks=2, frequency_masks=1)
+    first, again, other = (augment_mel(mel_batch([5]), settings, generator(seed)).mel_chunks for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_mask_wider_than_everything_and_no_chunks_at_all():
+    settings = AugmentSettings(time_masks=1, time_mask_columns=1000, frequency_masks=1, frequency_mask_mels=1000)
+    assert augment_mel(mel_batch([4]), settings, generator()).mel_chunks.shape == (4, 1, 128, 32)
+    assert augment_mel(mel_batch([0, 0]), settings, generator()).mel_chunks.shape == (0, 1, 128, 32)

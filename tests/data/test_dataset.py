@@ -1,0 +1,262 @@
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from tiny_corpus import LABEL_NAMES, write_tiny_corpus
+
+from mme2e.audio import decode_flac
+from mme2e.config import AugmentSettings
+from mme2e.data import Batch, LengthBatchSampler, UtteranceDataset, collate, load_corpus, make_dataloader
+from mme2e.data.dataset import Draw
+from mme2e.errors import MediaError, UserError
+
+
+class Words:
+    """A tokenizer: [CLS] words [SEP], with what the dataset asks of a transformers tokenizer."""
+
+    pad_token_id = 7
+    unk_token = "[UNK]"
+
+    def __init__(self):
+        self.vocabulary = {"[UNK]": 3}
+
+    def __call__(self, text, truncation, max_length):
+        ids = [self.vocabulary.setdefault(word, len(self.vocabulary) + 10) for word in text.split()]
+        return {"input_ids": [1, *ids[: max_length - 2], 2]}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return load_corpus(write_tiny_corpus(tmp_path_factory.mktemp("corpora") / "corpus", utterances_per_split=7))
+
+
+@pytest.fixture(scope="module")
+def gappy(tmp_path_factory):
+    """A corpus whose first utterances lack text, sound, picture, and all three."""
+    folder = write_tiny_corpus(tmp_path_factory.mktemp("gappy") / "corpus")
+    path = folder / "train" / "00000.parquet"
+    rows = pq.read_table(path)
+    schema, rows = rows.schema, rows.to_pylist()
+    for row in (rows[0], rows[3]):
+        row["text"] = None
+    for row in (rows[1], rows[3]):
+        row.update(audio=None, num_samples=0)
+    for row in (rows[2], rows[3]):
+        row.update(face_crops=[], face_times_s=[], face_flags=[], face_boxes=[])
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    return load_corpus(folder)
+
+
+def test_an_item_holds_what_the_row_holds(corpus):
+    row = corpus.split("train")[2]
+    item = UtteranceDataset(corpus, "train", "tav", Words())[2]
+    crops = [np.asarray(Image.open(io.BytesIO(crop))) for crop in row["face_crops"]]
+    assert item.id == row["id"]
+    assert item.face_crops.dtype == torch.uint8
+    assert item.face_crops.is_contiguous()
+    assert torch.equal(item.face_crops, torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2))
+    assert torch.equal(item.waveform, torch.from_numpy(decode_flac(row["audio"])))
+    assert item.waveform.dtype == torch.int16
+    assert item.input_ids.tolist()[0] == 1
+    assert len(item.input_ids) == len(row["text"].split()) + 2
+    assert item.labels.tolist() == [float(name in row["labels"]) for name in LABEL_NAMES]
+
+
+def test_long_texts_are_cut(corpus):
+    assert len(UtteranceDataset(corpus, "train", "t", Words(), max_length=4)[0].input_ids) == 4
+
+
+@pytest.mark.parametrize(("modalities", "absent"), [("t", "av"), ("a", "tv"), ("v", "ta"), ("ta", "v"), ("tav", "")])
+def test_only_the_modalities_asked_for_are_read(corpus, modalities, absent):
+    dataset = UtteranceDataset(corpus, "train", modalities, Words())
+    batch = collate([dataset[i] for i in range(3)])
+    names = {"t": "input_ids", "a": "waveforms", "v": "face_crops"}
+    assert all(getattr(batch, names[letter]) is not None for letter in modalities)
+    assert all(getattr(batch, names[letter]) is None for letter in absent)
+    assert len(batch) == 3
+
+
+def test_a_batch_is_its_utterances_side_by_side(corpus):
+    dataset = UtteranceDataset(corpus, "train", "tav", Words())
+    items = [dataset[i] for i in (4, 0, 6)]
+    batch = collate(items, pad_token_id=7)
+    assert batch.ids == tuple(item.id for item in items)
+    crops = batch.face_crops.split(batch.num_frames.tolist())
+    waveforms = batch.waveforms.split(batch.num_samples.tolist())
+    for index, item in enumerate(items):
+        tokens = len(item.input_ids)
+        assert torch.equal(crops[index], item.face_crops)
+        assert torch.equal(waveforms[index], item.waveform)
+        assert torch.equal(batch.input_ids[index, :tokens], item.input_ids)
+        assert (batch.input_ids[index, tokens:] == 7).all()
+        assert batch.attention_mask[index].tolist() == [1] * tokens + [0] * (batch.input_ids.shape[1] - tokens)
+        assert torch.equal(batch.labels[index], item.labels)
+    assert batch.input_ids.shape[1] == max(len(item.input_ids) for item in items)
+
+
+def test_mel_chunks_are_made_from_the_waveforms(corpus):
+    dataset = UtteranceDataset(corpus, "train", "a")
+    batch = collate([dataset[i] for i in range(3)]).with_mel_chunks()
+    assert batch.mel_chunks.shape == (int(batch.num_chunks.sum()), 1, 128, 32)
+    assert (batch.num_chunks > 0).all()
+    assert batch.with_mel_chunks() is batch
+    assert Batch(num_frames=torch.tensor([1])).with_mel_chunks().mel_chunks is None
+
+
+def test_missing_modalities_have_length_zero_and_no_presence(gappy):
+    dataset = UtteranceDataset(gappy, "train", "tav", Words())
+    batch = collate([dataset[i] for i in range(4)]).with_mel_chunks()
+    assert batch.text_present.tolist() == [False, True, True, False]
+    assert batch.acoustic_present.tolist() == [True, False, True, False]
+    assert batch.visual_present.tolist() == [True, True, False, False]
+    assert batch.num_chunks.tolist()[1] == 0
+    assert batch.attention_mask[0].sum() == 0
+
+
+def test_a_batch_without_anything_is_still_a_batch(gappy):
+    batch = collate([UtteranceDataset(gappy, "train", "tav", Words())[3]], pad_token_id=7).with_mel_chunks()
+    assert batch.input_ids.tolist() == [[7]]
+    assert batch.attention_mask.tolist() == [[0]]
+    assert batch.face_crops.shape == (0, 3, 48, 48)
+    assert batch.mel_chunks.shape == (0, 1, 128, 32)
+    assert len(batch) == 1
+
+
+def test_text_wants_a_tokenizer(corpus):
+    with pytest.raises(UserError, match="tokenizer"):
+        UtteranceDataset(corpus, "train", "tv")
+
+
+def test_an_empty_split_is_named(corpus):
+    with pytest.raises(UserError, match="unassigned"):
+        UtteranceDataset(corpus, "unassigned", "v")
+
+
+def test_a_damaged_sound_is_no_silence(tmp_path):
+    folder = write_tiny_corpus(tmp_path / "corpus")
+    path = folder / "train" / "00000.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    rows[0]["audio"] = b"no sound"
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+    with pytest.raises(MediaError):
+        UtteranceDataset(load_corpus(folder), "train", "a")[0]
+
+
+def test_costs_grow_with_frames_samples_and_letters(corpus):
+    rows = corpus.split("train")
+    by_frames = UtteranceDataset(corpus, "train", "v").costs
+    assert np.allclose(by_frames / by_frames[0], [len(row["face_crops"]) / len(rows[0]["face_crops"]) for row in rows])
+    assert UtteranceDataset(corpus, "train", "t", Words()).costs.tolist() == [len(row["text"]) for row in rows]
+    assert (UtteranceDataset(corpus, "train", "av").costs > by_frames).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 64, 1001])
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_every_utterance_comes_once(count, batch_size, shuffle):
+    sampler = LengthBatchSampler(np.arange(count) % 13, batch_size, shuffle=shuffle)
+    batches = list(sampler)
+    assert sorted(draw.utterance for batch in batches for draw in batch) == list(range(count))
+    assert len(batches) == len(sampler)
+    assert sorted(len(batch) for batch in batches)[1:] == [batch_size] * (len(batches) - 1)
+
+
+def test_without_shuffle_the_order_is_the_corpus_own():
+    batches = list(LengthBatchSampler([3, 1, 2], 2, shuffle=False))
+    assert batches == [[Draw(0, 0), Draw(1, 0)], [Draw(2, 0)]]
+
+
+def test_the_order_follows_from_seed_and_epoch():
+    costs = np.random.default_rng(0).random(200)
+
+    def order(seed, epoch):
+        sampler = LengthBatchSampler(costs, 8, shuffle=True, seed=seed)
+        sampler.sampler.set_epoch(epoch)
+        return [[draw.utterance for draw in batch] for batch in sampler]
+
+    assert order(0, 3) == order(0, 3)
+    assert order(0, 3) != order(0, 4)
+    assert order(0, 3) != order(1, 3)
+
+
+def test_batches_hold_similar_lengths():
+    costs = np.random.default_rng(0).lognormal(size=1600)
+    batches = [[costs[draw.utterance] for draw in batch] for batch in LengthBatchSampler(costs, 8, shuffle=True)]
+    random = np.random.default_rng(1).permutation(costs).reshape(-1, 8)
+    assert np.mean([np.std(batch) for batch in batches]) < 0.3 * np.mean(random.std(axis=1))
+
+
+@pytest.mark.parametrize("count", [1, 9, 64])
+def test_replicas_share_an_epoch_in_equal_numbers(count):
+    samplers = [LengthBatchSampler(np.arange(count), 4, shuffle=True, num_replicas=3, rank=rank) for rank in range(3)]
+    batches = [list(sampler) for sampler in samplers]
+    assert len({len(b) for b in batches}) == 1
+    assert {draw.utterance for b in batches for batch in b for draw in batch} == set(range(count))
+
+
+def tensors(batch):
+    return [v for v in vars(batch).values() if isinstance(v, torch.Tensor)]
+
+
+def same(first, second):
+    return first.ids == second.ids and all(map(torch.equal, tensors(first), tensors(second)))
+
+
+ALL = AugmentSettings(crop_jitter_px=3, flip=0.5, brightness=0.3, word_dropout=0.3)
+
+
+def test_workers_give_what_one_process_gives_and_epochs_differ(corpus):
+    tokenizer = Words()
+    dataset = UtteranceDataset(corpus, "train", "tav", tokenizer)
+    for index in range(len(dataset)):  # a worker's own copy of this stateful tokenizer must know all words already
+        dataset[index]
+    settings = {"batch_size": 3, "shuffle": True, "seed": 5, "augment": ALL}
+    alone = make_dataloader(dataset, **settings)
+    helped = make_dataloader(dataset, num_workers=1, **settings)
+    epochs = []
+    for epoch in (0, 1):
+        alone.batch_sampler.set_epoch(epoch)
+        helped.batch_sampler.set_epoch(epoch)
+        epochs.append(list(alone))
+        assert all(map(same, epochs[-1], list(helped)))
+    assert not all(map(same, *epochs))
+    assert sorted(id_ for batch in epochs[0] for id_ in batch.ids) == sorted(corpus.split("train")["id"])
+
+
+def test_augmentation_that_is_off_changes_not_one_bit(corpus):
+    dataset = UtteranceDataset(corpus, "train", "tav", Words())
+    plain = list(make_dataloader(dataset, batch_size=2))
+    off = list(make_dataloader(dataset, batch_size=2, augment=AugmentSettings()))
+    assert all(map(same, plain, off))
+
+
+def test_augmentation_changes_crops_and_words_but_not_the_dataset(corpus):
+    dataset = UtteranceDataset(corpus, "train", "tav", Words())
+    plain = next(iter(make_dataloader(dataset, batch_size=7)))
+    augmented = next(iter(make_dataloader(dataset, batch_size=7, augment=ALL)))
+    assert not torch.equal(plain.face_crops, augmented.face_crops)
+    assert (augmented.input_ids == 3).any()
+    assert torch.equal(plain.waveforms, augmented.waveforms)
+    assert same(plain, next(iter(make_dataloader(dataset, batch_size=7))))
+
+
+def test_word_dropout_wants_an_unknown_token(corpus):
+    tokenizer = Words()
+    tokenizer.unk_token = None
+    dataset = UtteranceDataset(corpus, "train", "t", tokenizer)
+    with pytest.raises(UserError, match="unknown token"):
+        make_dataloader(dataset, batch_size=2, augment=AugmentSettings(word_dropout=0.1))
+
+
+def test_a_pass_leaves_the_global_random_numbers_alone(corpus):
+    loader = make_dataloader(UtteranceDataset(corpus, "train", "v"), batch_size=2, shuffle=True)
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    list(loader)
+    assert torch.equal(torch.rand(1), expected)
