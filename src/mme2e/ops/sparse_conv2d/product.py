@@ -1,0 +1,38 @@
+"""Matrix products of many rows with a small matrix, by the fastest library at hand.
+
+On CPUs PyTorch hands `mm` to MKL, which runs its AVX2 kernels on AMD processors; a 1x1 convolution is the same product
+and goes to oneDNN, which uses AVX-512 where there is any (`benchmarks/sparse_conv2d.py` has the ratio). On other
+devices `mm` is the right call.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _as_image(rows: Tensor) -> Tensor:
+    """(n, channels) seen as one channels-last picture (1, channels, n, 1); no copy."""
+    return rows.view(1, len(rows), 1, rows.shape[1]).permute(0, 3, 1, 2)
+
+
+def _through_convolution(rows: Tensor) -> bool:
+    return rows.device.type == "cpu" and rows.dtype == torch.float32 and len(rows) > 0
+
+
+def row_product(rows: Tensor, matrix: Tensor) -> Tensor:
+    """(n, k) times (k, m) -> (n, m)."""
+    if not _through_convolution(rows):
+        return rows @ matrix
+    kernel = matrix.t().unsqueeze(-1).unsqueeze(-1)
+    return F.conv2d(_as_image(rows), kernel).permute(0, 2, 3, 1).reshape(len(rows), -1)
+
+
+def outer_product(left: Tensor, right: Tensor) -> Tensor:
+    """Transpose of (n, k) times (n, m) -> (k, m): the gradient of a matrix that `row_product` multiplied with."""
+    if not _through_convolution(left):
+        return left.t() @ right
+    kernel = left.new_empty(left.shape[1], right.shape[1], 1, 1)
+    _, gradient, _ = torch.ops.aten.convolution_backward(
+        _as_image(left), _as_image(right), kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [False, True, False]
+    )
+    return gradient.view(left.shape[1], right.shape[1])
