@@ -26,7 +26,7 @@ _SPECIAL = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-_OFFLINE_HINT = f"--model.text.model {SCRATCH} needs no download"
+_OFFLINE_HINT = f"offline, a folder works, and so does training with --model.text.model {SCRATCH}"
 _WEIGHT_FILES = ("model.safetensors*", "pytorch_model*.bin*")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "*.model")
 _log = logging.getLogger(__name__)
@@ -227,7 +227,7 @@ def _try_local_then_online(name: str, load: Any) -> Any:
 def _require_hub(name: str) -> None:
     from huggingface_hub import constants
 
-    hint = f"give a Hugging Face name or a folder; {_OFFLINE_HINT}"
+    hint = _OFFLINE_HINT
     if constants.HF_HUB_OFFLINE:
         raise UserError(
             f"text encoder '{name}' is no folder and not in the local cache (HF_HUB_OFFLINE is set): {hint}"

@@ -1,0 +1,82 @@
+"""How the reference names the weights of its end-to-end models, and which of them say nothing to ours."""
+
+import re
+
+_TOWER = {
+    "tower.low_level.conv.": "{upper}.0.",
+    "tower.low_level.bn.": "{upper}.1.",
+    "tower.low_level.block1.": "{upper}.4.",
+    "tower.low_level.block2.": "{upper}.5.",
+    "tower.stages.0.": "{upper}.6.",
+    "tower.stages.1.": "{upper}.8.",
+    "tower.stages.2.": "{upper}.10.",
+    "tower.hidden.": "{lower}_flatten.0.",
+    "tower.output.": "{lower}_flatten.2.",
+    "sequence.cls": "{lower}_transformer.cls_emb.weight",
+    "sequence.encoder.": "{lower}_transformer.encoder.",
+    "head.": "{lower}_out.",
+}
+
+_PREFIXES = {
+    "text.encoder.": "T.albert.",
+    "text.head.": "t_out.",
+    "fusion.weight": "weighted_fusion.weight",
+    **{
+        f"{branch}.{ours}": theirs.format(lower=branch[0], upper=branch[0].upper())
+        for branch in ("visual", "acoustic")
+        for ours, theirs in _TOWER.items()
+    },
+}
+
+_IGNORED = re.compile(
+    r"mtcnn\..*"  # the reference kept its face detector inside the model
+    r"|T\.albert\.pooler\.(weight|bias)"  # its models never read the pooler
+    r"|T\..*embeddings\.(position_ids|token_type_ids)"  # buffers that older transformers saved
+)
+
+_UNUSED = {
+    "t": re.compile(
+        r"t_out\.(weight|bias)"
+        r"|T\.albert\.embeddings\.(word|position|token_type)_embeddings\.weight"
+        r"|T\.albert\.embeddings\.LayerNorm\.(weight|bias)"
+        r"|T\.albert\.encoder\.embedding_hidden_mapping_in\.(weight|bias)"
+        r"|T\.albert\.encoder\.albert_layer_groups\.\d+\.albert_layers\.\d+\."
+        r"(full_layer_layer_norm|attention\.(query|key|value|dense|LayerNorm)|ffn|ffn_output)\.(weight|bias)"
+    ),
+    **{
+        letter: re.compile(
+            rf"{letter}_out\.(weight|bias)|{letter}_flatten\.[02]\.(weight|bias)|{letter}_transformer\.cls_emb\.weight"
+            rf"|{letter}_transformer\.encoder\.layers\.\d+\."
+            r"(self_attn\.(in_proj_|out_proj\.)|linear[12]\.|norm[12]\.)(weight|bias)"
+            rf"|{letter.upper()}\.(0|[4568]\.conv[12]|10\.conv[12])\.(weight|bias)"
+            rf"|{letter.upper()}\.(1|[4568]\.bn[12]|10\.bn[12])\."
+            r"(weight|bias|running_mean|running_var|num_batches_tracked)"
+        )
+        for letter in "va"
+    },
+}
+
+
+def reference_name(name: str) -> str:
+    """The reference's name of one of our weights.
+
+    Args:
+        name: Key of an FE2E state dict.
+
+    Raises:
+        KeyError: The reference has no such weight.
+    """
+    for ours, theirs in _PREFIXES.items():
+        if name.startswith(ours):
+            return theirs + name.removeprefix(ours)
+    raise KeyError(name)
+
+
+def says_nothing(key: str, modalities: str) -> bool:
+    """Whether a key of a reference checkpoint can be left out of a model with these modalities.
+
+    The reference always builds all three branches and the fusion, used or not.
+    """
+    if _IGNORED.fullmatch(key) or (key == "weighted_fusion.weight" and len(modalities) == 1):
+        return True
+    return any(pattern.fullmatch(key) for letter, pattern in _UNUSED.items() if letter not in modalities)
