@@ -1,0 +1,170 @@
+"""What a training run writes down about itself: its settings, its corpus, its epochs."""
+
+import csv
+import io
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mme2e.config import TrainSettings
+from mme2e.errors import UserError
+
+SETTINGS_FILE = "train_settings.yaml"
+METRICS_FILE = "metrics.json"
+CSV_FILE = "metrics.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One finished epoch.
+
+    Attributes:
+        epoch: From 1.
+        step: Updates of the weights so far.
+        learning_rate: At the end of the epoch, of everything but the text encoder.
+        train_loss: Mean over the epoch.
+        valid_loss: On the validation split.
+        valid_macro_f1: Mean F1, at the best threshold of each emotion (bce) or of the most probable emotion (ce).
+        valid_auc: Mean area under the ROC curve.
+        valid_weighted_accuracy: Mean of TPR and TNR, averaged over emotions, of the same decisions as the F1.
+        thresholds: Best threshold of each emotion; None for ce.
+        seconds: The epoch took, with validation.
+        data_wait_share: Share of the training part of the epoch spent waiting for data.
+    """
+
+    epoch: int
+    step: int
+    learning_rate: float
+    train_loss: float
+    valid_loss: float
+    valid_macro_f1: float
+    valid_auc: float
+    valid_weighted_accuracy: float
+    thresholds: tuple[float, ...] | None
+    seconds: float
+    data_wait_share: float
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "EpochRecord":
+        """The inverse of `asdict`, also after JSON."""
+        thresholds = content["thresholds"]
+        return cls(**{**content, "thresholds": None if thresholds is None else tuple(thresholds)})
+
+
+def best_epoch(history: list[EpochRecord]) -> EpochRecord:
+    """The epoch with the best validation macro F1, the first at a tie; `history` is not empty."""
+    return max(history, key=lambda record: record.valid_macro_f1)
+
+
+def settings_to_yaml(settings: TrainSettings) -> str:
+    """The settings as a file for `--config`."""
+    # Through JSON: YAML has no tuples.
+    return yaml.safe_dump(json.loads(json.dumps(asdict(settings))), sort_keys=False)
+
+
+def require_same_settings(run: Path, settings: TrainSettings) -> None:
+    """Refuses to go on with a run under other settings.
+
+    How many worker processes read the data changes no number, so `num_workers` may differ.
+
+    Raises:
+        UserError: Naming the first key that differs, with both values; or the file of the run is damaged.
+    """
+    path = run / SETTINGS_FILE
+    try:
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read ({error}); this run cannot be resumed") from error
+    now = yaml.safe_load(settings_to_yaml(settings))
+    if not isinstance(before, dict):
+        raise UserError(f"{path} is damaged: it holds no settings; this run cannot be resumed")
+    flat_before, flat_now = _flat(before), _flat(now)
+    for key in sorted(flat_before.keys() | flat_now.keys()):
+        if key != "num_workers" and flat_before.get(key) != flat_now.get(key):
+            raise UserError(
+                f"--resume wants the settings that {run} was begun with: {key} was {flat_before.get(key)}, "
+                f"now it is {flat_now.get(key)}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingReport:
+    """`metrics.json`: where a run stands. It is rewritten after every epoch.
+
+    Attributes:
+        finished: Whether training came to its end.
+        corpus: Name and fingerprint.
+        label_names: Emotions, in the order of the thresholds.
+        best: The best epoch; None before the first.
+        history: All finished epochs.
+    """
+
+    finished: bool
+    corpus: str
+    label_names: tuple[str, ...]
+    best: EpochRecord | None
+    history: tuple[EpochRecord, ...]
+
+    def write(self, run: Path) -> None:
+        """Writes `metrics.json` into a run folder; what is undefined is null."""
+        write_atomically(run / METRICS_FILE, json.dumps(_no_nan(asdict(self)), indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def read(cls, run: Path) -> "TrainingReport":
+        """Reads `metrics.json` of a run folder.
+
+        Raises:
+            UserError: There is none, or it is damaged.
+        """
+        path = run / METRICS_FILE
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            best = content["best"]
+            return cls(
+                finished=content["finished"],
+                corpus=content["corpus"],
+                label_names=tuple(content["label_names"]),
+                best=None if best is None else EpochRecord.from_dict(best),
+                history=tuple(EpochRecord.from_dict(record) for record in content["history"]),
+            )
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+            raise UserError(f"{path} cannot be read ({error!r}); {run} is no training run, or is damaged") from error
+
+
+def history_to_csv(history: list[EpochRecord]) -> str:
+    """One line an epoch, without the thresholds."""
+    names = [field.name for field in fields(EpochRecord) if field.name != "thresholds"]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(record) for record in history)
+    return file.getvalue()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a whole text file or nothing."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _no_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _no_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_no_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

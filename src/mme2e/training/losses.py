@@ -1,0 +1,74 @@
+"""The loss over logits, and how much the rare emotions weigh in it."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mme2e.errors import UserError
+
+
+class EmotionLoss(nn.Module):
+    """Binary cross-entropy per emotion, or cross-entropy over emotions that exclude each other.
+
+    Args:
+        kind: `bce` or `ce`.
+        pos_weight: (emotions,) weight of the positives of each emotion; `bce` only, None weighs all alike.
+    """
+
+    def __init__(self, kind: Literal["bce", "ce"], pos_weight: Tensor | None = None) -> None:
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("pos_weight", pos_weight, persistent=False)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss.
+
+        Args:
+            logits: (batch, emotions).
+            labels: (batch, emotions) float, 1 where present; exactly one a row for `ce`.
+        """
+        if self.kind == "ce":
+            return F.cross_entropy(logits.float(), labels)
+        return F.binary_cross_entropy_with_logits(logits.float(), labels, pos_weight=self.pos_weight)
+
+
+def positive_weights(labels: np.ndarray) -> Tensor:
+    """Negatives / positives of each emotion (reference section 2).
+
+    An emotion that all or none of the utterances have teaches nothing: its weight is 1, as neither 0 nor infinity is
+    of use.
+
+    Args:
+        labels: (utterances, emotions) of the training split.
+
+    Returns:
+        (emotions,) float32.
+    """
+    positives = labels.sum(axis=0)
+    negatives = len(labels) - positives
+    teaches = (positives > 0) & (negatives > 0)
+    weights = np.divide(negatives, positives, out=np.ones(labels.shape[1]), where=teaches)
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def check_loss_fits(kind: Literal["bce", "ce"], labels: np.ndarray, multi_label: bool) -> None:
+    """Refuses `ce` where an utterance may have no emotion or several.
+
+    Args:
+        kind: The loss.
+        labels: (utterances, emotions) of the training split.
+        multi_label: What the corpus says of itself.
+
+    Raises:
+        UserError: The loss is `ce` and the corpus is multi-label, or a row has not exactly one emotion.
+    """
+    if kind != "ce":
+        return
+    if multi_label:
+        raise UserError("loss ce wants a corpus with one emotion per utterance; this one is multi-label: use loss bce")
+    others = int((labels.sum(axis=1) != 1).sum())
+    if others:
+        raise UserError(f"loss ce wants one emotion per utterance; {others} training utterances have none or several")

@@ -1,0 +1,272 @@
+"""`train`: from a prepared corpus to a run folder."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from rich.console import Console
+
+from mme2e.config import FaceSettings, TrainSettings
+from mme2e.data.corpus import Corpus, load_corpus
+from mme2e.data.dataset import UtteranceDataset
+from mme2e.data.loader import make_dataloader
+from mme2e.errors import UserError
+from mme2e.models import build_model
+from mme2e.text import load_text
+from mme2e.training.callbacks import (
+    BEST_FILE,
+    CHECKPOINT_FOLDER,
+    LAST_FILE,
+    LOG_FOLDER,
+    BestAndLast,
+    Reporter,
+    quiet_lightning,
+    write_report,
+)
+from mme2e.training.epochs import EpochBatches, seed_all
+from mme2e.training.history import (
+    SETTINGS_FILE,
+    EpochRecord,
+    TrainingReport,
+    best_epoch,
+    require_same_settings,
+    settings_to_yaml,
+    write_atomically,
+)
+from mme2e.training.losses import check_loss_fits, positive_weights
+from mme2e.training.module import MONITORED, EmotionModule
+from mme2e.training.run_folder import RunInfo, save_run
+
+LIGHTNING_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What came of a training run.
+
+    Attributes:
+        run: Run folder.
+        best: The epoch whose weights were kept.
+        history: All epochs, those before a resume included.
+        seconds: This call took.
+    """
+
+    run: Path
+    best: EpochRecord
+    history: tuple[EpochRecord, ...]
+    seconds: float
+
+
+def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = False) -> TrainResult:
+    """Trains a model and writes a run folder.
+
+    Beside the files of `mme2e.training.run_folder` the run folder gets `train_settings.yaml` (for `--config`),
+    `metrics.json` (validation scores of every epoch), `checkpoints/` and `logs/` (TensorBoard, CSV).
+
+    Args:
+        settings: How to train.
+        data: Prepared corpus.
+        out: Run folder; new or empty, unless resuming.
+        resume: Go on after the last finished epoch. On the same machine the numbers are those of a run that was never
+            interrupted, bit by bit. A run that is finished is left as it is.
+
+    Raises:
+        UserError: Settings and corpus do not fit, `out` holds something already, or there is nothing to resume; or
+            the loss stopped being a number.
+    """
+    began = time.perf_counter()
+    console = Console(stderr=True, quiet=rank_zero_only.rank != 0)
+    corpus = load_corpus(data)
+    _check_hardware(settings)
+    _check_corpus(corpus, settings)
+    if resume:
+        report = _resumable(out, settings, corpus)
+        if report.finished and report.best is not None:
+            console.print(f"{out} is finished after {len(report.history)} epochs: nothing to resume", soft_wrap=True)
+            return TrainResult(
+                run=out, best=report.best, history=report.history, seconds=time.perf_counter() - began
+            )
+    else:
+        report = _new_run(out, settings, corpus)
+    seed_all(settings.seed)
+    text = None
+    if "t" in settings.model.modalities:
+        text = load_text(settings.model.text, texts=corpus.texts("train"))
+    model = build_model(
+        settings.model,
+        num_emotions=len(corpus.info.label_names),
+        text_encoder=None if text is None else text.encoder,
+    )
+    tokenizer = None if text is None else text.tokenizer
+    module = _fit(model, tokenizer, settings, corpus, out, report, console)
+    best = best_epoch(module.history)
+    if rank_zero_only.rank == 0:
+        _load_best(module, out)
+        save_run(out, model=module.model, tokenizer=tokenizer, info=_run_info(settings, corpus, best))
+        write_report(out, report, module.history, finished=True)
+        console.print(f"{out}: best epoch {best.epoch}, validation macro F1 {best.valid_macro_f1:.3f}", soft_wrap=True)
+    return TrainResult(run=out, best=best, history=tuple(module.history), seconds=time.perf_counter() - began)
+
+
+def _check_hardware(settings: TrainSettings) -> None:
+    gpu = torch.cuda.is_available()
+    if settings.accelerator == "gpu" and not gpu:
+        raise UserError("accelerator gpu was asked for, but torch finds no CUDA device here: use cpu or auto")
+    if settings.precision == "16" and (settings.accelerator == "cpu" or not gpu):
+        raise UserError("precision 16 wants a GPU: use bf16 or 32 on the CPU")
+
+
+def _check_corpus(corpus: Corpus, settings: TrainSettings) -> None:
+    check_loss_fits(settings.loss, corpus.labels("train"), corpus.info.multi_label)
+    if not corpus.labels("valid").any():
+        raise UserError(f"{corpus.folder}: no utterance of the validation split has an emotion: F1 cannot be measured")
+
+
+def _identity(corpus: Corpus) -> str:
+    return f"{corpus.info.name} {corpus.fingerprint}"
+
+
+def _new_run(out: Path, settings: TrainSettings, corpus: Corpus) -> TrainingReport:
+    report = TrainingReport(
+        finished=False, corpus=_identity(corpus), label_names=corpus.info.label_names, best=None, history=()
+    )
+    if rank_zero_only.rank != 0:
+        return report
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not empty: give another --out, or --resume to go on with it")
+    (out / CHECKPOINT_FOLDER).mkdir(parents=True)
+    write_atomically(out / SETTINGS_FILE, settings_to_yaml(settings))
+    report.write(out)
+    return report
+
+
+def _resumable(out: Path, settings: TrainSettings, corpus: Corpus) -> TrainingReport:
+    if not (out / SETTINGS_FILE).is_file():
+        raise UserError(f"nothing to resume: {out} has no {SETTINGS_FILE}; train without --resume")
+    require_same_settings(out, settings)
+    report = TrainingReport.read(out)
+    if report.corpus != _identity(corpus):
+        raise UserError(f"--resume wants the corpus '{report.corpus}' that {out} was begun with, not '{_identity(corpus)}'")
+    return report
+
+
+def _fit(
+    model: torch.nn.Module,
+    tokenizer: Any,
+    settings: TrainSettings,
+    corpus: Corpus,
+    out: Path,
+    report: TrainingReport,
+    console: Console,
+) -> EmotionModule:
+    """Runs Lightning, from the last checkpoint when there is one."""
+
+    def dataset(split: str) -> UtteranceDataset:
+        return UtteranceDataset(corpus, split, settings.model.modalities, tokenizer, settings.model.text.max_length)
+
+    train_split = dataset("train")
+
+    def make_batches(epoch: Any) -> EpochBatches:
+        loader = make_dataloader(
+            train_split,
+            batch_size=settings.batch_size,
+            shuffle=True,
+            seed=settings.seed,
+            num_workers=settings.num_workers,
+            augment=settings.augment,
+            pin_memory=True,
+        )
+        return EpochBatches(loader, epoch=epoch, seed=settings.seed, rank=rank_zero_only.rank)
+
+    # Made before training processes know each other: each of them validates on everything and needs no gathering.
+    validation = make_dataloader(
+        dataset("valid"), batch_size=settings.batch_size, num_workers=settings.num_workers, pin_memory=True
+    )
+    pos_weight = positive_weights(corpus.labels("train")) if settings.pos_weight and settings.loss == "bce" else None
+    module = EmotionModule(model, settings, pos_weight=pos_weight, make_batches=make_batches)
+    last = out / CHECKPOINT_FOLDER / LAST_FILE
+    with quiet_lightning(), _one_clear_end(settings):
+        trainer = _make_trainer(settings, out, [BestAndLast(out), Reporter(out, report, console)])
+        trainer.fit(
+            module, val_dataloaders=validation, ckpt_path=last if last.is_file() else None, weights_only=True
+        )
+    return module
+
+
+def _make_trainer(settings: TrainSettings, out: Path, callbacks: list[Any]) -> Trainer:
+    if settings.early_stop > 0:
+        callbacks.append(
+            EarlyStopping(MONITORED, mode="max", patience=settings.early_stop, check_on_train_epoch_end=True)
+        )
+    return Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        # An utterance may lack a modality, and then its branch gets no gradient.
+        strategy="auto" if settings.devices == 1 else "ddp_find_unused_parameters_true",
+        precision=LIGHTNING_PRECISION[settings.precision],  # type: ignore[arg-type]
+        max_epochs=settings.epochs,
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=settings.gradient_clip or None,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(out, name=LOG_FOLDER, version=""),
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # the loader shares its batches out by itself
+        deterministic=True,
+        benchmark=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+@contextmanager
+def _one_clear_end(settings: TrainSettings) -> Iterator[None]:
+    """Turns the ways in which Lightning ends into ours, and puts back what it changed in the process."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    except SystemExit as end:
+        # Lightning turns Ctrl-C into an exit.
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from end
+        raise
+    except MisconfigurationException as error:
+        raise UserError(f"cannot train on {settings.devices} x {settings.accelerator}: {error}") from error
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"the GPU's memory is too small for batch_size {settings.batch_size}: lower it and raise accumulate"
+        ) from error
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, on_interrupt)
+
+
+def _load_best(module: EmotionModule, out: Path) -> None:
+    checkpoint = torch.load(out / CHECKPOINT_FOLDER / BEST_FILE, map_location="cpu", weights_only=True)
+    module.cpu().load_state_dict(checkpoint["state_dict"])
+
+
+def _run_info(settings: TrainSettings, corpus: Corpus, best: EpochRecord) -> RunInfo:
+    info = corpus.info
+    return RunInfo(
+        model=settings.model,
+        label_names=info.label_names,
+        multi_label=info.multi_label,
+        loss=settings.loss,
+        thresholds=best.thresholds,
+        frame_interval_ms=info.frame_interval_ms,
+        corpus=_identity(corpus),
+    )
