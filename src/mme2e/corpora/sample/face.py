@@ -1,0 +1,176 @@
+"""A face that moves: a person's picture warped and painted into expressions."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from mme2e.corpora.sample.expressions import Expression
+from mme2e.corpora.sample.portrait import Floats, Person, Pixels, gaussian, sample_bilinear
+
+_MOVES: tuple[tuple[str, str, tuple[float, float], tuple[float, float], tuple[float, float]], ...] = (
+    # movement, landmark, offset from it, reach, shift when the movement is 1; pixels of the photograph
+    ("brow_raise", "left_eye", (8, -31), (28, 14), (0, -10)),
+    ("brow_raise", "right_eye", (-2, -31), (28, 14), (0, -10)),
+    ("brow_furrow", "left_eye", (28, -22), (17, 12), (5, 9)),
+    ("brow_furrow", "right_eye", (-18, -22), (17, 12), (-5, 9)),
+    ("brow_worry", "left_eye", (28, -22), (17, 12), (0, -10)),
+    ("brow_worry", "right_eye", (-18, -22), (17, 12), (0, -10)),
+    ("brow_worry", "left_eye", (-13, -18), (15, 12), (0, 7)),
+    ("brow_worry", "right_eye", (20, -18), (15, 12), (0, 7)),
+    ("eyes", "left_eye", (0, -6), (16, 6), (0, -4)),
+    ("eyes", "left_eye", (0, 6), (16, 6), (0, 4)),
+    ("eyes", "right_eye", (0, -6), (16, 6), (0, -4)),
+    ("eyes", "right_eye", (0, 6), (16, 6), (0, 4)),
+    ("smile", "left_mouth", (0, 0), (18, 13), (-6, -12)),
+    ("smile", "right_mouth", (0, 0), (18, 13), (6, -12)),
+    ("smile", "left_mouth", (-13, -28), (18, 16), (0, -6)),
+    ("smile", "right_mouth", (13, -28), (18, 16), (0, -6)),
+    ("mouth_open", "mouth", (0, 14), (34, 11), (0, 15)),
+    ("mouth_open", "chin", (0, -6), (50, 22), (0, 12)),
+    ("mouth_open", "mouth", (0, -6), (26, 8), (0, -4)),
+    ("mouth_wide", "left_mouth", (0, 0), (20, 16), (-9, 0)),
+    ("mouth_wide", "right_mouth", (0, 0), (20, 16), (9, 0)),
+    ("sneer", "nose", (0, 4), (26, 13), (0, -7)),
+    ("sneer", "mouth", (0, -8), (24, 8), (0, -7)),
+)
+_MARGIN = (130, 225, 130, 120)  # left, above, right, below the face's centre: what expressions may touch
+_SUPERSAMPLING = 3
+_BLINK = -2.2  # narrowing of the eyes that shuts them
+
+
+class Face:
+    """Renders one person in front of a backdrop, with any expression.
+
+    Args:
+        person: Who.
+        backdrop: (height, width, 3) float32 0..255, as wide as the person's picture; what the person's picture has
+            below it is there to be moved up when the head is.
+    """
+
+    def __init__(self, person: Person, backdrop: Floats) -> None:
+        self._person = person
+        self._backdrop = backdrop
+        height, width = person.picture.shape[:2]
+        left, top, right, bottom = (margin * person.scale for margin in _MARGIN)
+        x, y = person.points["centre"]
+        self._box = (
+            slice(max(0, int(y - top)), min(height, int(y + bottom))),
+            slice(max(0, int(x - left)), min(width, int(x + right))),
+        )
+        self._y, self._x = (grid.astype(np.float32) for grid in np.mgrid[self._box])
+        self._weights = np.stack([self._weight(move[1], move[2], move[3]) for move in _MOVES])
+        self._flush = self._weight("centre", (0, 10), (75, 75))
+
+    def _point(self, landmark: str, offset: tuple[float, float]) -> tuple[float, float]:
+        x, y = self._person.points[landmark]
+        return x + offset[0] * self._person.scale, y + offset[1] * self._person.scale
+
+    def _weight(self, landmark: str, offset: tuple[float, float], reach: tuple[float, float]) -> Floats:
+        scale = self._person.scale
+        return gaussian(self._x, self._y, self._point(landmark, offset), (reach[0] * scale, reach[1] * scale))
+
+    def render(self, expression: Expression, *, blink: bool = False) -> Pixels:
+        """The picture of one moment.
+
+        Args:
+            expression: What the face does, speech included.
+            blink: Whether the eyes are shut.
+
+        Returns:
+            (height, width, 3) uint8 RGB.
+        """
+        if blink:
+            expression = expression + Expression(eyes=_BLINK - expression.eyes)
+        picture = self._person.picture.copy()
+        head = self._warped(expression)
+        head[..., :3] *= 1 + self._flush[..., None] * expression.flush * np.array([0.08, -0.07, -0.06], np.float32)
+        self._paint(head, expression)
+        picture[self._box] = head
+        cutout = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8), "RGBA")
+        if expression.tilt or expression.nod:
+            x, y = self._point("chin", (0, 90))
+            cutout = cutout.rotate(
+                -8 * expression.tilt,
+                resample=Image.Resampling.BILINEAR,
+                center=(x, y),
+                translate=(0, round(9 * expression.nod * self._person.scale)),
+            )
+        person = np.asarray(cutout, dtype=np.float32)[: len(self._backdrop)]
+        opacity = person[..., 3:] / 255
+        return (self._backdrop + (person[..., :3] - self._backdrop) * opacity).astype(np.uint8)
+
+    def _warped(self, expression: Expression) -> Floats:
+        amounts = np.array([getattr(expression, move[0]) for move in _MOVES], dtype=np.float32)
+        shifts = np.array([move[4] for move in _MOVES], dtype=np.float32) * amounts[:, None] * self._person.scale
+        shift_x = np.einsum("k,khw->hw", shifts[:, 0], self._weights)
+        shift_y = np.einsum("k,khw->hw", shifts[:, 1], self._weights)
+        return sample_bilinear(self._person.picture, self._x - shift_x, self._y - shift_y)
+
+    def _paint(self, head: Floats, expression: Expression) -> None:
+        """Draws what no warp can show: brows, eyeballs, and the inside of the mouth."""
+        rows, columns = self._box
+        size = ((columns.stop - columns.start) * _SUPERSAMPLING, (rows.stop - rows.start) * _SUPERSAMPLING)
+        canvas = Image.new("RGBA", size)
+        pen = ImageDraw.Draw(canvas)
+        self._draw_eyes(pen, expression)
+        self._draw_mouth(pen, expression)
+        self._draw_brows(pen, expression)
+        soft = canvas.reduce(_SUPERSAMPLING).filter(ImageFilter.GaussianBlur(0.7 * self._person.scale))
+        paint = np.asarray(soft, dtype=np.float32)
+        head[..., :3] += (paint[..., :3] - head[..., :3]) * (paint[..., 3:] / 255)
+
+    def _on_canvas(self, landmark: str, offset: tuple[float, float]) -> tuple[float, float]:
+        x, y = self._point(landmark, offset)
+        return (x - self._box[1].start) * _SUPERSAMPLING, (y - self._box[0].start) * _SUPERSAMPLING
+
+    def _draw_brows(self, pen: ImageDraw.ImageDraw, e: Expression) -> None:
+        raise_ = -11 * e.brow_raise
+        inner = 10 * e.brow_furrow - 11 * e.brow_worry + raise_
+        outer = -3 * e.brow_furrow + 8 * e.brow_worry + raise_
+        middle = 3 * e.brow_furrow - 2 * e.brow_worry + 1.1 * raise_
+        together = 5 * e.brow_furrow + 2 * e.brow_worry
+        width = round(self._person.looks.brow_width * self._person.scale * _SUPERSAMPLING)
+        for eye, side in (("left_eye", 1), ("right_eye", -1)):
+            ends = (
+                (-17, -23 + outer),
+                (2, -32 + middle),
+                (15, -31 + (middle + inner) / 2),
+                (28 + together, -27 + inner),
+            )
+            line = [self._on_canvas(eye, (side * x, y)) for x, y in ends]
+            pen.line(line, fill=(*self._person.looks.brows, 225), width=width, joint="curve")
+
+    def _draw_eyes(self, pen: ImageDraw.ImageDraw, e: Expression) -> None:
+        for eye in ("left_eye", "right_eye"):
+            if e.eyes > 0:
+                height = 4 + 3.5 * e.eyes
+                box = [*self._on_canvas(eye, (-13, -height)), *self._on_canvas(eye, (13, height))]
+                pen.ellipse(box, fill=(236, 230, 224, int(min(1, e.eyes * 1.3) * 215)))
+                box = [*self._on_canvas(eye, (-5.5, -5.5)), *self._on_canvas(eye, (5.5, 5.5))]
+                pen.ellipse(box, fill=(38, 28, 24, int(min(1, e.eyes * 1.3) * 255)))
+            elif e.eyes < -1:  # the lid
+                skin = tuple(int(v) for v in np.array([205, 140, 110]) * self._person.looks.skin)
+                box = [*self._on_canvas(eye, (-15, -8)), *self._on_canvas(eye, (15, 8))]
+                pen.ellipse(box, fill=(*skin, 235))
+                line = [self._on_canvas(eye, (x, 5 - x * x / 60)) for x in (-14, -7, 0, 7, 14)]
+                pen.line(line, fill=(70, 40, 30, 230), width=round(2 * self._person.scale * _SUPERSAMPLING))
+
+    def _draw_mouth(self, pen: ImageDraw.ImageDraw, e: Expression) -> None:
+        opening = max(0.0, e.mouth_open)
+        half = 36 + 7 * e.mouth_wide + 5 * e.smile * (e.smile > 0) - 6 * opening
+        corner = -11 * e.smile
+        across = np.linspace(-1, 1, 15)
+        arch = 1 - across**2
+        upper = corner * across**2 - (4 * opening + 6 * e.sneer) * arch
+        lower = corner * across**2 + (17 * opening + max(0.0, 3 * e.smile)) * arch
+        if opening > 0.03:
+            edge = [(half * a, y) for a, y in zip(across, upper, strict=True)]
+            back = [(half * a, y) for a, y in zip(across, lower, strict=True)]
+            pen.polygon([self._on_canvas("mouth", p) for p in edge + back[::-1]], fill=(58, 18, 20, 245))
+            if e.teeth > 0:
+                depth = min(1.0, e.teeth) * 0.55
+                row = [(0.88 * x, y + 1) for x, y in edge[1:-1]]
+                under = [(0.88 * x, y + depth * (b - y)) for (x, y), (_, b) in zip(edge[1:-1], back[1:-1], strict=True)]
+                pen.polygon([self._on_canvas("mouth", p) for p in row + under[::-1]], fill=(238, 232, 222, 245))
+        else:
+            line = [self._on_canvas("mouth", (half * a, y)) for a, y in zip(across, (upper + lower) / 2, strict=True)]
+            pen.line(line, fill=(96, 40, 36, 190), width=round(2.2 * self._person.scale * _SUPERSAMPLING))
