@@ -1,0 +1,164 @@
+"""One recording to rows: its faces, its sound, its words."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mme2e.audio import SAMPLE_RATE_HZ, encode_flac, read_audio
+from mme2e.config import FaceSettings
+from mme2e.corpora.utterance import Region, Utterance
+from mme2e.errors import MediaError
+from mme2e.media import probe
+from mme2e.prepare.pictures import Picture, Tracker, pictures
+from mme2e.prepare.stopwatch import Stopwatch
+
+SHORT_S = 0.5
+"""Sound that ends this much before its utterance is reported; annotators' ends are not more exact."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingTask:
+    """One unit of work.
+
+    Attributes:
+        recording: Its id.
+        utterances: All of its utterances, with splits.
+        frame_interval_ms: Time between two sampled frames.
+        face: How faces are found.
+    """
+
+    recording: str
+    utterances: tuple[Utterance, ...]
+    frame_interval_ms: int
+    face: FaceSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something that is missing of an utterance.
+
+    Attributes:
+        reason: One line for people.
+        unreadable: Whether a file could not be read, as opposed to not being there or ending early.
+    """
+
+    reason: str
+    unreadable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedUtterance:
+    """An utterance and what became of it.
+
+    Attributes:
+        utterance: As the corpus reader gave it.
+        row: For `ROW_SCHEMA`; None when neither picture nor sound nor words are left.
+        problems: What is missing.
+    """
+
+    utterance: Utterance
+    row: dict[str, object] | None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def prepare_utterances(task: RecordingTask, tracker: Tracker, stopwatch: Stopwatch) -> Iterator[PreparedUtterance]:
+    """Prepares the utterances of one recording, each exactly once, in the order in which they are complete.
+
+    The frames of one speaker (one region of one video) are read in one pass. The regions of a recording are read one
+    after the other: their speakers take turns, so that passes over both together would save little, and each
+    tracker can follow its face without waiting for the other.
+    """
+    groups: dict[tuple[Path | None, Region | None], list[tuple[Utterance, float]]] = defaultdict(list)
+    for utterance in sorted(task.utterances, key=lambda u: (u.start_s, u.id)):
+        end_s = utterance.end_s if utterance.end_s is not None else _end_of_file_s(utterance)
+        if end_s is None or end_s <= utterance.start_s:
+            end = "has no known end" if end_s is None else f"ends at {end_s:g} s, not after its start"
+            yield PreparedUtterance(utterance=utterance, row=None, problems=[Problem(reason=f"it {end}")])
+        else:
+            groups[utterance.video, utterance.region].append((utterance, end_s))
+    for (video, region), members in groups.items():
+        found: Iterator[tuple[int, Picture]]
+        if video is None:
+            found = ((position, Picture()) for position in range(len(members)))
+        else:
+            intervals_s = [(utterance.start_s, end_s) for utterance, end_s in members]
+            found = pictures(video, region, intervals_s, task.frame_interval_ms, tracker, stopwatch)
+        for position, picture in found:
+            yield _combine(*members[position], picture, stopwatch)
+
+
+def _combine(utterance: Utterance, end_s: float, picture: Picture, stopwatch: Stopwatch) -> PreparedUtterance:
+    with stopwatch.stage("audio"):
+        samples, sound_problem = _read_sound(utterance, end_s)
+    with stopwatch.stage("encode"):
+        audio = encode_flac(samples) if len(samples) else None
+    problems = [problem for problem in (_picture_problem(utterance, picture), sound_problem) if problem is not None]
+    text = utterance.text if utterance.text and utterance.text.strip() else None
+    if text is None:
+        problems.append(Problem(reason="words missing: no transcript"))
+    if not picture.crops and audio is None and text is None:
+        return PreparedUtterance(utterance=utterance, row=None, problems=problems)
+    row = {
+        "id": utterance.id,
+        "recording": utterance.recording,
+        "speaker": utterance.speaker,
+        "start_s": utterance.start_s,
+        "end_s": end_s,
+        "text": text,
+        "labels": list(utterance.labels),
+        "face_crops": picture.crops,
+        "face_times_s": picture.times_s,
+        "face_flags": picture.flags,
+        "face_boxes": picture.boxes,
+        "audio": audio,
+        "num_samples": len(samples),
+    }
+    return PreparedUtterance(utterance=utterance, row=row, problems=problems)
+
+
+def _picture_problem(utterance: Utterance, picture: Picture) -> Problem | None:
+    found = len(picture.crops)
+    if utterance.video is None:
+        return Problem(reason="picture missing: the corpus has no video of it")
+    if found == picture.wanted:
+        return None
+    why = picture.error or f"{utterance.video.name} ends before"
+    what = "picture missing" if found == 0 else f"picture cut short, {found} of {picture.wanted} frames"
+    return Problem(reason=f"{what}: {why}", unreadable=picture.error is not None)
+
+
+def _read_sound(utterance: Utterance, end_s: float) -> tuple[np.ndarray, Problem | None]:
+    silence = np.zeros(0, dtype=np.int16)
+    if utterance.audio is None:
+        return silence, Problem(reason="sound missing: the corpus has no sound of it")
+    try:
+        samples = read_audio(utterance.audio, start_s=utterance.start_s, end_s=end_s, channel=utterance.audio_channel)
+    except MediaError as error:
+        message = str(error).replace(str(utterance.audio), utterance.audio.name)
+        return silence, Problem(reason=f"sound missing: {message}", unreadable=True)
+    wanted_s, found_s = end_s - utterance.start_s, len(samples) / SAMPLE_RATE_HZ
+    if len(samples) == 0:
+        return samples, Problem(reason=f"sound missing: {utterance.audio.name} ends before")
+    if wanted_s - found_s >= SHORT_S:
+        reason = f"sound cut short, {found_s:.1f} of {wanted_s:.1f} s: {utterance.audio.name} ends before"
+        return samples, Problem(reason=reason)
+    return samples, None
+
+
+def _end_of_file_s(utterance: Utterance) -> float | None:
+    """End of the longer of its two files; sound is decoded where no container tells."""
+    ends_s = []
+    for path in (utterance.video, utterance.audio):
+        if path is not None:
+            try:
+                ends_s.append(probe(path).duration_s)
+            except MediaError:
+                continue  # reported when its picture or sound is read
+    known_s = [end_s for end_s in ends_s if end_s is not None]
+    if known_s:
+        return max(known_s)
+    samples, _ = _read_sound(utterance, float("inf"))
+    return utterance.start_s + len(samples) / SAMPLE_RATE_HZ if len(samples) else None
