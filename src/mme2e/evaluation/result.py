@@ -1,0 +1,124 @@
+"""What an evaluation found, as one object."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mme2e.evaluation.chance import Chance
+from mme2e.evaluation.metrics import ChoiceScores, EmotionScores, SetScores, average
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedWithTrain:
+    """How much of the scored split training has heard or seen already.
+
+    Attributes:
+        recordings, speakers: Of the split, that are in the training split too.
+        of_recordings, of_speakers: All of the split.
+    """
+
+    recordings: int
+    of_recordings: int
+    speakers: int
+    of_speakers: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.recordings} of {self.of_recordings} recordings and {self.speakers} of {self.of_speakers} speakers "
+            "are in the training split too"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """All scores of one run on one split.
+
+    Attributes:
+        run: Name of the run folder.
+        corpus: Name and fingerprint.
+        split: "train", "valid" or "test".
+        split_protocol: How the corpus was split, one phrase.
+        shared: What split and training share; None when there is no training split to compare with.
+        label_names: Emotions, in the order of all values per emotion.
+        multi_label: Whether an utterance may have none or several emotions.
+        loss: What the run was trained with: decisions after bce are made by thresholds, after ce by the largest.
+        utterances: Number of them.
+        positives: Utterances with each emotion.
+        thresholds: Of each emotion; None after ce.
+        thresholds_from: Where they come from, for people.
+        scores: Of the decisions.
+        sets: Of the decisions, as sets.
+        at_half: Of decisions at probability 0.5 (the table that the literature prints for MOSEI).
+        sets_at_half: Of those, as sets.
+        choice: Of the most probable emotion; None for multi-label corpora.
+        chance: What the decisions would score without looking.
+        choice_chance: What choosing one emotion would score without looking; None for multi-label corpora.
+        notes: Anything that the reader of the scores should know.
+    """
+
+    run: str
+    corpus: str
+    split: str
+    split_protocol: str
+    shared: SharedWithTrain | None
+    label_names: tuple[str, ...]
+    multi_label: bool
+    loss: str
+    utterances: int
+    positives: tuple[int, ...]
+    thresholds: tuple[float, ...] | None
+    thresholds_from: str
+    scores: EmotionScores
+    sets: SetScores
+    at_half: EmotionScores
+    sets_at_half: SetScores
+    choice: ChoiceScores | None
+    chance: Chance
+    choice_chance: Chance | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 over the emotions that the split has."""
+        return average(self.scores.f1).value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; what is undefined is None. Scores per emotion come with their average, and over
+        how many emotions that is.
+        """
+        content: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name in ("scores", "at_half", "choice", "chance", "choice_chance"):
+            if content[name] is not None:
+                content[name] = _with_averages(content[name])
+        return {"macro_f1": _plain(self.macro_f1), **_plain(content)}
+
+    def to_json(self) -> str:
+        """`to_dict` as text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _with_averages(scores: EmotionScores | ChoiceScores | Chance) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for field in dataclasses.fields(scores):
+        value = getattr(scores, field.name)
+        if isinstance(value, np.ndarray) and value.ndim == 1:
+            mean = average(value)
+            value = {"per_emotion": value, "average": mean.value, "defined": mean.defined}
+        content[field.name] = value
+    return content
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

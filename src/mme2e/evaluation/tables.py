@@ -1,0 +1,169 @@
+"""Evaluations as tables: on the terminal and in Markdown."""
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from mme2e.evaluation.metrics import average
+from mme2e.evaluation.result import Evaluation
+
+COLUMNS = {
+    "F1": "f1",
+    "WAcc": "weighted_accuracy",
+    "AUC": "auc",
+    "recall": "recall",
+    "precision": "precision",
+    "accuracy": "accuracy",
+}
+"""Heads and fields of the scores; those that an always-no cannot please stand first."""
+
+UNDEFINED = "–"
+
+
+def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
+    """Prints the table of one evaluation and what must be known to read it.
+
+    Args:
+        evaluation: What to print.
+        console: Where; standard output when None.
+    """
+    heads, rows = emotion_table(evaluation)
+    _print(heads, rows, evaluation_title(evaluation), ["average", "chance"], console)
+    console = console or Console()
+    for line in describe(evaluation):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def compare(evaluations: Sequence[Evaluation], console: Console | None = None) -> None:
+    """Prints several evaluations side by side: F1 of each emotion and the averages that carry information.
+
+    Args:
+        evaluations: Of the same label names.
+        console: Where; standard output when None.
+    """
+    names = evaluations[0].label_names
+    heads = ["run", *names, "F1", "WAcc", "AUC", "chance F1"]
+    rows = [
+        [
+            one.run,
+            *(_percent(value) for value in one.scores.f1),
+            *(_percent(average(getattr(one.scores, field)).value) for field in ("f1", "weighted_accuracy", "auc")),
+            _percent(average(one.chance.f1).value),
+        ]
+        for one in evaluations
+    ]
+    splits = ", ".join(sorted({f"{one.corpus.split(' ')[0]} {one.split}" for one in evaluations}))
+    _print(heads, rows, f"{len(evaluations)} runs on {splits}: F1 per emotion, then averages (%)", [], console)
+
+
+def to_markdown(evaluation: Evaluation) -> str:
+    """The table of one evaluation, what must be known to read it, and the confusion matrix, as Markdown."""
+    heads, rows = emotion_table(evaluation)
+    parts = [f"# {evaluation_title(evaluation)}", _markdown(heads, rows)]
+    parts.append("\n".join(f"- {line}" for line in describe(evaluation)))
+    if evaluation.choice is not None:
+        counts = [
+            [name, *(str(count) for count in row)]
+            for name, row in zip(evaluation.label_names, evaluation.choice.confusion, strict=True)
+        ]
+        parts.append("True emotion (rows) and most probable emotion (columns), utterances:")
+        parts.append(_markdown(["", *evaluation.label_names], counts))
+    return "\n\n".join(parts) + "\n"
+
+
+def evaluation_title(evaluation: Evaluation) -> str:
+    """What was scored on what."""
+    corpus = evaluation.corpus.split(" ")[0]
+    return f"{evaluation.run} on {corpus} {evaluation.split}, {evaluation.utterances} utterances (%)"
+
+
+def emotion_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows: one row an emotion, then their average, then chance."""
+    scores, chance = evaluation.scores, evaluation.chance
+    heads = ["emotion", "positives", "threshold", *COLUMNS, "chance F1"]
+    thresholds = evaluation.thresholds or (math.nan,) * len(evaluation.label_names)
+    rows = [
+        [
+            name,
+            str(evaluation.positives[index]),
+            _number(thresholds[index], "{:.2f}"),
+            *(_percent(getattr(scores, field)[index]) for field in COLUMNS.values()),
+            _percent(chance.f1[index]),
+        ]
+        for index, name in enumerate(evaluation.label_names)
+    ]
+    means = {field: average(getattr(scores, field)) for field in COLUMNS.values()}
+    chance_f1 = _percent(average(chance.f1).value)
+    rows.append(["average", "", "", *(_percent(mean.value) for mean in means.values()), chance_f1])
+    by_chance = {
+        "f1": average(chance.f1).value,
+        "weighted_accuracy": chance.weighted_accuracy,
+        "auc": chance.auc,
+        "accuracy": average(chance.accuracy).value,
+    }
+    rows.append(["chance", "", "", *(_percent(by_chance.get(field, math.nan)) for field in COLUMNS.values()), ""])
+    return heads, rows
+
+
+def describe(evaluation: Evaluation) -> list[str]:
+    """The lines that belong under the table."""
+    lines = [
+        f"split: {evaluation.split_protocol}; {evaluation.shared or 'no training split to compare with'}",
+        f"decisions: {evaluation.thresholds_from}",
+        f"chance: F1 of {evaluation.chance.rule}; accuracy of the more frequent answer",
+    ]
+    choice, chance = evaluation.choice, evaluation.choice_chance
+    if choice is not None and chance is not None:
+        recall, f1 = average(choice.recall), average(choice.f1)
+        lines.append(
+            f"most probable emotion: accuracy {_percent(choice.accuracy)}, macro recall {_percent(recall.value)}, "
+            f"macro F1 {_percent(f1.value)} (chance, {chance.rule}: {_percent(average(chance.f1).value)})"
+        )
+    else:
+        sets = evaluation.sets
+        lines.append(
+            f"whole sets of emotions: exactly right {_percent(sets.strict)}, a part and nothing false "
+            f"{_percent(sets.subset)}, at least one in common {_percent(sets.overlap)}"
+        )
+    half = evaluation.at_half
+    lines.append(
+        f"at threshold 0.5: WAcc {_percent(average(half.weighted_accuracy).value)}, "
+        f"weighted F1 {_percent(average(half.weighted_f1).value)}"
+    )
+    emotions = len(evaluation.label_names)
+    partial = {
+        head: average(getattr(evaluation.scores, field)).defined
+        for head, field in COLUMNS.items()
+        if average(getattr(evaluation.scores, field)).defined < emotions
+    }
+    if partial:
+        over = ", ".join(f"{head} {defined}" for head, defined in partial.items())
+        lines.append(f"averages are over fewer than {emotions} emotions where one has no positives or negatives: {over}")
+    return [*lines, *evaluation.notes]
+
+
+def _print(
+    heads: list[str], rows: list[list[str]], title: str, summary: list[str], console: Console | None
+) -> None:
+    table = Table(title=title, title_justify="left")
+    for index, head in enumerate(heads):
+        table.add_column(head, justify="right" if index else "left", no_wrap=True)
+    for position, row in enumerate(rows):
+        ends = position + 1 < len(rows) and row[0] not in summary and rows[position + 1][0] in summary
+        table.add_row(*row, style="bold" if row[0] == "average" else None, end_section=ends)
+    (console or Console()).print(table)
+
+
+def _markdown(heads: list[str], rows: list[list[str]]) -> str:
+    rule = ["---"] + ["---:"] * (len(heads) - 1)
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, rule, *rows])
+
+
+def _percent(value: float) -> str:
+    return _number(100 * float(value), "{:.1f}")
+
+
+def _number(value: float, form: str) -> str:
+    return UNDEFINED if math.isnan(value) else form.format(value)

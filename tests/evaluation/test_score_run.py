@@ -1,0 +1,238 @@
+import csv
+import dataclasses
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from tiny_corpus import LABEL_NAMES, write_tiny_corpus
+
+from mme2e.config import ModelSettings, TextSettings
+from mme2e.data.corpus import load_corpus
+from mme2e.data.schema import CorpusInfo
+from mme2e.errors import UserError
+from mme2e.evaluation import compare, evaluate
+from mme2e.models import build_model
+from mme2e.text import load_text
+from mme2e.training.run_folder import RunInfo, load_run, save_run
+
+TINY = ModelSettings(
+    text=TextSettings(model="scratch", vocab_size=60, hidden_dim=8, num_layers=1, num_heads=2),
+    tower_channels=(4, 4, 8, 8),
+    tower_dim=16,
+    trans_dim=8,
+    num_layers=1,
+    num_heads=2,
+    feedforward_dim=16,
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return write_tiny_corpus(tmp_path_factory.mktemp("tiny") / "corpus", 7)
+
+
+@pytest.fixture(scope="module")
+def multi_label_corpus(tmp_path_factory) -> Path:
+    return write_tiny_corpus(tmp_path_factory.mktemp("tiny") / "multi", 7, multi_label=True)
+
+
+def write_run(folder: Path, **info) -> Path:
+    """A run folder with random weights."""
+    text = load_text(TINY.text, texts=["it was a furious lovely gloomy day"])
+    defaults = {"model": TINY, "label_names": LABEL_NAMES, "multi_label": False}
+    info = RunInfo(**{**defaults, **info})
+    model = build_model(info.model, num_emotions=len(info.label_names), text_encoder=text.encoder)
+    save_run(folder, model=model, tokenizer=text.tokenizer, info=info)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "first_run")
+
+
+def silent() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def without_split(corpus: Path, split: str, to: Path) -> Path:
+    shutil.copytree(corpus, to, ignore=shutil.ignore_patterns(".cache"))
+    shutil.rmtree(to / split)
+    return to
+
+
+class TestFiles:
+    def test_all_are_written_and_agree(self, run, corpus, tmp_path):
+        console = silent()
+        evaluation = evaluate(run, data=corpus, out=tmp_path / "out", batch_size=3, console=console)
+        out = tmp_path / "out"
+        assert sorted(path.name for path in out.iterdir()) == [
+            "metrics_test.json",
+            "metrics_test.md",
+            "metrics_test.png",
+            "predictions_test.csv",
+        ]
+        content = json.loads((out / "metrics_test.json").read_text())
+        assert content == evaluation.to_dict()
+        assert content["utterances"] == 7
+        assert content["positives"] == [3, 2, 2]
+        assert content["scores"]["f1"]["defined"] == 3
+        assert content["macro_f1"] == content["scores"]["f1"]["average"]
+        assert np.sum(content["choice"]["confusion"]) == 7
+        markdown, printed = (out / "metrics_test.md").read_text(), console.file.getvalue()
+        for text in (markdown, printed):
+            assert f"{100 * evaluation.macro_f1:.1f}" in text
+            assert "tiny, by recording; 0 of 4 recordings and 0 of 2 speakers" in text
+            assert "chance" in text
+        with (out / "predictions_test.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [row["id"] for row in rows] == [f"test_{i:03d}" for i in range(7)]
+        assert [row["label_happy"] for row in rows] == ["0", "1", "0", "0", "1", "0", "0"]
+        with Image.open(out / "metrics_test.png") as image:
+            assert min(image.size) > 300
+
+    def test_default_folder_and_split(self, run, corpus):
+        evaluate(run, data=corpus, split="train", console=silent())
+        assert (run / "evaluation" / "metrics_train.json").is_file()
+
+    def test_batch_size_changes_no_score(self, run, corpus, tmp_path):
+        one = evaluate(run, data=corpus, out=tmp_path / "one", batch_size=1, console=silent())
+        all_at_once = evaluate(run, data=corpus, out=tmp_path / "all", batch_size=100, console=silent())
+        assert one.to_dict() == all_at_once.to_dict()
+
+    def test_multi_label(self, run, multi_label_corpus, tmp_path):
+        console = silent()
+        evaluation = evaluate(run, data=multi_label_corpus, out=tmp_path, console=console)
+        assert evaluation.choice is None
+        assert "whole sets of emotions" in console.file.getvalue()
+        assert (tmp_path / "metrics_test.png").is_file()
+
+    def test_folder_that_cannot_be_written(self, run, corpus, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(UserError, match="cannot write the evaluation into"):
+            evaluate(run, data=corpus, out=tmp_path / "file", console=silent())
+
+
+class TestThresholds:
+    def test_stored_ones_count_on_the_corpus_of_the_run(self, corpus, tmp_path):
+        stored = (0.2, 0.4, 0.6)
+        fingerprint = f"tiny {load_corpus(corpus).fingerprint}"
+        run = write_run(tmp_path / "run", thresholds=stored, corpus=fingerprint)
+        evaluation = evaluate(run, data=corpus, console=silent())
+        assert evaluation.thresholds == stored
+        assert "stored in the run" in evaluation.thresholds_from
+
+    def test_elsewhere_they_are_chosen_on_validation(self, corpus, tmp_path):
+        run = write_run(tmp_path / "run", thresholds=(0.2, 0.4, 0.6), corpus="other 0123456789abcdef")
+        on_test = evaluate(run, data=corpus, console=silent())
+        on_valid = evaluate(run, data=corpus, split="valid", console=silent())
+        assert on_test.thresholds == on_valid.thresholds != (0.2, 0.4, 0.6)
+        assert "chosen on the validation split of corpus" in on_test.thresholds_from
+
+    def test_without_validation(self, run, corpus, tmp_path):
+        data = without_split(corpus, "valid", tmp_path / "corpus")
+        evaluation = evaluate(run, data=data, console=silent())
+        assert evaluation.thresholds == (0.5, 0.5, 0.5)
+        assert evaluation.thresholds_from.startswith("default 0.5: ")
+
+    def test_cross_entropy_decides_for_the_most_probable(self, corpus, tmp_path):
+        run = write_run(tmp_path / "run", loss="ce")
+        evaluation = evaluate(run, data=corpus, console=silent())
+        assert evaluation.thresholds is None
+        assert evaluation.chance.rule == "drawn from the training prior"
+        assert evaluation.choice is not None
+        np.testing.assert_array_equal(evaluation.scores.f1, evaluation.choice.f1)
+
+
+class TestUndefined:
+    def test_an_emotion_that_the_split_lacks_is_null_and_a_dash(self, run, tmp_path):
+        corpus = write_tiny_corpus(tmp_path / "corpus", 2)  # no sad one
+        console = silent()
+        evaluation = evaluate(run, data=corpus, out=tmp_path / "out", console=console)
+        content = json.loads((tmp_path / "out" / "metrics_test.json").read_text())
+        assert content["scores"]["f1"]["per_emotion"][2] is None
+        assert content["scores"]["f1"]["defined"] == 2
+        assert not np.isnan(evaluation.macro_f1)
+        assert "fewer than 3 emotions" in console.file.getvalue()
+        assert "| sad | 0 | 0.50 | – | – | – | – | – |" in (tmp_path / "out" / "metrics_test.md").read_text()
+
+    def test_one_utterance(self, run, tmp_path):
+        corpus = write_tiny_corpus(tmp_path / "corpus", 1)
+        evaluation = evaluate(run, data=corpus, out=tmp_path / "out", console=silent())
+        assert np.isnan(evaluation.scores.auc).all()
+
+    def test_without_training_split(self, run, corpus, tmp_path):
+        data = without_split(corpus, "train", tmp_path / "corpus")
+        console = silent()
+        assert evaluate(run, data=data, out=tmp_path / "out", console=console).shared is None
+        assert "no training split to compare with" in console.file.getvalue()
+
+
+class TestSplitProtocol:
+    def test_what_train_and_test_share_is_counted(self, run, corpus, tmp_path):
+        import pyarrow.parquet as pq
+
+        data = shutil.copytree(corpus, tmp_path / "corpus", ignore=shutil.ignore_patterns(".cache"))
+        (path,) = (data / "test").glob("*.parquet")
+        table = pq.read_table(path)
+        for column in ("recording", "speaker"):
+            values = table[column].to_pylist()
+            values[0] = values[1] = f"train_{column}0"
+            table = table.set_column(table.column_names.index(column), table.schema.field(column), [values])
+        pq.write_table(table, path)
+        shared = evaluate(run, data=data, out=tmp_path / "out", console=silent()).shared
+        assert shared is not None
+        assert (shared.recordings, shared.of_recordings) == (1, 4)
+        assert (shared.speakers, shared.of_speakers) == (1, 3)
+
+    def test_another_frame_interval_is_noted(self, run, corpus, tmp_path):
+        data = shutil.copytree(corpus, tmp_path / "corpus")
+        dataclasses.replace(CorpusInfo.read(data), frame_interval_ms=250).write(data)
+        evaluation = evaluate(run, data=data, out=tmp_path / "out", console=silent())
+        assert "every 250 ms" in evaluation.notes[0]
+
+
+class TestRefusals:
+    def test_other_emotions(self, corpus, tmp_path):
+        run = write_run(tmp_path / "run", label_names=("fear", "joy"))
+        with pytest.raises(UserError, match="fear, joy, but .* has angry, happy, sad"):
+            evaluate(run, data=corpus, console=silent())
+
+    def test_missing_split(self, run, corpus, tmp_path):
+        data = without_split(corpus, "test", tmp_path / "corpus")
+        with pytest.raises(UserError, match="no utterances in split 'test'; available: train, valid"):
+            evaluate(run, data=data, console=silent())
+
+    def test_no_run(self, corpus, tmp_path):
+        with pytest.raises(UserError, match="no run folder"):
+            evaluate(tmp_path, data=corpus, console=silent())
+
+    def test_weights_that_give_no_numbers(self, corpus, tmp_path):
+        run = write_run(tmp_path / "run")
+        loaded = load_run(run)
+        loaded.model.fusion.weight.data.fill_(float("nan"))
+        save_run(run, model=loaded.model, tokenizer=loaded.tokenizer, info=loaded.info)
+        with pytest.raises(UserError, match="not all finite"):
+            evaluate(run, data=corpus, console=silent())
+
+    @pytest.mark.parametrize(("option", "message"), [({"batch_size": 0}, "batch_size"), ({"device": "abacus"}, "abacus")])
+    def test_options(self, run, corpus, option, message):
+        with pytest.raises(UserError, match=message):
+            evaluate(run, data=corpus, console=silent(), **option)
+
+
+def test_runs_side_by_side(run, corpus, tmp_path):
+    other = write_run(tmp_path / "second_run")
+    results = [evaluate(each, data=corpus, out=tmp_path / each.name, console=silent()) for each in (run, other)]
+    console = silent()
+    compare(results, console)
+    printed = console.file.getvalue()
+    assert "2 runs on tiny test" in printed
+    for result in results:
+        assert result.run in printed
+        assert f"{100 * result.macro_f1:.1f}" in printed
