@@ -55,13 +55,14 @@ def corpus(*utterances: Utterance) -> RawCorpus:
 
 
 def three_recordings(folder: Path) -> RawCorpus:
-    """Three recordings of 3 s with two utterances each, one recording a split."""
-    folder.mkdir()
+    """Three recordings of 3 s with two utterances each, one recording a split; files that are there already stay."""
+    folder.mkdir(exist_ok=True)
     found = []
     for name, split in (("first", "train"), ("second", "valid"), ("third", "test")):
+        video, audio = folder / f"{name}.mp4", folder / f"{name}.wav"
         files = {
-            "video": write_video(folder / f"{name}.mp4", 3),
-            "audio": write_sound(folder / f"{name}.wav", 3),
+            "video": video if video.exists() else write_video(video, 3),
+            "audio": audio if audio.exists() else write_sound(audio, 3),
             "region": LEFT,
             "audio_channel": 0,
             "split": split,

@@ -85,5 +85,5 @@ def test_a_kill_at_any_moment_can_be_resumed(tmp_path, how):
         load_corpus(tmp_path / "out")
     done = len(list(first.glob("*.entry.json")))
     assert 0 < done < 3
-    summary = prepare(raw_again(tmp_path), tmp_path / "out", frame_interval_ms=100)
+    summary = prepare(three_recordings(tmp_path / "raw"), tmp_path / "out", frame_interval_ms=100)
     assert (summary.done, summary.already_done) == (6 - 2 * done, 2 * done)

@@ -79,14 +79,19 @@ class _SplitFile:
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         # Unbuffered: closing after an error must not try to write the rest once more.
         self._file = self._temporary.open("wb", buffering=0)
-        self._writer = pq.ParquetWriter(
-            self._file,
-            ROW_SCHEMA,
-            compression="none",  # nearly all of it is PNG and FLAC
-            use_dictionary=["recording", "speaker"],
-            write_statistics=["start_s"],
-            write_page_checksum=True,
-        )
+        try:
+            self._writer = pq.ParquetWriter(
+                self._file,
+                ROW_SCHEMA,
+                compression="none",  # nearly all of it is PNG and FLAC
+                use_dictionary=["recording", "speaker"],
+                write_statistics=["start_s"],
+                write_page_checksum=True,
+            )
+        except BaseException:  # it writes its first bytes here
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)
+            raise
         self._rows: list[dict[str, Any]] = []
         self._gathered_bytes = 0
 
