@@ -78,7 +78,7 @@ class MeanTracker:
         for frame in frames:
             grey = frame.image.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
             yield FaceCrop(
-                time_s=frame.time_s,
+                time_s=frame.requested_s,
                 crop=np.broadcast_to(grey, (48, 48, 3)).copy(),
                 box=(1.0, 2.0, 3.0, 4.0),
                 flag=FaceFlag.DETECTED,

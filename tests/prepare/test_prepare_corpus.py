@@ -84,7 +84,7 @@ def test_overlapping_utterances_and_both_speakers_get_their_own_frames(tmp_path,
     rows = rows_of(tmp_path / "out")
     assert np.allclose(greys(rows["early"]), [20, 30, 40, 50], atol=3)
     assert np.allclose(greys(rows["inside"]), [30, 40], atol=3)
-    assert np.allclose(rows["between"]["face_times_s"], [0.2, 0.7])
+    assert np.allclose(rows["between"]["face_times_s"], [0.25, 0.75])
     assert np.allclose(greys(rows["other"]), [200, 200], atol=3)
 
 

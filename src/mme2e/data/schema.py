@@ -54,7 +54,7 @@ ROW_SCHEMA = pa.schema(
         pa.field("labels", pa.list_(pa.string()), nullable=False),
         # The next four have one element a sampled frame; empty: no picture.
         pa.field("face_crops", pa.list_(pa.binary()), nullable=False),  # PNG, 48x48 RGB
-        pa.field("face_times_s", pa.list_(pa.float32()), nullable=False),  # within the recording
+        pa.field("face_times_s", pa.list_(pa.float32()), nullable=False),  # asked for, within the recording
         pa.field("face_flags", pa.list_(pa.int8()), nullable=False),  # FaceFlag
         pa.field("face_boxes", pa.list_(pa.list_(pa.float32())), nullable=False),  # x1 y1 x2 y2, frame pixels
         pa.field("audio", pa.binary()),  # FLAC, 16 kHz mono int16; null: no sound

@@ -1,7 +1,7 @@
 """Face crops of the utterances of one video: one pass, one frame after the other."""
 
 import io
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,22 +81,15 @@ def pictures(
         for time_s in times:
             wanting[time_s].append(position)
     open_pictures = {position: Picture(wanted=len(times)) for position, times in enumerate(times_s)}
-    requested_s: deque[float] = deque()
-
-    def frames() -> Iterator[Frame]:
-        for frame in stopwatch.each("decode", read_frames(video, sorted(wanting), region)):
-            requested_s.append(frame.requested_s)
-            yield frame
-
+    frames = stopwatch.each("decode", read_frames(video, sorted(wanting), region))
     error = None
     try:
-        for crop in stopwatch.each("faces", tracker.crops(frames())):
+        for crop in stopwatch.each("faces", tracker.crops(frames)):
             with stopwatch.stage("encode"):
                 png = _png(crop.crop)
-            time_s = requested_s.popleft()
-            for position in wanting[time_s]:
+            for position in wanting[crop.time_s]:
                 _add(open_pictures[position], crop, png)
-                if time_s == times_s[position][-1]:
+                if crop.time_s == times_s[position][-1]:
                     yield position, open_pictures.pop(position)
     except MediaError as media_error:
         error = str(media_error).replace(str(video), video.name)

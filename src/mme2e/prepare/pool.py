@@ -10,7 +10,10 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for_sentinels
+from multiprocessing.context import BaseContext
 from pathlib import Path
+
+import torch
 
 from mme2e.errors import UserError
 from mme2e.prepare.pictures import Tracker
@@ -70,8 +73,7 @@ def _one_pool(
     Returns:
         The tasks that were in work when a worker died.
     """
-    # Not forked: threads of the video decoder, of torch and of the progress bar do not survive a fork.
-    context = multiprocessing.get_context("spawn")
+    context = _context()
     # No Event: a worker that is killed while it looks would leave its lock locked.
     stop = context.RawValue(ctypes.c_bool, False)
     workshop = Workshop(out=out, make_tracker=make_tracker, stop=stop)
@@ -96,13 +98,22 @@ def _one_pool(
     return []
 
 
+def _context() -> BaseContext:
+    """Workers are not forked from this process, whose threads (torch, the progress bar) would not survive that, but
+    from a server that imports torch once for all of them; where there is none, each worker imports it.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mme2e.prepare.pool", "mme2e.faces"])
+    return context
+
+
 _in_worker: tuple[Workshop, list[Tracker]]
 
 
 def _start_worker(workshop: Workshop) -> None:
     global _in_worker
-    import torch
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent tells the workers what to do
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
