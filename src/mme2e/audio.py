@@ -167,7 +167,8 @@ def mel_chunks(waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
     column = torch.arange(len(utterance), device=device) - first_column[utterance]
     row = _starts(num_chunks)[utterance] * CHUNK_COLUMNS + column
     rows = torch.zeros(int(num_chunks.sum()) * CHUNK_COLUMNS, NUM_MELS, device=device)
-    for block in torch.arange(len(utterance), device=device).split(COLUMNS_AT_A_TIME):
+    blocks = torch.arange(len(utterance), device=device).split(COLUMNS_AT_A_TIME) if len(utterance) else ()
+    for block in blocks:  # none in a batch without any sound: there is no FFT of nothing
         of = utterance[block]
         windows = _windows(waveforms, first_sample[of], num_samples[of], column[block], WINDOW_LENGTH)
         rows[row[block]] = _mel_columns(windows, SAMPLE_RATE_HZ)

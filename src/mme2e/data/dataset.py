@@ -147,7 +147,7 @@ def _waveform(audio: bytes | None) -> Tensor:
 
 
 def _costs(rows: Any, modalities: str) -> np.ndarray:
-    """(utterances,) float64: work that each row of a `datasets.Dataset` makes for the towers; letters for text alone."""
+    """(utterances,) float64: work that each row of a `datasets.Dataset` gives the towers; letters for text alone."""
     table = rows.data.table
     costs = np.zeros(len(rows))
     if "v" in modalities:
