@@ -1,0 +1,152 @@
+"""One face through a video: found on key frames, followed between them."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mme2e.data.schema import FaceFlag
+from mme2e.faces.boxes import overlap
+from mme2e.faces.crop import Box, centre_box, crop_face
+from mme2e.faces.detector import FaceDetector, Faces
+from mme2e.media import Frame
+
+KEY_SPACING = 8  # frames from one full detection to the next; so many frames are held in memory
+SURE = 0.9  # least probability of the O-net for a face that is followed; below, the frame is searched afresh
+SAME_FACE = 0.3  # least overlap of one face on two key frames; below, it is another face or another scene
+FOLLOWED_OVERLAP = 0.5  # least overlap of a followed face with where it was expected
+KEEP_SHARE = 0.7  # the face that was followed stays chosen until another one is larger than by this
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceCrop:
+    """The face of one frame.
+
+    Attributes:
+        time_s: Time that was asked for (`Frame.requested_s`), seconds on the container's clock.
+        crop: (48, 48, 3) uint8 RGB.
+        box: x1, y1, x2, y2 in pixels of the frame, before the margin.
+        flag: Whether the face was seen, and if not, what the crop shows instead.
+        probability: Of a face, by the O-net; None when none was seen.
+    """
+
+    time_s: float
+    crop: np.ndarray
+    box: Box
+    flag: FaceFlag
+    probability: float | None
+
+
+@dataclass(frozen=True)
+class _Sighting:
+    box: Box
+    probability: float
+    flag: FaceFlag
+
+
+class FaceTracker:
+    """Follows the largest face through the frames of a video.
+
+    In the fast mode every eighth frame is a key frame and searched in full. Between two key frames that show the same
+    face its box is interpolated, and the O-net alone, all frames together, confirms and adjusts it. A frame where it
+    is not sure is searched in full. Nothing is handed on but what a full search found on a key frame: the box cannot
+    drift, and an error does not outlive its key frame. In the reference mode every frame is searched by itself.
+
+    Args:
+        detector: Finds and confirms; its settings say the mode and the margin.
+    """
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self.detector = detector
+
+    def crops(self, frames: Iterable[Frame]) -> Iterator[FaceCrop]:
+        """One crop a frame, in order; each call starts afresh and holds at most eight frames.
+
+        A frame without a face gives the place of the last known one (`HELD`), or before any was seen the middle of
+        the picture (`CENTRE`): the flag says so.
+
+        Args:
+            frames: In the order of time.
+        """
+        last: Box | None = None
+        for frame, sighting in self._sightings(iter(frames)):
+            if sighting is not None:
+                last = sighting.box
+                flag, probability = sighting.flag, sighting.probability
+            else:
+                flag, probability = (FaceFlag.CENTRE if last is None else FaceFlag.HELD), None
+            box = centre_box(frame.image) if last is None else last
+            crop = crop_face(frame.image, box, self.detector.settings.margin)
+            yield FaceCrop(time_s=frame.requested_s, crop=crop, box=box, flag=flag, probability=probability)
+
+    def _sightings(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, _Sighting | None]]:
+        if self.detector.settings.mode == "reference":
+            for frame in frames:
+                yield frame, _chosen(self.detector.detect([frame.image])[0], None)
+            return
+        key: _Sighting | None = None
+        key_s = 0.0
+        for frame in itertools.islice(frames, 1):
+            key, key_s = _chosen(self.detector.detect([frame.image])[0], None), frame.time_s
+            yield frame, key
+        while window := list(itertools.islice(frames, KEY_SPACING)):
+            sightings = self._follow(window, key, key_s)
+            yield from zip(window, sightings, strict=True)
+            key, key_s = sightings[-1], window[-1].time_s
+
+    def _follow(self, window: Sequence[Frame], before: _Sighting | None, before_s: float) -> list[_Sighting | None]:
+        """Faces of the frames after one key frame up to the next, which is the last of the window."""
+        *between, key_frame = window
+        key = _chosen(self.detector.detect([key_frame.image])[0], before)
+        found: list[_Sighting | None] = [None] * len(between)
+        if between and before is not None and key is not None and _overlap(before.box, key.box) >= SAME_FACE:
+            found = self._confirmed(between, before, before_s, key, key_frame.time_s)
+        lost = [i for i, sighting in enumerate(found) if sighting is None]
+        nearest = before
+        for i, faces in zip(lost, self.detector.detect([between[i].image for i in lost]), strict=True):
+            nearest = next((s for s in reversed(found[:i]) if s is not None), nearest)
+            found[i] = _chosen(faces, nearest)
+        return [*found, key]
+
+    def _confirmed(
+        self, between: Sequence[Frame], before: _Sighting, before_s: float, after: _Sighting, after_s: float
+    ) -> list[_Sighting | None]:
+        """Looks where the face must be between two key frames; None where it is not surely there."""
+        times_s = [frame.time_s for frame in between]
+        share = np.interp(times_s, [before_s, after_s], [0.0, 1.0])[:, None]
+        expected = (1 - share) * np.array(before.box) + share * np.array(after.box)
+        boxes, probabilities = self.detector.confirm([frame.image for frame in between], expected)
+        found: list[_Sighting | None] = []
+        for box, where, probability in zip(boxes, expected, probabilities, strict=True):
+            sure = probability >= SURE and _overlap(_as_box(box), _as_box(where)) >= FOLLOWED_OVERLAP
+            found.append(_Sighting(_as_box(box), float(probability), FaceFlag.TRACKED) if sure else None)
+        return found
+
+
+def _chosen(faces: Faces, followed: _Sighting | None) -> _Sighting | None:
+    """The largest face; the one that was followed stays chosen while it is nearly as large."""
+    if not len(faces):
+        return None
+    choice = 0
+    if followed is not None:
+        boxes = torch.from_numpy(faces.boxes)
+        same = overlap(boxes, torch.tensor(followed.box)).numpy()
+        nearest = int(same.argmax())
+        if same[nearest] >= SAME_FACE and _area(faces.boxes[nearest]) >= KEEP_SHARE * _area(faces.boxes[0]):
+            choice = nearest
+    return _Sighting(_as_box(faces.boxes[choice]), float(faces.probabilities[choice]), FaceFlag.DETECTED)
+
+
+def _overlap(a: Box, b: Box) -> float:
+    return float(overlap(torch.tensor(a), torch.tensor(b)))
+
+
+def _area(box: np.ndarray) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
+
+
+def _as_box(values: np.ndarray) -> Box:
+    x1, y1, x2, y2 = map(float, values)
+    return (x1, y1, x2, y2)
