@@ -23,8 +23,8 @@ def write_tiny_corpus(
 ) -> Path:
     """Writes a prepared corpus with three emotions: crops by colour, tones by pitch, words by name.
 
-    Utterances last 0.5 to 1.5 s with 1 to 3 frames. With `multi_label` an utterance has none, one or two emotions. Every
-    split has speakers of its own and one recording per two utterances.
+    Utterances last 0.5 to 1.5 s with 1 to 3 frames. With `multi_label` an utterance has none, one or two emotions.
+    Every split has speakers of its own and one recording per two utterances.
 
     Returns:
         The folder.

@@ -49,9 +49,7 @@ class TestGolden:
         probabilities = sigmoid(golden["multi_test_logits"])
         decisions = decide(probabilities, golden["multi_thresholds"])
         scores = emotion_scores(probabilities, decisions, golden["multi_test_targets"] > 0)
-        np.testing.assert_allclose(
-            scores.weighted_accuracy, golden["multi_test_weighted_accuracy"], atol=TOLERANCE
-        )
+        np.testing.assert_allclose(scores.weighted_accuracy, golden["multi_test_weighted_accuracy"], atol=TOLERANCE)
 
     def test_scores_at_one_half(self, golden):
         probabilities = sigmoid(golden["multi_test_logits"])
@@ -74,13 +72,18 @@ class TestGolden:
     def test_single_choice(self, golden):
         scores = choice_scores(golden["single_test_logits"], golden["single_test_targets"] > 0)
         macro = [average(values).value for values in (scores.recall, scores.precision, scores.f1)]
-        np.testing.assert_allclose(
-            [scores.accuracy, *macro], golden["ce_test_acc_recall_precision_f1"], atol=TOLERANCE
-        )
+        np.testing.assert_allclose([scores.accuracy, *macro], golden["ce_test_acc_recall_precision_f1"], atol=TOLERANCE)
 
     def test_every_key_of_the_file_is_covered(self, golden):
-        inputs = {f"{kind}_{split}_{what}" for kind in ("single", "multi") for split in ("valid", "test") for what in ("logits", "targets")}
-        compared = {f"{kind}_{what}" for kind in ("single", "multi") for what in ("thresholds", "valid_stats", "test_stats")}
+        inputs = {
+            f"{kind}_{split}_{what}"
+            for kind in ("single", "multi")
+            for split in ("valid", "test")
+            for what in ("logits", "targets")
+        }
+        compared = {
+            f"{kind}_{what}" for kind in ("single", "multi") for what in ("thresholds", "valid_stats", "test_stats")
+        }
         compared |= {
             "multi_test_weighted_accuracy",
             "multi_test_at_half_wacc",

@@ -16,6 +16,7 @@ from mme2e.data.corpus import load_corpus
 from mme2e.data.schema import CorpusInfo
 from mme2e.errors import UserError
 from mme2e.evaluation import compare, evaluate
+from mme2e.evaluation.tables import UNDEFINED
 from mme2e.models import build_model
 from mme2e.text import load_text
 from mme2e.training.run_folder import RunInfo, load_run, save_run
@@ -159,7 +160,9 @@ class TestUndefined:
         assert content["scores"]["f1"]["defined"] == 2
         assert not np.isnan(evaluation.macro_f1)
         assert "fewer than 3 emotions" in console.file.getvalue()
-        assert "| sad | 0 | 0.50 | – | – | – | – | – |" in (tmp_path / "out" / "metrics_test.md").read_text()
+        assert "| sad | 0 | 0.50 | - | - | - | - | - |" in (tmp_path / "out" / "metrics_test.md").read_text().replace(
+            UNDEFINED, "-"
+        )
 
     def test_one_utterance(self, run, tmp_path):
         corpus = write_tiny_corpus(tmp_path / "corpus", 1)
@@ -200,7 +203,7 @@ class TestSplitProtocol:
 class TestRefusals:
     def test_other_emotions(self, corpus, tmp_path):
         run = write_run(tmp_path / "run", label_names=("fear", "joy"))
-        with pytest.raises(UserError, match="fear, joy, but .* has angry, happy, sad"):
+        with pytest.raises(UserError, match=r"fear, joy, but .* has angry, happy, sad"):
             evaluate(run, data=corpus, console=silent())
 
     def test_missing_split(self, run, corpus, tmp_path):
@@ -220,7 +223,9 @@ class TestRefusals:
         with pytest.raises(UserError, match="not all finite"):
             evaluate(run, data=corpus, console=silent())
 
-    @pytest.mark.parametrize(("option", "message"), [({"batch_size": 0}, "batch_size"), ({"device": "abacus"}, "abacus")])
+    @pytest.mark.parametrize(
+        ("option", "message"), [({"batch_size": 0}, "batch_size"), ({"device": "abacus"}, "abacus")]
+    )
     def test_options(self, run, corpus, option, message):
         with pytest.raises(UserError, match=message):
             evaluate(run, data=corpus, console=silent(), **option)

@@ -31,7 +31,9 @@ TINY = TrainSettings(
         feedforward_dim=16,
     ),
     # Whatever draws random numbers is on, so that exact resuming is put to the test.
-    augment=AugmentSettings(crop_jitter_px=2, flip=0.5, brightness=0.2, time_masks=1, frequency_masks=1, word_dropout=0.2),
+    augment=AugmentSettings(
+        crop_jitter_px=2, flip=0.5, brightness=0.2, time_masks=1, frequency_masks=1, word_dropout=0.2
+    ),
     epochs=4,
     batch_size=2,
     learning_rate=1e-2,
@@ -174,9 +176,7 @@ class TestRun:
 
 class TestResume:
     @pytest.mark.parametrize(("epoch", "batch"), [(0, 1), (2, 0), (2, 1)], ids=["first epoch", "between", "within"])
-    def test_the_numbers_are_those_of_a_run_that_was_never_interrupted(
-        self, straight, corpus, tmp_path, epoch, batch
-    ):
+    def test_the_numbers_are_those_of_a_run_that_was_never_interrupted(self, straight, corpus, tmp_path, epoch, batch):
         with pytest.MonkeyPatch.context() as patch:
             interrupt(patch, epoch, batch, Interrupted)
             with pytest.raises(Interrupted):
@@ -243,7 +243,7 @@ class TestResume:
 
     def test_another_corpus(self, straight, tmp_path):
         other = write_tiny_corpus(tmp_path / "other", 3, name="other")
-        with pytest.raises(UserError, match="wants the corpus 'tiny .*' .* not 'other "):
+        with pytest.raises(UserError, match=r"wants the corpus 'tiny .*' .* not 'other "):
             train(TINY, data=other, out=straight.run, resume=True)
 
     def test_nothing_there(self, corpus, tmp_path):
@@ -287,6 +287,10 @@ class TestRefusals:
             train(TINY, data=tmp_path / "nowhere", out=tmp_path / "run")
 
     def test_loss_that_is_no_number(self, corpus, tmp_path):
-        settings = dataclasses.replace(TINY, learning_rate=1e30, gradient_clip=0.0, scheduler="none", text_lr_factor=1.0)
-        with pytest.raises(UserError, match=r"the loss became .* in epoch \d at step \d.*learning_rate 1e\+30.*gradient_clip 0"):
+        settings = dataclasses.replace(
+            TINY, learning_rate=1e30, gradient_clip=0.0, scheduler="none", text_lr_factor=1.0
+        )
+        with pytest.raises(
+            UserError, match=r"the loss became .* in epoch \d at step \d.*learning_rate 1e\+30.*gradient_clip 0"
+        ):
             train(settings, data=corpus, out=tmp_path / "run")

@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mme2e.evaluation.score_run import evaluate
     from mme2e.evaluation.result import Evaluation
+    from mme2e.evaluation.score_run import evaluate
     from mme2e.evaluation.tables import compare, print_evaluation
 
 __all__ = ["Evaluation", "compare", "evaluate", "print_evaluation"]

@@ -1,7 +1,7 @@
 """How right decisions are: per-emotion scores, scores of whole label sets, scores of a single choice.
 
-What cannot be known is NaN, never 0: recall of an emotion that no utterance has, AUC where all or none have it. Averages
-are over the emotions whose score is defined, and `Average.defined` says how many those are.
+What cannot be known is NaN, never 0: recall of an emotion that no utterance has, AUC where all or none have it.
+Averages are over the emotions whose score is defined, and `Average.defined` says how many those are.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from mme2e.evaluation.metrics import average
 from mme2e.evaluation.result import Evaluation
-from mme2e.evaluation.tables import evaluation_title
+from mme2e.evaluation.tables import UNDEFINED, evaluation_title
 
 F1_COLOUR, WEIGHTED_ACCURACY_COLOUR, CHANCE_COLOUR = "#2a6fbb", "#9dc3e6", "#c0392b"
 BAR_WIDTH = 0.38
@@ -24,7 +24,7 @@ def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
     """
     names = evaluation.label_names
     bars_width = 1.5 + 0.95 * (len(names) + 1)
-    matrix_width = 0 if evaluation.choice is None else 2.2 + 0.62 * len(names)
+    matrix_width = 0 if evaluation.choice is None else 1.6 + 0.52 * len(names)
     figure = Figure(figsize=(bars_width + matrix_width, 4.4), layout="constrained", dpi=130)
     if evaluation.choice is None:
         _draw_bars(figure.subplots(), evaluation)
@@ -54,14 +54,14 @@ def _draw_bars(axes: Axes, evaluation: Evaluation) -> None:
     for name, values, chance, colour, shift in groups:
         heights = 100 * np.append(values, average(values).value)
         bars = axes.bar(positions + shift, np.nan_to_num(heights), BAR_WIDTH, color=colour, label=name)
-        axes.bar_label(bars, ["–" if np.isnan(height) else f"{height:.0f}" for height in heights], fontsize=8)
+        axes.bar_label(bars, [UNDEFINED if np.isnan(height) else f"{height:.0f}" for height in heights], fontsize=8)
         marks = 100 * np.append(chance, average(chance).value)
-        label = f"chance (F1: {evaluation.chance.rule})" if name == "F1" else None
+        label = f"chance (F1: {evaluation.chance.rule})" if name == "F1" else "_unlisted"
         half = 0.46 * BAR_WIDTH
         axes.hlines(marks, positions + shift - half, positions + shift + half, CHANCE_COLOUR, linewidth=2, label=label)
     axes.axvline(positions[-1] - 0.5, color="grey", linewidth=0.8)
     axes.set_xticks(positions, [*evaluation.label_names, "average"], rotation=30, ha="right", rotation_mode="anchor")
-    axes.set_ylim(0, 112)
+    axes.set_ylim(0, 106)
     axes.set_yticks(range(0, 101, 20))
     axes.set_ylabel("%")
     axes.spines[["top", "right"]].set_visible(False)

@@ -102,9 +102,7 @@ def evaluate(
 
 
 @torch.inference_mode()
-def predict_split(
-    run: LoadedRun, corpus: Corpus, split: str, *, batch_size: int, device: torch.device
-) -> Predictions:
+def predict_split(run: LoadedRun, corpus: Corpus, split: str, *, batch_size: int, device: torch.device) -> Predictions:
     """Runs the model over a split, in the corpus' own order.
 
     Raises:
@@ -234,7 +232,9 @@ def _write(evaluation: Evaluation, predictions: Predictions, out: Path) -> None:
 def _predictions_csv(predictions: Predictions, label_names: tuple[str, ...]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["id", *(f"probability_{name}" for name in label_names), *(f"label_{name}" for name in label_names)])
+    writer.writerow(
+        ["id", *(f"probability_{name}" for name in label_names), *(f"label_{name}" for name in label_names)]
+    )
     for identity, probabilities, labels in zip(
         predictions.ids, predictions.probabilities, predictions.labels, strict=True
     ):

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from mme2e.errors import UserError
 from mme2e.evaluation.metrics import average
 from mme2e.evaluation.result import Evaluation
 
@@ -14,12 +16,12 @@ COLUMNS = {
     "WAcc": "weighted_accuracy",
     "AUC": "auc",
     "recall": "recall",
-    "precision": "precision",
-    "accuracy": "accuracy",
+    "prec.": "precision",
+    "acc.": "accuracy",
 }
 """Heads and fields of the scores; those that an always-no cannot please stand first."""
 
-UNDEFINED = "–"
+UNDEFINED = "\N{EN DASH}"
 
 
 def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
@@ -40,22 +42,25 @@ def compare(evaluations: Sequence[Evaluation], console: Console | None = None) -
     """Prints several evaluations side by side: F1 of each emotion and the averages that carry information.
 
     Args:
-        evaluations: Of the same label names.
+        evaluations: At least one.
         console: Where; standard output when None.
+
+    Raises:
+        UserError: Their label names differ.
     """
     names = evaluations[0].label_names
-    heads = ["run", *names, "F1", "WAcc", "AUC", "chance F1"]
+    if any(one.label_names != names for one in evaluations):
+        raise UserError("runs can be compared on the same emotions only")
+    averages = {"average F1": "f1", "average WAcc": "weighted_accuracy", "average AUC": "auc"}
     rows = [
-        [
-            one.run,
-            *(_percent(value) for value in one.scores.f1),
-            *(_percent(average(getattr(one.scores, field)).value) for field in ("f1", "weighted_accuracy", "auc")),
-            _percent(average(one.chance.f1).value),
-        ]
-        for one in evaluations
+        [f"{name} F1", *(_percent(one.scores.f1[index]) for one in evaluations)] for index, name in enumerate(names)
     ]
+    for head, field in averages.items():
+        rows.append([head, *(_percent(average(getattr(one.scores, field)).value) for one in evaluations)])
+    rows.append(["chance F1", *(_percent(average(one.chance.f1).value) for one in evaluations)])
     splits = ", ".join(sorted({f"{one.corpus.split(' ')[0]} {one.split}" for one in evaluations}))
-    _print(heads, rows, f"{len(evaluations)} runs on {splits}: F1 per emotion, then averages (%)", [], console)
+    title = f"{len(evaluations)} runs on {splits} (%)"
+    _print(["", *(one.run for one in evaluations)], rows, title, [*averages, "chance F1"], console)
 
 
 def to_markdown(evaluation: Evaluation) -> str:
@@ -82,7 +87,7 @@ def evaluation_title(evaluation: Evaluation) -> str:
 def emotion_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
     """Heads and rows: one row an emotion, then their average, then chance."""
     scores, chance = evaluation.scores, evaluation.chance
-    heads = ["emotion", "positives", "threshold", *COLUMNS, "chance F1"]
+    heads = ["emotion", "true", "thresh", *COLUMNS, "chance"]
     thresholds = evaluation.thresholds or (math.nan,) * len(evaluation.label_names)
     rows = [
         [
@@ -112,7 +117,7 @@ def describe(evaluation: Evaluation) -> list[str]:
     lines = [
         f"split: {evaluation.split_protocol}; {evaluation.shared or 'no training split to compare with'}",
         f"decisions: {evaluation.thresholds_from}",
-        f"chance: F1 of {evaluation.chance.rule}; accuracy of the more frequent answer",
+        f"chance: F1 of {evaluation.chance.rule} (last column); accuracy of the more frequent answer",
     ]
     choice, chance = evaluation.choice, evaluation.choice_chance
     if choice is not None and chance is not None:
@@ -140,16 +145,17 @@ def describe(evaluation: Evaluation) -> list[str]:
     }
     if partial:
         over = ", ".join(f"{head} {defined}" for head, defined in partial.items())
-        lines.append(f"averages are over fewer than {emotions} emotions where one has no positives or negatives: {over}")
+        lines.append(
+            f"averages are over fewer than {emotions} emotions where one has no positives or negatives: {over}"
+        )
     return [*lines, *evaluation.notes]
 
 
-def _print(
-    heads: list[str], rows: list[list[str]], title: str, summary: list[str], console: Console | None
-) -> None:
-    table = Table(title=title, title_justify="left")
+def _print(heads: list[str], rows: list[list[str]], title: str, summary: list[str], console: Console | None) -> None:
+    # Narrow enough for eighty columns, the width of a terminal and of most logs.
+    table = Table(title=title, title_justify="left", box=SIMPLE, collapse_padding=True)
     for index, head in enumerate(heads):
-        table.add_column(head, justify="right" if index else "left", no_wrap=True)
+        table.add_column(head, justify="right" if index else "left", no_wrap=not index, overflow="fold")
     for position, row in enumerate(rows):
         ends = position + 1 < len(rows) and row[0] not in summary and rows[position + 1][0] in summary
         table.add_row(*row, style="bold" if row[0] == "average" else None, end_section=ends)

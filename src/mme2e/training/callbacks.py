@@ -173,8 +173,10 @@ def _is_news(record: logging.LogRecord) -> bool:
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Keeps messages of Lightning away that are known and of no use to the user; all others come through."""
-    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero")]
-    loggers.append(logging.getLogger("lightning.fabric.utilities.distributed"))
+    loggers = [
+        logging.getLogger(f"lightning.{name}")
+        for name in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero", "fabric.utilities.distributed")
+    ]
     for logger in loggers:
         logger.addFilter(_is_news)
     try:
@@ -185,5 +187,3 @@ def quiet_lightning() -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.removeFilter(_is_news)
-
-

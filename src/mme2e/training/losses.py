@@ -21,6 +21,7 @@ class EmotionLoss(nn.Module):
     def __init__(self, kind: Literal["bce", "ce"], pos_weight: Tensor | None = None) -> None:
         super().__init__()
         self.kind = kind
+        self.pos_weight: Tensor | None
         self.register_buffer("pos_weight", pos_weight, persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from mme2e.config import TrainSettings
@@ -89,6 +90,9 @@ class EmotionModule(lightning.LightningModule):
         if not torch.isfinite(loss):
             raise UserError(self._explain_non_finite(loss.item()))
         self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(batch), sync_dist=True)
+        if self.trainer.world_size > 1:
+            # Processes exchange the gradients of all weights; a branch whose modality the batch lacks has none.
+            loss = loss + 0 * sum(parameter.sum() for parameter in self.model.parameters())
         return loss
 
     def _explain_non_finite(self, loss: float) -> str:
@@ -112,6 +116,7 @@ class EmotionModule(lightning.LightningModule):
         """Keeps logits and labels of one batch."""
         logits = self.model(batch).float()
         self.log("valid/loss", self.loss(logits, batch.labels), batch_size=len(batch), sync_dist=True)
+        assert batch.labels is not None  # prepared corpora have labels
         self._validated.append((logits.cpu(), batch.labels.cpu()))
 
     def on_validation_epoch_end(self) -> None:
@@ -157,7 +162,7 @@ class EmotionModule(lightning.LightningModule):
         )
         self.log("data_wait_share", self._data_wait_share, sync_dist=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam with a slower text branch (reference section 2), and the learning rate's schedule step by step."""
         settings = self.settings
         text = getattr(self.model, "text", None)

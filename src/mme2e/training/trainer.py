@@ -1,6 +1,5 @@
 """`train`: from a prepared corpus to a run folder."""
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -86,7 +85,7 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
             the loss stopped being a number.
     """
     began = time.perf_counter()
-    console = Console(stderr=True, quiet=rank_zero_only.rank != 0)
+    console = Console(stderr=True, quiet=_rank() != 0)
     corpus = load_corpus(data)
     _check_hardware(settings)
     _check_corpus(corpus, settings)
@@ -94,9 +93,7 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
         report = _resumable(out, settings, corpus)
         if report.finished and report.best is not None:
             console.print(f"{out} is finished after {len(report.history)} epochs: nothing to resume", soft_wrap=True)
-            return TrainResult(
-                run=out, best=report.best, history=report.history, seconds=time.perf_counter() - began
-            )
+            return TrainResult(run=out, best=report.best, history=report.history, seconds=time.perf_counter() - began)
     else:
         report = _new_run(out, settings, corpus)
     seed_all(settings.seed)
@@ -111,12 +108,17 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
     tokenizer = None if text is None else text.tokenizer
     module = _fit(model, tokenizer, settings, corpus, out, report, console)
     best = best_epoch(module.history)
-    if rank_zero_only.rank == 0:
+    if _rank() == 0:
         _load_best(module, out)
         save_run(out, model=module.model, tokenizer=tokenizer, info=_run_info(settings, corpus, best))
         write_report(out, report, module.history, finished=True)
         console.print(f"{out}: best epoch {best.epoch}, validation macro F1 {best.valid_macro_f1:.3f}", soft_wrap=True)
     return TrainResult(run=out, best=best, history=tuple(module.history), seconds=time.perf_counter() - began)
+
+
+def _rank() -> int:
+    """Number of this process among those that train together, also before they know each other."""
+    return getattr(rank_zero_only, "rank", 0)
 
 
 def _check_hardware(settings: TrainSettings) -> None:
@@ -141,7 +143,7 @@ def _new_run(out: Path, settings: TrainSettings, corpus: Corpus) -> TrainingRepo
     report = TrainingReport(
         finished=False, corpus=_identity(corpus), label_names=corpus.info.label_names, best=None, history=()
     )
-    if rank_zero_only.rank != 0:
+    if _rank() != 0:
         return report
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty: give another --out, or --resume to go on with it")
@@ -157,7 +159,9 @@ def _resumable(out: Path, settings: TrainSettings, corpus: Corpus) -> TrainingRe
     require_same_settings(out, settings)
     report = TrainingReport.read(out)
     if report.corpus != _identity(corpus):
-        raise UserError(f"--resume wants the corpus '{report.corpus}' that {out} was begun with, not '{_identity(corpus)}'")
+        raise UserError(
+            f"--resume wants the corpus '{report.corpus}' that {out} was begun with, not '{_identity(corpus)}'"
+        )
     return report
 
 
@@ -187,7 +191,7 @@ def _fit(
             augment=settings.augment,
             pin_memory=True,
         )
-        return EpochBatches(loader, epoch=epoch, seed=settings.seed, rank=rank_zero_only.rank)
+        return EpochBatches(loader, epoch=epoch, seed=settings.seed, rank=_rank())
 
     # Made before training processes know each other: each of them validates on everything and needs no gathering.
     validation = make_dataloader(
@@ -198,9 +202,7 @@ def _fit(
     last = out / CHECKPOINT_FOLDER / LAST_FILE
     with quiet_lightning(), _one_clear_end(settings):
         trainer = _make_trainer(settings, out, [BestAndLast(out), Reporter(out, report, console)])
-        trainer.fit(
-            module, val_dataloaders=validation, ckpt_path=last if last.is_file() else None, weights_only=True
-        )
+        trainer.fit(module, val_dataloaders=validation, ckpt_path=last if last.is_file() else None, weights_only=True)
     return module
 
 
@@ -212,8 +214,7 @@ def _make_trainer(settings: TrainSettings, out: Path, callbacks: list[Any]) -> T
     return Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
-        # An utterance may lack a modality, and then its branch gets no gradient.
-        strategy="auto" if settings.devices == 1 else "ddp_find_unused_parameters_true",
+        strategy="auto" if settings.devices == 1 else "ddp",
         precision=LIGHTNING_PRECISION[settings.precision],  # type: ignore[arg-type]
         max_epochs=settings.epochs,
         accumulate_grad_batches=settings.accumulate,
@@ -261,6 +262,8 @@ def _load_best(module: EmotionModule, out: Path) -> None:
 
 def _run_info(settings: TrainSettings, corpus: Corpus, best: EpochRecord) -> RunInfo:
     info = corpus.info
+    prepared_with = info.provenance.get("settings")
+    face = prepared_with.get("face") if isinstance(prepared_with, dict) else None
     return RunInfo(
         model=settings.model,
         label_names=info.label_names,
@@ -268,5 +271,12 @@ def _run_info(settings: TrainSettings, corpus: Corpus, best: EpochRecord) -> Run
         loss=settings.loss,
         thresholds=best.thresholds,
         frame_interval_ms=info.frame_interval_ms,
+        face=FaceSettings() if face is None else FaceSettings(**face),
         corpus=_identity(corpus),
+        provenance={
+            "split protocol": info.split_protocol,
+            "best epoch": str(best.epoch),
+            "validation macro F1": f"{best.valid_macro_f1:.4f}",
+            "seed": str(settings.seed),
+        },
     )

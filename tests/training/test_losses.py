@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import torch
+
+from mme2e.errors import UserError
+from mme2e.training.losses import EmotionLoss, check_loss_fits, positive_weights
+
+
+def test_positive_weights_are_negatives_per_positive():
+    labels = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, 1]], dtype=np.float32)
+    weights = positive_weights(labels)
+    assert weights.dtype == torch.float32
+    # Emotions that nobody or everybody has weigh as they are.
+    assert weights.tolist() == [3, 1, 1]
+
+
+def test_bce_by_hand():
+    logits, labels = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+    plain = EmotionLoss("bce")(logits, labels).item()
+    assert plain == pytest.approx((np.log(2) + np.log(1 + np.exp(2))) / 2, rel=1e-6)
+    weighted = EmotionLoss("bce", torch.tensor([3.0, 5.0]))(logits, labels).item()
+    assert weighted == pytest.approx((3 * np.log(2) + np.log(1 + np.exp(2))) / 2, rel=1e-6)
+
+
+def test_ce_by_hand():
+    loss = EmotionLoss("ce")(torch.tensor([[0.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]]))
+    assert loss.item() == pytest.approx(np.log(3), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["bce", "ce"])
+def test_half_precision_logits_give_a_single_precision_loss(kind):
+    logits = torch.zeros(2, 3, dtype=torch.bfloat16)
+    assert EmotionLoss(kind)(logits, torch.eye(3)[:2]).dtype == torch.float32
+
+
+def test_weights_of_the_loss_are_no_state_of_the_model():
+    assert not EmotionLoss("bce", torch.ones(3)).state_dict()
+
+
+class TestFit:
+    one = np.eye(3, dtype=np.float32)
+
+    def test_what_fits(self):
+        check_loss_fits("ce", self.one, multi_label=False)
+        check_loss_fits("bce", np.zeros((2, 3)), multi_label=True)
+
+    def test_multi_label(self):
+        with pytest.raises(UserError, match="multi-label: use loss bce"):
+            check_loss_fits("ce", self.one, multi_label=True)
+
+    def test_rows_that_are_not_one_hot(self):
+        with pytest.raises(UserError, match="2 training utterances have none or several"):
+            check_loss_fits("ce", np.vstack([self.one, np.zeros(3), np.ones(3)]), multi_label=False)

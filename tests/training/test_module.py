@@ -1,0 +1,74 @@
+import dataclasses
+import itertools
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+from mme2e.config import TrainSettings
+from mme2e.training.callbacks import quiet_lightning
+from mme2e.training.module import EmotionModule, cosine_factor
+
+
+class Model(nn.Module):
+    def __init__(self, text: bool = True) -> None:
+        super().__init__()
+        self.text = nn.Linear(2, 3) if text else None
+        self.visual = nn.Linear(4, 3)
+
+
+def make(text: bool = True, **changes) -> EmotionModule:
+    settings = dataclasses.replace(TrainSettings(), **changes)
+    return EmotionModule(Model(text), settings, pos_weight=None, make_batches=lambda epoch: None)
+
+
+def test_the_text_branch_learns_more_slowly():
+    optimizer = make(learning_rate=1e-3, text_lr_factor=10, weight_decay=0.1).configure_optimizers()["optimizer"]
+    text, rest = optimizer.param_groups
+    assert (text["lr"], rest["lr"]) == pytest.approx((1e-4, 1e-3))
+    assert {parameter.shape for parameter in text["params"]} == {(3, 2), (3,)}
+    assert {parameter.shape for parameter in rest["params"]} == {(3, 4), (3,)}
+    assert text["weight_decay"] == rest["weight_decay"] == 0.1
+
+
+def test_a_model_without_text_has_one_rate():
+    text, rest = make(text=False).configure_optimizers()["optimizer"].param_groups
+    assert not text["params"]
+    assert len(rest["params"]) == 2
+
+
+class TestCosine:
+    def test_up_then_down_to_zero(self):
+        factors = [cosine_factor(step, warmup=4, total=12) for step in range(13)]
+        assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+        assert factors[8] == pytest.approx(0.5)
+        assert factors[12] == pytest.approx(0)
+        assert all(before > after for before, after in itertools.pairwise(factors[4:]))
+
+    def test_without_warmup(self):
+        assert cosine_factor(0, warmup=0, total=10) == 1
+
+    @pytest.mark.parametrize("step", range(4))
+    def test_all_warmup(self, step):
+        assert 0 <= cosine_factor(step, warmup=3, total=3) <= 1
+
+
+def test_small_talk_is_dropped_and_news_are_not(caplog):
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    with caplog.at_level(logging.INFO, logger=logger.name), quiet_lightning():
+        logger.addHandler(caplog.handler)
+        logger.info("GPU available: False, used: False")
+        logger.info("the disk is on fire")
+        logger.removeHandler(caplog.handler)
+    assert set(caplog.messages) == {"the disk is on fire"}
+    assert not logger.filters
+
+
+def test_only_batches_with_sound_models_make_mel_chunks():
+    from mme2e.data import Batch
+
+    batch = Batch(waveforms=torch.zeros(6400, dtype=torch.int16), num_samples=torch.tensor([6400]))
+    assert make().on_after_batch_transfer(batch, 0).mel_chunks is not None
+    silent = make(model=dataclasses.replace(TrainSettings().model, modalities="v"))
+    assert silent.on_after_batch_transfer(batch, 0).mel_chunks is None
