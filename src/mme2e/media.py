@@ -159,16 +159,23 @@ def read_frames(path: Path | str, times_s: Sequence[float], region: Region | Non
 
 
 def sample_frames(
-    path: Path | str, frame_interval_ms: float, *, start_s: float = 0.0, end_s: float | None = None
+    path: Path | str,
+    frame_interval_ms: float,
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    region: Region | None = None,
 ) -> Iterator[Frame]:
     """A frame every `frame_interval_ms`, from `start_s` up to `end_s` or to the video's end, known or not.
+
+    Only `region` of it when given.
 
     Raises:
         MediaError: The file cannot be read or has no picture.
     """
     if end_s is None:
-        return _frames_at(path, _times_from(start_s, frame_interval_ms), None)
-    return _frames_at(path, frame_times(start_s, end_s, frame_interval_ms), None)
+        return _frames_at(path, _times_from(start_s, frame_interval_ms), region)
+    return _frames_at(path, frame_times(start_s, end_s, frame_interval_ms), region)
 
 
 def _times_from(start_s: float, frame_interval_ms: float) -> Iterator[float]:
