@@ -152,13 +152,9 @@ def predict(
     """
     from mme2e.inference import load, parse_region, read_transcript
 
+    words, rectangle = read_transcript(transcript), parse_region(region)  # mistakes before the model is loaded
     result = load(run, device=device).predict(
-        video,
-        transcript=read_transcript(transcript),
-        start_s=start_s,
-        end_s=end_s,
-        region=parse_region(region),
-        audio_channel=audio_channel,
+        video, transcript=words, start_s=start_s, end_s=end_s, region=rectangle, audio_channel=audio_channel
     )
     result.print()
     if out is not None:
