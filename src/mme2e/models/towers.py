@@ -38,6 +38,34 @@ SOUND_INPUT = TowerInput(channels=1, height=128, width=32)
 """Power mel chunks: 128 bands by 32 columns."""
 
 
+def convolve_and_normalise(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """`norm(conv(x))`, without spending time on the convolution's bias in training.
+
+    There the normalisation subtracts the bias again together with the mean, so that its gradient is exactly zero; it
+    only moves the running mean.
+
+    Args:
+        x: (maps, in_channels, height, width).
+        conv: With a bias.
+        norm: Of the convolution's channels.
+
+    Returns:
+        (maps, out_channels, height, width).
+    """
+    bias, mean, count, momentum = conv.bias, norm.running_mean, norm.num_batches_tracked, norm.momentum
+    ordinary = type(norm) is nn.BatchNorm2d  # not converted to one that averages over processes
+    if not (ordinary and norm.training) or bias is None or mean is None or count is None or momentum is None:
+        return norm(conv(x))
+    y = F.conv2d(x, conv.weight, None, conv.stride, conv.padding)
+    shift = norm.bias + 0 * bias  # a gradient of zero, not none: data-parallel training waits for one
+    moved = mean.clone()  # autograd keeps it, so that it must not change afterwards
+    y = F.batch_norm(y, moved, norm.running_var, norm.weight, shift, True, momentum, norm.eps)
+    with torch.no_grad():
+        mean.copy_(moved + momentum * bias)
+        count.add_(1)
+    return y
+
+
 class VggBlock(nn.Module):
     """Twice a 3x3 convolution, batch normalisation and ReLU.
 
@@ -59,8 +87,8 @@ class VggBlock(nn.Module):
         With `pool`, a 2x2 maximum halves the result. It is taken before the last ReLU, which gives the same numbers
         and leaves the ReLU a quarter of the work.
         """
-        x = F.relu_(self.bn1(self.conv1(x)))
-        x = self.bn2(self.conv2(x))
+        x = F.relu_(convolve_and_normalise(x, self.conv1, self.bn1))
+        x = convolve_and_normalise(x, self.conv2, self.bn2)
         return F.relu_(F.max_pool2d(x, 2) if pool else x)
 
 
@@ -104,7 +132,7 @@ class LowLevel(nn.Module):
         x = maps.to(self.conv.weight.dtype, memory_format=torch.channels_last)
         if self.mean is not None and self.std is not None:
             x = (x - self.mean).div_(self.std)
-        x = F.relu_(F.max_pool2d(self.bn(self.conv(x)), 2))
+        x = F.relu_(F.max_pool2d(convolve_and_normalise(x, self.conv, self.bn), 2))
         return self.block2(self.block1(x))
 
 

@@ -1,0 +1,198 @@
+import dataclasses
+from itertools import combinations
+
+import pytest
+import torch
+from transformers import AlbertConfig
+
+from mme2e.config import ModelSettings
+from mme2e.data import Batch
+from mme2e.errors import UserError
+from mme2e.models import FE2E, build_model
+from mme2e.text import build_encoder
+
+EMOTIONS = 5
+SUBSETS = ["".join(letters) for size in (1, 2, 3) for letters in combinations("tav", size)]
+
+
+def make_model(modalities: str = "tav", **changes: object) -> FE2E:
+    torch.manual_seed(0)
+    sizes = {"tower_channels": (3, 4, 5, 6), "tower_dim": 8, "trans_dim": 4, "num_heads": 2, "num_layers": 1}
+    settings = ModelSettings(modalities=modalities, feedforward_dim=8, dropout=0.0, **(sizes | changes))
+    encoder = None
+    if "t" in modalities:
+        config = AlbertConfig(
+            vocab_size=30, embedding_size=4, hidden_size=6, num_hidden_layers=1, num_attention_heads=2,
+            intermediate_size=8, max_position_embeddings=16,
+        )  # fmt: skip
+        encoder = build_encoder(config)
+    return build_model(settings, num_emotions=EMOTIONS, text_encoder=encoder)
+
+
+def make_batch(frames: tuple[int, ...] = (2, 1, 3), chunks: tuple[int, ...] = (1, 3, 2)) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.ones(len(frames), 6, dtype=torch.int64)
+    for row in range(len(frames)):
+        mask[row, 6 - row :] = 0
+    return Batch(
+        face_crops=torch.randint(0, 256, (sum(frames), 3, 48, 48), dtype=torch.uint8, generator=generator),
+        num_frames=torch.tensor(frames),
+        mel_chunks=torch.rand(sum(chunks), 1, 128, 32, generator=generator),
+        num_chunks=torch.tensor(chunks),
+        input_ids=torch.randint(0, 30, (len(frames), 6), generator=generator) * mask,
+        attention_mask=mask,
+        ids=tuple(f"utterance{row}" for row in range(len(frames))),
+    )
+
+
+def one(batch: Batch, row: int) -> Batch:
+    """One utterance of a batch, its text without padding."""
+    tokens = int(batch.attention_mask[row].sum())
+    return Batch(
+        face_crops=batch.face_crops.split(batch.num_frames.tolist())[row],
+        num_frames=batch.num_frames[row, None],
+        mel_chunks=batch.mel_chunks.split(batch.num_chunks.tolist())[row],
+        num_chunks=batch.num_chunks[row, None],
+        input_ids=batch.input_ids[row, None, :tokens],
+        attention_mask=batch.attention_mask[row, None, :tokens],
+    )
+
+
+@pytest.mark.parametrize("modalities", SUBSETS)
+def test_any_subset_of_modalities_gives_float32_logits_and_gradients_everywhere(modalities: str) -> None:
+    model = make_model(modalities)
+    logits = model(make_batch())
+    assert logits.shape == (3, EMOTIONS)
+    assert logits.dtype == torch.float32
+    logits.square().sum().backward()
+    unreached = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert not unreached
+    silent = [
+        n for n, p in model.named_parameters() if not p.grad.any() and not n.endswith(("conv1.bias", "conv2.bias"))
+    ]
+    assert not [name for name in silent if "conv.bias" not in name and "key.bias" not in name], silent
+
+
+def test_an_utterance_alone_gives_the_same_as_in_a_batch() -> None:
+    model, batch = make_model().eval(), make_batch()
+    together = model(batch)
+    for row in range(3):
+        torch.testing.assert_close(model(one(batch, row))[0], together[row], rtol=1e-4, atol=1e-5)
+
+
+def test_an_utterance_with_parts_missing_gives_the_same_alone_as_in_a_batch() -> None:
+    model, batch = make_model().eval(), make_batch(frames=(2, 0, 3), chunks=(0, 1, 2))
+    together = model(batch)
+    assert together.isfinite().all()
+    for row in range(3):
+        torch.testing.assert_close(model(one(batch, row))[0], together[row], rtol=1e-4, atol=1e-5)
+
+
+def test_the_fused_logits_are_the_weighted_sum_of_the_branches() -> None:
+    model, batch = make_model().eval(), make_batch()
+    parts = torch.stack(
+        [
+            model.text(batch.input_ids, batch.attention_mask),
+            model.visual(batch.face_crops, batch.num_frames),
+            model.acoustic(batch.mel_chunks, batch.num_chunks),
+        ]
+    )
+    model.fusion.weight.data = torch.tensor([[0.5, -0.2, 0.9]])
+    torch.testing.assert_close(model(batch), torch.einsum("mbe,m->be", parts, model.fusion.weight[0]))
+
+
+def test_the_order_of_the_letters_does_not_matter() -> None:
+    batch = make_batch()
+    assert torch.equal(make_model("tav").eval()(batch), make_model("vat").eval()(batch))
+
+
+def test_frames_of_one_utterance_do_not_reach_another() -> None:
+    model, batch = make_model("v").eval(), make_batch()
+    before = model(batch)
+    batch.face_crops[0] = 255 - batch.face_crops[0]
+    after = model(batch)
+    assert not torch.allclose(before[0], after[0])
+    assert torch.equal(before[1:], after[1:])
+
+
+def test_missing_tensors_are_a_missing_modality() -> None:
+    model, batch = make_model().eval(), make_batch()
+    without = dataclasses.replace(batch, face_crops=None, num_frames=None, visual_present=None)
+    empty = dataclasses.replace(
+        batch,
+        face_crops=torch.zeros(0, 3, 48, 48, dtype=torch.uint8),
+        num_frames=torch.zeros(3, dtype=torch.int64),
+        visual_present=None,
+    )
+    torch.testing.assert_close(model(without), model(empty))
+    text = dataclasses.replace(batch, input_ids=None, attention_mask=None, text_present=None)
+    silent = dataclasses.replace(batch, attention_mask=torch.zeros_like(batch.attention_mask), text_present=None)
+    torch.testing.assert_close(model(text), model(silent))
+
+
+def test_a_presence_flag_overrules_the_tensors() -> None:
+    model, batch = make_model().eval(), make_batch()
+    flagged = dataclasses.replace(batch, acoustic_present=torch.tensor([True, False, True]))
+    changed = dataclasses.replace(flagged, mel_chunks=batch.mel_chunks.clone())
+    changed.mel_chunks[1:4] += 1
+    torch.testing.assert_close(model(flagged), model(changed))
+    assert not torch.allclose(model(flagged)[1], model(batch)[1])
+
+
+def test_texts_of_no_tokens_at_all() -> None:
+    model = make_model().eval()
+    batch = make_batch()
+    batch = dataclasses.replace(
+        batch,
+        input_ids=torch.zeros(3, 0, dtype=torch.int64),
+        attention_mask=torch.zeros(3, 0, dtype=torch.int64),
+        text_present=None,
+    )
+    assert model(batch).isfinite().all()
+
+
+def test_an_utterance_with_nothing_is_named() -> None:
+    batch = make_batch(frames=(2, 0, 1))
+    with pytest.raises(UserError, match="utterance utterance1 has none of the modalities"):
+        make_model("v")(batch)
+    with pytest.raises(UserError, match="utterance number 1 of the batch"):
+        make_model("v")(dataclasses.replace(batch, ids=None))
+
+
+def test_one_frame_and_one_chunk_in_training() -> None:
+    model = make_model("av")
+    assert model(make_batch(frames=(1,), chunks=(1,))).isfinite().all()
+
+
+def test_sound_may_come_as_waveforms() -> None:
+    model = make_model("a").eval()
+    waveforms = torch.randint(-3000, 3000, (16000,), dtype=torch.int16)
+    batch = Batch(waveforms=waveforms, num_samples=torch.tensor([10000, 6000]))
+    torch.testing.assert_close(model(batch), model(batch.with_mel_chunks()))
+
+
+def test_float64() -> None:
+    model = make_model("av").double().eval()
+    assert model(make_batch()).dtype == torch.float64
+
+
+def test_bfloat16_autocast_gives_float32_logits() -> None:
+    model, batch = make_model().eval(), make_batch()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(batch)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, model(batch), rtol=0.1, atol=0.05)
+
+
+def test_text_wants_an_encoder() -> None:
+    with pytest.raises(ValueError, match="modalities 'tv' wants a text encoder"):
+        build_model(ModelSettings(modalities="tv"), num_emotions=2)
+
+
+def test_the_paper_s_widths() -> None:
+    model = build_model(ModelSettings(modalities="av"), num_emotions=6)
+    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    assert shapes["visual.tower.hidden.weight"] == (1024, 512 * 3 * 3)
+    assert shapes["acoustic.tower.hidden.weight"] == (1024, 512 * 8 * 2)
+    assert shapes["visual.tower.low_level.conv.weight"] == (64, 3, 5, 5)
+    assert shapes["acoustic.sequence.encoder.layers.3.linear1.weight"] == (2048, 64)
