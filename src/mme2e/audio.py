@@ -102,6 +102,8 @@ def decode_flac(data: bytes) -> np.ndarray:
     try:
         with av.open(io.BytesIO(data), "r", format="flac") as container:
             stream = container.streams.audio[0]
+            if not stream.rate:  # forced to be FLAC, foreign bytes open as a stream without properties
+                raise MediaError(f"{len(data)} bytes that are no FLAC sound")
             if stream.rate != SAMPLE_RATE_HZ or stream.channels != 1:
                 raise MediaError(f"FLAC of {stream.rate} Hz and {stream.channels} channels; wanted 16000 Hz mono")
             pieces = [frame.to_ndarray()[0] for frame in container.decode(stream)]

@@ -133,7 +133,7 @@ class FaceDetector:
         """(height, width, 3) uint8 -> (3, height, width) uint8, the channels lying together."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise ValueError(f"an image must be (height, width, 3) uint8 RGB, not {image.shape} {image.dtype}")
-        return torch.from_numpy(np.ascontiguousarray(image)).to(self.device).permute(2, 0, 1)
+        return torch.from_numpy(np.require(image, requirements=["C", "W"])).to(self.device).permute(2, 0, 1)
 
     def _propose(self, images: list[Tensor]) -> _Candidates:
         """First stage: P-net on the pyramids of all images."""
