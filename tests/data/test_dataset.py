@@ -13,6 +13,7 @@ from mme2e.config import AugmentSettings
 from mme2e.data import Batch, LengthBatchSampler, UtteranceDataset, collate, load_corpus, make_dataloader
 from mme2e.data.dataset import Draw
 from mme2e.errors import MediaError, UserError
+from mme2e.text import train_tokenizer
 
 
 class Words:
@@ -251,6 +252,14 @@ def test_word_dropout_wants_an_unknown_token(corpus):
     dataset = UtteranceDataset(corpus, "train", "t", tokenizer)
     with pytest.raises(UserError, match="unknown token"):
         make_dataloader(dataset, batch_size=2, augment=AugmentSettings(word_dropout=0.1))
+
+
+def test_a_dropped_word_is_one_unknown_token_to_a_real_tokenizer(corpus):
+    tokenizer = train_tokenizer(corpus.texts("train"), vocab_size=100)
+    dataset = UtteranceDataset(corpus, "train", "t", tokenizer)
+    batch = next(iter(make_dataloader(dataset, batch_size=7, augment=AugmentSettings(word_dropout=1.0))))
+    words = [len(text.split()) for text in corpus.texts("train")]
+    assert (batch.input_ids == tokenizer.unk_token_id).sum(dim=1).tolist() == words
 
 
 def test_a_pass_leaves_the_global_random_numbers_alone(corpus):

@@ -5,7 +5,7 @@ A prepared corpus is a folder::
     corpus.json                      CorpusInfo
     train/<recording>.parquet        one row an utterance, ROW_SCHEMA
     valid/...  test/...              a recording has a file in each split that it has utterances in
-    .progress/                       what preparation has done; deleting it makes it start anew
+    .progress/                       what preparation has done: it resumes and repeats from that
     .cache/                          the rows unpacked for reading; can be deleted at any time
 
 Rows of utterances without a split are in the folder `unassigned`.

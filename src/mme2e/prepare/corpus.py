@@ -64,9 +64,8 @@ def prepare_corpus(
     failures: list[Failure] = []
     try:
         journal.open(_fixed_settings(corpus, settings, protocol))
+        journal.keep_only(task.recording for task in tasks)
         known = journal.entries()
-        for recording in known.keys() - {task.recording for task in tasks}:
-            journal.forget(recording)
         already = [t for t in tasks if t.recording in known and journal.is_done(known[t.recording], t)]
         entries = {task.recording: known[task.recording] for task in already}
         todo = [task for task in tasks if task.recording not in entries]

@@ -7,6 +7,7 @@ the sizes that the entry tells. Everything else is done anew. So a kill at any m
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -117,6 +118,16 @@ class Journal:
             for split in entry.sizes_bytes
             for path in [self.out / split / f"{file_name(entry.recording)}.parquet"]
         )
+
+    def keep_only(self, recordings: Iterable[str]) -> None:
+        """Removes entries and rows of all other recordings; they may be there from an earlier state of the corpus."""
+        names = {file_name(recording) for recording in recordings}
+        places = [(self._folder, ENTRY_ENDING), *((self.out / folder, ".parquet") for folder in FOLDERS)]
+        for folder, ending in places:
+            for path in folder.glob(f"*{ending}"):
+                if path.name.removesuffix(ending) not in names:
+                    (self.out / CORPUS_FILE).unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)
 
     def forget(self, recording: str) -> None:
         """Removes a recording: first its entry, then its rows, so that an entry never tells of rows that are gone."""
