@@ -62,10 +62,6 @@ def test_without_any_vector_the_cls_speaks(lengths: list[int]) -> None:
     assert out.isfinite().all()
 
 
-def test_empty_batch() -> None:
-    assert make_encoder().eval()(torch.zeros(0, 8), torch.zeros(0, dtype=torch.int64)).shape == (0, 8)
-
-
 def test_gradients_reach_everything() -> None:
     encoder = make_encoder()
     vectors = torch.randn(9, 8, requires_grad=True)

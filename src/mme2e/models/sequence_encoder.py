@@ -28,7 +28,7 @@ class SequenceEncoder(nn.Module):
 
         Args:
             vectors: (total, dim), the sequences one after the other.
-            lengths: (batch,) int64, vectors of each sequence; 0 leaves the CLS vector alone.
+            lengths: (batch,) int64, vectors of each sequence, at least one sequence; 0 leaves the CLS vector alone.
 
         Returns:
             (batch, dim).
@@ -36,7 +36,7 @@ class SequenceEncoder(nn.Module):
         Raises:
             ValueError: The lengths do not add up to the number of vectors.
         """
-        longest, total = (int(lengths.max()), int(lengths.sum())) if len(lengths) else (0, 0)
+        longest, total = int(lengths.max()), int(lengths.sum())
         if total != len(vectors):
             raise ValueError(f"the lengths add up to {total} but there are {len(vectors)} vectors")
         positions = torch.arange(longest + 1, device=vectors.device)
