@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,10 @@ def corpus(tmp_path_factory) -> Path:
 def straight(corpus, tmp_path_factory) -> TrainResult:
     """A run that was never interrupted."""
     return train(TINY, data=corpus, out=tmp_path_factory.mktemp("straight") / "run")
+
+
+def raise_interrupted(*arguments, **options):
+    raise Interrupted
 
 
 def timeless(record: EpochRecord) -> EpochRecord:
@@ -196,6 +201,7 @@ class TestResume:
         assert signal.getsignal(signal.SIGINT) is handler
         assert_same_run(straight, train(TINY, data=corpus, out=tmp_path / "run", resume=True))
 
+    @pytest.mark.slow
     def test_kill(self, straight, corpus, tmp_path):
         import pickle
 
@@ -228,6 +234,28 @@ class TestResume:
             with pytest.raises(Interrupted):
                 train(settings, data=corpus, out=tmp_path / "run")
         assert_same_run(whole, train(settings, data=corpus, out=tmp_path / "run", resume=True))
+
+    @pytest.mark.parametrize("early", [False, True], ids=["all epochs", "early stop"])
+    def test_killed_after_the_last_epoch(self, corpus, tmp_path, early):
+        settings = dataclasses.replace(TINY, epochs=2, scheduler="none")
+        if early:
+            settings = dataclasses.replace(settings, epochs=10, early_stop=1, learning_rate=1e-12)
+        whole = train(settings, data=corpus, out=tmp_path / "whole")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mme2e.training.trainer.save_run", raise_interrupted)
+            with pytest.raises(Interrupted):
+                train(settings, data=corpus, out=tmp_path / "run")
+        assert_same_run(whole, train(settings, data=corpus, out=tmp_path / "run", resume=True))
+
+    def test_a_damaged_checkpoint_is_named(self, straight, corpus, tmp_path):
+        run = shutil.copytree(straight.run, tmp_path / "run")
+        metrics = json.loads((run / "metrics.json").read_text())
+        (run / "metrics.json").write_text(json.dumps({**metrics, "finished": False}))
+        last = run / "checkpoints" / "last.ckpt"
+        for content in (last.read_bytes()[:-500], b"", b"no checkpoint"):
+            last.write_bytes(content)
+            with pytest.raises(UserError, match=r"last\.ckpt is damaged"):
+                train(TINY, data=corpus, out=run, resume=True)
 
     def test_a_finished_run_is_left_as_it_is(self, straight, corpus, capsys):
         before = {path: path.stat().st_mtime_ns for path in straight.run.rglob("*")}
@@ -285,6 +313,13 @@ class TestRefusals:
     def test_no_corpus(self, tmp_path):
         with pytest.raises(UserError, match="no folder"):
             train(TINY, data=tmp_path / "nowhere", out=tmp_path / "run")
+
+    def test_a_refusal_leaves_no_folder_behind(self, corpus, tmp_path):
+        text = dataclasses.replace(TINY.model.text, model=str(tmp_path))
+        settings = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, text=text))
+        with pytest.raises(UserError, match="holds no text encoder"):
+            train(settings, data=corpus, out=tmp_path / "run")
+        assert not (tmp_path / "run").exists()
 
     def test_loss_that_is_no_number(self, corpus, tmp_path):
         settings = dataclasses.replace(

@@ -153,6 +153,7 @@ _SMALL_TALK = (
     "Using 16bit Automatic Mixed Precision",
     "Loading `train_dataloader` to estimate",
     "LOCAL_RANK: ",
+    "You are using a CUDA device",
     "Detected KeyboardInterrupt",
     "distributed_backend=",
     "Initializing distributed",

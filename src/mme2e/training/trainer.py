@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
+from torch.utils.data import DataLoader
 
 from mme2e.config import FaceSettings, TrainSettings
 from mme2e.data.corpus import Corpus, load_corpus
@@ -26,7 +27,6 @@ from mme2e.text import load_text
 from mme2e.training.callbacks import (
     BEST_FILE,
     CHECKPOINT_FOLDER,
-    LAST_FILE,
     LOG_FOLDER,
     BestAndLast,
     Reporter,
@@ -34,17 +34,10 @@ from mme2e.training.callbacks import (
     write_report,
 )
 from mme2e.training.epochs import EpochBatches, seed_all
-from mme2e.training.history import (
-    SETTINGS_FILE,
-    EpochRecord,
-    TrainingReport,
-    best_epoch,
-    require_same_settings,
-    settings_to_yaml,
-    write_atomically,
-)
+from mme2e.training.history import EpochRecord, TrainingReport, best_epoch
 from mme2e.training.losses import check_loss_fits, positive_weights
 from mme2e.training.module import MONITORED, EmotionModule
+from mme2e.training.resume import Standing, begin, require_free, take_up
 from mme2e.training.run_folder import RunInfo, save_run
 
 LIGHTNING_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -84,18 +77,21 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
         UserError: Settings and corpus do not fit, `out` holds something already, or there is nothing to resume; or
             the loss stopped being a number.
     """
-    began = time.perf_counter()
-    console = Console(stderr=True, quiet=_rank() != 0)
+    began_s = time.perf_counter()
+    console = Console(stderr=True, quiet=_rank() != 0, highlight=False, soft_wrap=True)
     corpus = load_corpus(data)
     _check_hardware(settings)
     _check_corpus(corpus, settings)
+    standing = Standing()
     if resume:
-        report = _resumable(out, settings, corpus)
-        if report.finished and report.best is not None:
-            console.print(f"{out} is finished after {len(report.history)} epochs: nothing to resume", soft_wrap=True)
-            return TrainResult(run=out, best=report.best, history=report.history, seconds=time.perf_counter() - began)
-    else:
-        report = _new_run(out, settings, corpus)
+        standing = take_up(out, settings, _identity(corpus))
+    elif _rank() == 0:
+        require_free(out)
+    if standing.finished:
+        console.print(f"{out} is finished after {len(standing.history)} epochs: nothing to resume")
+        return _result(out, standing.history, began_s)
+    if resume:
+        console.print(f"resuming {out} after epoch {len(standing.history)}")
     seed_all(settings.seed)
     text = None
     if "t" in settings.model.modalities:
@@ -106,14 +102,28 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
         text_encoder=None if text is None else text.encoder,
     )
     tokenizer = None if text is None else text.tokenizer
-    module = _fit(model, tokenizer, settings, corpus, out, report, console)
-    best = best_epoch(module.history)
+    report = TrainingReport(
+        finished=False, corpus=_identity(corpus), label_names=corpus.info.label_names, best=None, history=()
+    )
+    module = _make_module(model, tokenizer, settings, corpus)
+    if not standing.is_trained(settings):
+        validation = _validation_batches(tokenizer, settings, corpus)
+        if not resume and _rank() == 0:
+            begin(out, settings, report)
+        _fit(module, validation, settings, out, standing.checkpoint, Reporter(out, report, console))
+    history = tuple(module.history or standing.history)
+    result = _result(out, history, began_s)
     if _rank() == 0:
         _load_best(module, out)
-        save_run(out, model=module.model, tokenizer=tokenizer, info=_run_info(settings, corpus, best))
-        write_report(out, report, module.history, finished=True)
-        console.print(f"{out}: best epoch {best.epoch}, validation macro F1 {best.valid_macro_f1:.3f}", soft_wrap=True)
-    return TrainResult(run=out, best=best, history=tuple(module.history), seconds=time.perf_counter() - began)
+        save_run(out, model=module.model, tokenizer=tokenizer, info=_run_info(settings, corpus, result.best))
+        write_report(out, report, list(history), finished=True)
+        console.print(f"{out}: best epoch {result.best.epoch}, validation macro F1 {result.best.valid_macro_f1:.3f}")
+    return result
+
+
+def _result(run: Path, history: tuple[EpochRecord, ...], began_s: float) -> TrainResult:
+    seconds = time.perf_counter() - began_s
+    return TrainResult(run=run, best=best_epoch(list(history)), history=history, seconds=seconds)
 
 
 def _rank() -> int:
@@ -139,51 +149,16 @@ def _identity(corpus: Corpus) -> str:
     return f"{corpus.info.name} {corpus.fingerprint}"
 
 
-def _new_run(out: Path, settings: TrainSettings, corpus: Corpus) -> TrainingReport:
-    report = TrainingReport(
-        finished=False, corpus=_identity(corpus), label_names=corpus.info.label_names, best=None, history=()
-    )
-    if _rank() != 0:
-        return report
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not empty: give another --out, or --resume to go on with it")
-    (out / CHECKPOINT_FOLDER).mkdir(parents=True)
-    write_atomically(out / SETTINGS_FILE, settings_to_yaml(settings))
-    report.write(out)
-    return report
+def _dataset(corpus: Corpus, split: str, settings: TrainSettings, tokenizer: Any) -> UtteranceDataset:
+    return UtteranceDataset(corpus, split, settings.model.modalities, tokenizer, settings.model.text.max_length)
 
 
-def _resumable(out: Path, settings: TrainSettings, corpus: Corpus) -> TrainingReport:
-    if not (out / SETTINGS_FILE).is_file():
-        raise UserError(f"nothing to resume: {out} has no {SETTINGS_FILE}; train without --resume")
-    require_same_settings(out, settings)
-    report = TrainingReport.read(out)
-    if report.corpus != _identity(corpus):
-        raise UserError(
-            f"--resume wants the corpus '{report.corpus}' that {out} was begun with, not '{_identity(corpus)}'"
-        )
-    return report
+def _make_module(model: torch.nn.Module, tokenizer: Any, settings: TrainSettings, corpus: Corpus) -> EmotionModule:
+    dataset = _dataset(corpus, "train", settings, tokenizer)
 
-
-def _fit(
-    model: torch.nn.Module,
-    tokenizer: Any,
-    settings: TrainSettings,
-    corpus: Corpus,
-    out: Path,
-    report: TrainingReport,
-    console: Console,
-) -> EmotionModule:
-    """Runs Lightning, from the last checkpoint when there is one."""
-
-    def dataset(split: str) -> UtteranceDataset:
-        return UtteranceDataset(corpus, split, settings.model.modalities, tokenizer, settings.model.text.max_length)
-
-    train_split = dataset("train")
-
-    def make_batches(epoch: Any) -> EpochBatches:
+    def make_batches(epoch: Callable[[], int]) -> EpochBatches:
         loader = make_dataloader(
-            train_split,
+            dataset,
             batch_size=settings.batch_size,
             shuffle=True,
             seed=settings.seed,
@@ -193,17 +168,32 @@ def _fit(
         )
         return EpochBatches(loader, epoch=epoch, seed=settings.seed, rank=_rank())
 
-    # Made before training processes know each other: each of them validates on everything and needs no gathering.
-    validation = make_dataloader(
-        dataset("valid"), batch_size=settings.batch_size, num_workers=settings.num_workers, pin_memory=True
-    )
     pos_weight = positive_weights(corpus.labels("train")) if settings.pos_weight and settings.loss == "bce" else None
-    module = EmotionModule(model, settings, pos_weight=pos_weight, make_batches=make_batches)
-    last = out / CHECKPOINT_FOLDER / LAST_FILE
+    return EmotionModule(model, settings, pos_weight=pos_weight, make_batches=make_batches)
+
+
+def _validation_batches(tokenizer: Any, settings: TrainSettings, corpus: Corpus) -> DataLoader:
+    """Made before training processes know each other: each of them validates on everything and needs no gathering."""
+    return make_dataloader(
+        _dataset(corpus, "valid", settings, tokenizer),
+        batch_size=settings.batch_size,
+        num_workers=settings.num_workers,
+        pin_memory=True,
+    )
+
+
+def _fit(
+    module: EmotionModule,
+    validation: DataLoader,
+    settings: TrainSettings,
+    out: Path,
+    checkpoint: Path | None,
+    reporter: Reporter,
+) -> None:
+    """Runs Lightning, from the checkpoint when there is one."""
     with quiet_lightning(), _one_clear_end(settings):
-        trainer = _make_trainer(settings, out, [BestAndLast(out), Reporter(out, report, console)])
-        trainer.fit(module, val_dataloaders=validation, ckpt_path=last if last.is_file() else None, weights_only=True)
-    return module
+        trainer = _make_trainer(settings, out, [BestAndLast(out), reporter])
+        trainer.fit(module, val_dataloaders=validation, ckpt_path=checkpoint, weights_only=True)
 
 
 def _make_trainer(settings: TrainSettings, out: Path, callbacks: list[Any]) -> Trainer:

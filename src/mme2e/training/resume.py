@@ -1,0 +1,96 @@
+"""How a training run begins in its folder, and how it is taken up again."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mme2e.config import TrainSettings
+from mme2e.errors import UserError
+from mme2e.training.callbacks import CHECKPOINT_FOLDER, LAST_FILE
+from mme2e.training.history import (
+    SETTINGS_FILE,
+    EpochRecord,
+    TrainingReport,
+    best_epoch,
+    require_same_settings,
+    settings_to_yaml,
+    write_atomically,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a run stands.
+
+    Attributes:
+        checkpoint: After the last finished epoch; None before the first.
+        history: Finished epochs.
+        finished: Whether the run folder is complete.
+    """
+
+    checkpoint: Path | None = None
+    history: tuple[EpochRecord, ...] = ()
+    finished: bool = False
+
+    def is_trained(self, settings: TrainSettings) -> bool:
+        """Whether no epoch is left: all are done, or early stopping has come."""
+        if not self.history:
+            return False
+        without_better = len(self.history) - best_epoch(list(self.history)).epoch
+        return len(self.history) >= settings.epochs or 0 < settings.early_stop <= without_better
+
+
+def require_free(out: Path) -> None:
+    """Refuses a run folder that holds something already.
+
+    Raises:
+        UserError: It does, or it is no folder.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not empty: give another --out, or --resume to go on with it")
+
+
+def begin(out: Path, settings: TrainSettings, report: TrainingReport) -> None:
+    """Writes what a later `take_up` needs.
+
+    Args:
+        out: Run folder, new or empty.
+        settings: Of the run.
+        report: Without epochs.
+    """
+    (out / CHECKPOINT_FOLDER).mkdir(parents=True)
+    report.write(out)
+    write_atomically(out / SETTINGS_FILE, settings_to_yaml(settings))
+
+
+def take_up(out: Path, settings: TrainSettings, corpus: str) -> Standing:
+    """Finds out where the run in a folder stands.
+
+    Args:
+        out: Run folder.
+        settings: Must be those that the run was begun with.
+        corpus: Name and fingerprint; likewise.
+
+    Raises:
+        UserError: There is no run, its settings or its corpus are others, or its files are damaged.
+    """
+    if not (out / SETTINGS_FILE).is_file():
+        raise UserError(f"nothing to resume: {out} has no {SETTINGS_FILE}; train without --resume")
+    require_same_settings(out, settings)
+    report = TrainingReport.read(out)
+    if report.corpus != corpus:
+        raise UserError(f"--resume wants the corpus '{report.corpus}' that {out} was begun with, not '{corpus}'")
+    if report.finished:
+        return Standing(history=report.history, finished=True)
+    last = out / CHECKPOINT_FOLDER / LAST_FILE
+    if not last.is_file():
+        return Standing()
+    try:
+        # Mapped into memory: of the weights nothing is read yet.
+        content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
+        history = tuple(EpochRecord.from_dict(record) for record in content["history"])
+    except (RuntimeError, OSError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise UserError(f"{last} is damaged ({type(error).__name__}); this run cannot be resumed") from error
+    return Standing(checkpoint=last, history=history)
