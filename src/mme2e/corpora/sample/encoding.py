@@ -44,12 +44,12 @@ def write_video(path: Path, frames: Iterable[Pixels], samples: NDArray[np.int16]
     video_codec, options, audio_codec, bit_rate = _CODECS[path.suffix]
     layout: Literal["mono", "stereo"] = "mono" if samples.shape[1] == 1 else "stereo"
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
-        audio = cast(av.AudioStream, container.add_stream(audio_codec, rate=SAMPLE_RATE_HZ, layout=layout))
-        audio.codec_context.bit_rate = bit_rate
         video = cast(av.VideoStream, container.add_stream(video_codec, rate=FRAME_RATE_HZ, options=options))
         video.pix_fmt = "yuv420p"
         video.codec_context.gop_size = _GROUP_OF_PICTURES
         video.codec_context.thread_count = 1
+        audio = cast(av.AudioStream, container.add_stream(audio_codec, rate=SAMPLE_RATE_HZ, layout=layout))
+        audio.codec_context.bit_rate = bit_rate
         written = 0
         for index, pixels in enumerate(frames):
             if index == 0:

@@ -51,7 +51,7 @@ def _from_values(values: tuple[float, ...]) -> Expression:
 NEUTRAL = Expression()
 
 _ANGER = Expression(
-    brow_furrow=1.2, eyes=-0.4, smile=-0.3, mouth_open=0.35, mouth_wide=0.3, teeth=1.0, sneer=0.4, nod=0.6, flush=1.0
+    brow_furrow=1.5, eyes=-0.4, smile=-0.3, mouth_open=0.6, mouth_wide=0.6, teeth=1.2, sneer=0.5, nod=0.6, flush=1.6
 )
 _HAPPINESS = Expression(
     smile=1.2, eyes=-0.4, mouth_open=0.3, mouth_wide=0.7, teeth=1.0, brow_raise=0.2, tilt=0.4, flush=0.4
@@ -61,7 +61,7 @@ _SADNESS = Expression(brow_worry=1.2, eyes=-0.6, smile=-1.2, mouth_wide=-0.4, no
 EXPRESSIONS = {
     "ang": _ANGER,
     # Close to anger on purpose: who only sees the face will mistake one for the other.
-    "fru": _ANGER + Expression(mouth_open=-0.3, teeth=-0.8, smile=-0.3, tilt=0.6, flush=-0.4),
+    "fru": _ANGER + Expression(mouth_open=-0.4, teeth=-0.4, smile=-0.7, mouth_wide=-0.4, tilt=0.9, flush=-0.4),
     "hap": _HAPPINESS,
     "exc": Expression(brow_raise=1.1, eyes=1.0, smile=0.7, mouth_open=0.8, mouth_wide=0.3, teeth=0.6, nod=-0.8),
     "sad": _SADNESS,

@@ -82,7 +82,7 @@ class Face:
             expression = expression + Expression(eyes=_BLINK - expression.eyes)
         picture = self._person.picture.copy()
         head = self._warped(expression)
-        head[..., :3] *= 1 + self._flush[..., None] * expression.flush * np.array([0.08, -0.07, -0.06], np.float32)
+        head[..., :3] *= 1 + self._flush[..., None] * expression.flush * np.array([0.08, -0.1, -0.09], np.float32)
         self._paint(head, expression)
         picture[self._box] = head
         cutout = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8), "RGBA")
@@ -124,11 +124,12 @@ class Face:
 
     def _draw_brows(self, pen: ImageDraw.ImageDraw, e: Expression) -> None:
         raise_ = -11 * e.brow_raise
-        inner = 10 * e.brow_furrow - 11 * e.brow_worry + raise_
-        outer = -3 * e.brow_furrow + 8 * e.brow_worry + raise_
+        inner = 13 * e.brow_furrow - 11 * e.brow_worry + raise_
+        outer = -6 * e.brow_furrow + 8 * e.brow_worry + raise_
         middle = 3 * e.brow_furrow - 2 * e.brow_worry + 1.1 * raise_
         together = 5 * e.brow_furrow + 2 * e.brow_worry
-        width = round(self._person.looks.brow_width * self._person.scale * _SUPERSAMPLING)
+        thickness = self._person.looks.brow_width * (1 + 0.35 * max(0.0, e.brow_furrow))
+        width = round(thickness * self._person.scale * _SUPERSAMPLING)
         for eye, side in (("left_eye", 1), ("right_eye", -1)):
             ends = (
                 (-17, -23 + outer),

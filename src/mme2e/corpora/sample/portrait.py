@@ -34,7 +34,7 @@ _OUTLINE = (
     (166, 270), (157, 228), (153, 200), (147, 182), (147, 105), (160, 88), (173, 84), (175, 68), (196, 46), (222, 36),
     (232, 25), (263, 22), (297, 28), (306, 40), (336, 60), (351, 84), (368, 95), (371, 150), (367, 180), (375, 188),
     (374, 212), (364, 248), (362, 268), (355, 290), (341, 305), (333, 312), (337, 327), (360, 342), (405, 363),
-    (450, 382), (477, 394), (492, 408), (503, 438), (510, 470), (512, 640),
+    (450, 382), (477, 394), (492, 408), (501, 438), (504, 470), (506, 640),
 )  # fmt: skip
 _SKIN = (
     (158, 190), (184, 150), (215, 134), (266, 130), (318, 134), (346, 150), (371, 190), (368, 240), (348, 268),
@@ -102,7 +102,8 @@ def _colour(values: NDArray[np.float64]) -> tuple[int, int, int]:
 
 def gaussian(points_x: Floats, points_y: Floats, centre: tuple[float, float], sigma: tuple[float, float]) -> Floats:
     """A bump of height 1: the weight with which points near `centre` follow a movement."""
-    return np.exp(-0.5 * (((points_x - centre[0]) / sigma[0]) ** 2 + ((points_y - centre[1]) / sigma[1]) ** 2))
+    squared = ((points_x - centre[0]) / sigma[0]) ** 2 + ((points_y - centre[1]) / sigma[1]) ** 2
+    return np.asarray(np.exp(-0.5 * squared), dtype=np.float32)
 
 
 def sample_bilinear(image: Floats, x: Floats, y: Floats) -> Floats:
@@ -133,7 +134,7 @@ def _photograph() -> tuple[Floats, Floats]:
 def _soft_polygon(size: tuple[int, int], points: tuple[tuple[int, int], ...]) -> Floats:
     mask = Image.new("L", size)
     ImageDraw.Draw(mask).polygon(points, fill=255)
-    return np.asarray(mask.filter(ImageFilter.GaussianBlur(1.5)), dtype=np.float32) / 255
+    return np.asarray(mask.filter(ImageFilter.GaussianBlur(1.5)), dtype=np.float32) / np.float32(255)
 
 
 def _coloured(looks: Looks) -> Floats:

@@ -66,7 +66,7 @@ class Delivery:
 
 NEUTRAL = Delivery()
 _ANGER = Delivery(pitch=1.35, pitch_range=0.25, contour=-0.3, loudness_db=5, tempo=1.2, tilt_db=5, growl=0.8)
-_HAPPINESS = Delivery(pitch=1.5, pitch_range=0.3, contour=0.35, loudness_db=1.5, tempo=1.0, tilt_db=-1, tremor=0.25)
+_HAPPINESS = Delivery(pitch=1.65, pitch_range=0.3, contour=0.4, loudness_db=3, tempo=1.0, tilt_db=-3, tremor=0.3)
 _SADNESS = Delivery(
     pitch=0.78, pitch_range=0.03, contour=-0.15, loudness_db=-5, tempo=0.8, tilt_db=-5, breath=0.3, tremor=0.6
 )
