@@ -92,6 +92,14 @@ def test_a_bias_before_normalisation_only_moves_the_running_mean(momentum: float
     assert norm.num_batches_tracked == other.num_batches_tracked == 1
 
 
+def test_many_maps_without_gradients_equal_them_with_gradients() -> None:
+    tower = make_tower(FACE_INPUT).eval()
+    maps = make_maps(FACE_INPUT, 35)
+    with torch.no_grad():
+        grouped = tower(maps)
+    torch.testing.assert_close(grouped, tower(maps), rtol=1e-4, atol=1e-5)
+
+
 def test_weights_and_features_are_channels_last() -> None:
     tower = make_tower(FACE_INPUT)
     features = tower.low_level(make_maps(FACE_INPUT, 2))
