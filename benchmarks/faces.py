@@ -29,7 +29,7 @@ RESULTS = Path(__file__).parent / "results"
 DEFAULT_CLIPS = Path(__file__).resolve().parents[2] / "shared" / "media"
 SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm"}
 TURNS = 3
-MOST_FRAMES = 96
+MOST_FRAMES = 48
 
 
 @dataclass(frozen=True, kw_only=True)
