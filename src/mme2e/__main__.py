@@ -40,10 +40,13 @@ def prepare(corpus: Literal["iemocap", "mosei"], raw: Path, out: Path, settings:
         out: Folder of the prepared corpus.
         settings: How to prepare.
     """
+    from rich.console import Console
+
     from mme2e.corpora import read_corpus
     from mme2e.prepare import prepare_corpus
 
     summary = prepare_corpus(read_corpus(corpus, raw), out, settings, source=raw.name)
+    Console().print(summary.table())
     return EXIT_INCOMPLETE if summary.failed else EXIT_OK
 
 

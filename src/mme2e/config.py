@@ -271,6 +271,14 @@ class TrainSettings:
         for name in ("learning_rate", "text_lr_factor"):
             value = getattr(self, name)
             _require(value > 0, f"{name} must be positive, not {value}")
+        _require(
+            self.scheduler == "cosine" or self.warmup_epochs == 0,
+            f"warmup_epochs {self.warmup_epochs} wants --scheduler cosine",
+        )
+        _require(
+            self.warmup_epochs <= self.epochs,
+            f"warmup_epochs {self.warmup_epochs} is more than epochs {self.epochs}",
+        )
         for name in ("weight_decay", "gradient_clip", "warmup_epochs", "early_stop", "num_workers"):
             value = getattr(self, name)
             _require(value >= 0, f"{name} must not be negative, not {value}")

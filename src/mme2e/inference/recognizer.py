@@ -204,10 +204,21 @@ class Recognizer:
         return probabilities.tolist()
 
     def _decide(self, probabilities: list[float]) -> tuple[Emotion, ...]:
-        thresholds = self.info.thresholds or (0.5,) * len(probabilities)
+        """As evaluation decides: strictly above the threshold, or the most probable one for runs trained with `ce`."""
+        thresholds: tuple[float | None, ...] = self.info.thresholds or (0.5,) * len(probabilities)
+        if self.info.loss == "ce":
+            thresholds = (None,) * len(probabilities)
+        highest = probabilities.index(max(probabilities))
         return tuple(
-            Emotion(name=name, probability=probability, threshold=threshold, present=probability >= threshold)
-            for name, probability, threshold in zip(self.info.label_names, probabilities, thresholds, strict=True)
+            Emotion(
+                name=name,
+                probability=probability,
+                threshold=threshold,
+                present=probability > threshold if threshold is not None else place == highest,
+            )
+            for place, (name, probability, threshold) in enumerate(
+                zip(self.info.label_names, probabilities, thresholds, strict=True)
+            )
         )
 
     @staticmethod

@@ -15,13 +15,13 @@ class Emotion:
     Attributes:
         name: Label name of the run.
         probability: Sigmoid of the logit, or softmax over emotions for runs trained with cross-entropy; 0..1.
-        threshold: Probability from which the emotion counts as present.
+        threshold: The emotion counts as present above it; None where the most probable one is taken.
         present: The decision.
     """
 
     name: str
     probability: float
-    threshold: float
+    threshold: float | None
     present: bool
 
 
@@ -76,11 +76,14 @@ class EmotionResult:
     def print(self) -> None:
         """Prints a table to standard output."""
         table = Table(title=f"{self.source}  {self.start_s:.1f} s to {self.end_s:.1f} s")
-        for column, justify in (("emotion", "left"), ("probability", "right"), ("threshold", "right"), ("", "left")):
-            table.add_column(column, justify="right" if justify == "right" else "left")
+        table.add_column("emotion")
+        table.add_column("probability", justify="right")
+        table.add_column("threshold", justify="right")
+        table.add_column("decision")
         for emotion in sorted(self.emotions, key=lambda each: -each.probability):
             mark = "[bold]present[/bold]" if emotion.present else ""
-            table.add_row(emotion.name, f"{emotion.probability:.2f}", f"{emotion.threshold:.2f}", mark)
+            threshold = "" if emotion.threshold is None else f"{emotion.threshold:.2f}"
+            table.add_row(emotion.name, f"{emotion.probability:.2f}", threshold, mark)
         console = Console()
         console.print(table)
         console.print(f"rests on {', '.join(self.used)}; a face in {self.frames_with_face} of {self.frames} frames")

@@ -1,0 +1,204 @@
+"""From a video to emotions: what is there is used, what is not is told."""
+
+import json
+from pathlib import Path
+
+import matplotlib.cbook
+import numpy as np
+import pytest
+import torch
+from media_writing import grey_image, write_sound, write_video
+from PIL import Image
+
+import mme2e
+from mme2e.__main__ import main
+from mme2e.config import ModelSettings, TextSettings
+from mme2e.corpora import Region
+from mme2e.errors import MediaError, UserError
+from mme2e.inference import parse_region, read_transcript, resolve_device
+from mme2e.models import build_model
+from mme2e.text import load_text
+from mme2e.training.run_folder import RunInfo, save_run
+
+LABELS = ("ang", "hap", "neu")
+
+
+def write_run(
+    folder: Path, modalities: str = "tav", loss: str = "bce", thresholds: tuple[float, ...] | None = None
+) -> Path:
+    torch.manual_seed(0)
+    settings = ModelSettings(
+        modalities=modalities,
+        text=TextSettings(model="scratch", hidden_dim=8, num_heads=2, num_layers=1, vocab_size=60),
+        tower_channels=(4, 4, 4, 4),
+        tower_dim=8,
+        trans_dim=8,
+        num_layers=1,
+        num_heads=2,
+        feedforward_dim=8,
+    )
+    parts = load_text(settings.text, texts=["what a day", "I am so happy", "leave me alone"])
+    encoder = parts.encoder if "t" in modalities else None
+    model = build_model(settings, num_emotions=len(LABELS), text_encoder=encoder)
+    info = RunInfo(model=settings, label_names=LABELS, multi_label=False, loss=loss, thresholds=thresholds)  # type: ignore[arg-type]
+    save_run(folder, model=model, tokenizer=parts.tokenizer if "t" in modalities else None, info=info)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def portrait() -> np.ndarray:
+    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file, Image.open(file) as image:
+        return np.asarray(image.convert("RGB").resize((256, 300)))
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory, portrait: np.ndarray) -> Path:
+    folder = tmp_path_factory.mktemp("media")
+    write_video(folder / "face.mp4", [portrait] * 20)
+    write_video(folder / "grey.mp4", [grey_image(120, 120, 160)] * 10)
+    tone = (3000 * np.sin(np.arange(16000) / 10)).astype(np.int16)
+    write_sound(folder / "tone.wav", tone[None], 16000)
+    (folder / "empty.mp4").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "tav")
+
+
+def test_a_face_and_words_without_sound(run: Path, media: Path) -> None:
+    result = mme2e.load(run).predict(media / "face.mp4", transcript="what a happy day")
+    assert [emotion.name for emotion in result.emotions] == list(LABELS)
+    assert all(0 <= emotion.probability <= 1 for emotion in result.emotions)
+    assert (result.frames, result.frames_with_face) == (4, 4)
+    assert result.used == ("text", "visual")
+    assert result.missing == {"acoustic": "the file has no sound"}
+    assert result.end_s == pytest.approx(2.0, abs=0.11)
+    assert set(result.seconds) == {"faces", "sound", "model"}
+
+
+def test_a_picture_without_a_face_is_not_used(run: Path, media: Path) -> None:
+    result = mme2e.load(run).predict(media / "grey.mp4", transcript="what a day")
+    assert result.used == ("text",)
+    assert result.missing["visual"] == "no face in 2 frames"
+    # A grey picture adds nothing: the answer is that of the words alone.
+    without = mme2e.load(run).predict(media / "tone.wav", transcript="what a day", start_s=0.0, end_s=1.0)
+    assert without.missing["visual"] == "the file has no picture"
+    assert without.used == ("text", "acoustic")
+
+
+def test_sound_alone(run: Path, media: Path) -> None:
+    result = mme2e.load(run).predict(media / "tone.wav")
+    assert result.used == ("acoustic",)
+    assert result.missing["text"] == "no transcript was given"
+    assert result.frames == 0
+    assert result.end_s == pytest.approx(1.0, abs=0.05)
+
+
+def test_each_missing_modality_changes_the_answer(run: Path, media: Path) -> None:
+    recognizer = mme2e.load(run)
+    both = recognizer.predict(media / "face.mp4", transcript="I am so happy")
+    face = recognizer.predict(media / "face.mp4")
+    assert [e.probability for e in both.emotions] != [e.probability for e in face.emotions]
+
+
+def test_nothing_to_go_by(run: Path, media: Path) -> None:
+    with pytest.raises(UserError, match=r"grey\.mp4: nothing to recognise emotions from .*no face in 2 frames"):
+        mme2e.load(run).predict(media / "grey.mp4")
+
+
+def test_a_stretch_and_a_region(run: Path, media: Path, portrait: np.ndarray) -> None:
+    recognizer = mme2e.load(run)
+    stretch = recognizer.predict(media / "face.mp4", start_s=0.5, end_s=1.6)
+    assert (stretch.start_s, stretch.end_s, stretch.frames) == (0.5, 1.6, 3)
+    corner = Region(x_px=0, y_px=200, width_px=60, height_px=60)
+    with pytest.raises(UserError, match="no face in 4 frames"):
+        recognizer.predict(media / "face.mp4", region=corner)
+    with pytest.raises(MediaError, match=r"does not fit|outside|larger"):
+        recognizer.predict(media / "face.mp4", region=Region(x_px=0, y_px=0, width_px=900, height_px=10))
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(-1.0, None), (2.0, 1.0), (1.0, 1.0)])
+def test_no_stretch_of_time(run: Path, media: Path, start_s: float, end_s: float | None) -> None:
+    with pytest.raises(UserError, match="no stretch of time"):
+        mme2e.load(run).predict(media / "face.mp4", start_s=start_s, end_s=end_s)
+
+
+def test_decisions_follow_thresholds(tmp_path: Path, media: Path) -> None:
+    low = mme2e.load(write_run(tmp_path / "low", thresholds=(0.0, 0.0, 0.0))).predict(media / "tone.wav")
+    high = mme2e.load(write_run(tmp_path / "high", thresholds=(1.0, 1.0, 1.0))).predict(media / "tone.wav")
+    assert low.decided == LABELS
+    assert high.decided == ()
+    assert low.top.name == high.top.name
+
+
+def test_a_run_trained_with_cross_entropy_decides_for_one(tmp_path: Path, media: Path) -> None:
+    result = mme2e.load(write_run(tmp_path / "ce", loss="ce")).predict(media / "tone.wav")
+    assert sum(emotion.probability for emotion in result.emotions) == pytest.approx(1.0)
+    assert result.decided == (result.top.name,)
+
+
+def test_a_modality_that_the_model_does_not_use(tmp_path: Path, media: Path) -> None:
+    result = mme2e.load(write_run(tmp_path / "a", modalities="a")).predict(media / "tone.wav", transcript="words")
+    assert result.missing == dict.fromkeys(("visual", "text"), "the model was trained without it")
+
+
+def test_a_file_that_cannot_be_read(run: Path, media: Path, tmp_path: Path) -> None:
+    for name in (media / "empty.mp4", tmp_path / "nowhere.mp4"):
+        with pytest.raises(MediaError, match=name.name):
+            mme2e.load(run).predict(name)
+
+
+def test_from_the_command_line(run: Path, media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("what a day\n", encoding="utf-8")
+    out = tmp_path / "result.json"
+    assert main(["predict", str(run), str(media / "face.mp4"), "--transcript", str(words), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "without acoustic: the file has no sound" in printed
+    written = json.loads(out.read_text(encoding="utf-8"))
+    assert [emotion["name"] for emotion in written["emotions"]] == list(LABELS)
+    assert written["used"] == ["text", "visual"]
+
+
+def test_a_mistake_on_the_command_line(media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(tmp_path), str(media / "face.mp4")]) == 2
+    assert "is no run folder" in capsys.readouterr().err
+
+
+def test_transcripts() -> None:
+    assert read_transcript(None) is None
+    assert read_transcript("just words") == "just words"
+    assert read_transcript("w" * 5000) == "w" * 5000
+
+
+def test_a_transcript_that_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "words.txt"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="UTF-8"):
+        read_transcript(str(file))
+
+
+@pytest.mark.parametrize("given", ["", "1,2,3", "a,b,c,d", "-1,0,5,5", "0,0,0,5"])
+def test_no_region(given: str) -> None:
+    with pytest.raises(UserError, match="region"):
+        parse_region(given)
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu").type == "cpu"
+    with pytest.raises(UserError, match="cannot be used here"):
+        resolve_device("nonsense")
+
+
+@pytest.mark.parametrize(("clip", "expected"), [("single_face.mp4", 0.95), ("WolfgangLanger_Pexels.mp4", 0.95)])
+def test_faces_of_real_people_are_found(run: Path, shared, clip: str, expected: float) -> None:  # type: ignore[no-untyped-def]
+    result = mme2e.load(run).predict(shared(f"media/{clip}"))
+    assert result.frames_with_face / result.frames >= expected
+
+
+def test_no_face_is_found_where_none_is(run: Path, shared) -> None:  # type: ignore[no-untyped-def]
+    result = mme2e.load(run).predict(shared("media/no_face.mp4"), transcript="what a day")
+    assert result.frames_with_face == 0
+    assert "visual" in result.missing
