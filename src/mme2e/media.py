@@ -222,9 +222,9 @@ class _Orientation:
         return image[::-1] if self.flip_rows else image
 
 
-def _upright_image(frame: Any, region: Region | None, path: Path | str) -> np.ndarray:
+def _upright_image(frame: Any, orientation: _Orientation, region: Region | None, path: Path | str) -> np.ndarray:
     """Converts to RGB, turns upright and cuts; the result owns its memory."""
-    image = _Orientation.of(frame).apply(frame.to_ndarray(format="rgb24"))
+    image = orientation.apply(frame.to_ndarray(format="rgb24"))
     if region is not None:
         height_px, width_px = image.shape[:2]
         right_px, bottom_px = region.x_px + region.width_px, region.y_px + region.height_px
@@ -260,6 +260,9 @@ class _VideoCursor:
         if first is None:
             self.close()
             raise MediaError(f"{self._path} has a video stream, but no frame of it can be decoded")
+        # Asked of one frame only: a frame whose side data was looked at is part of a reference cycle, and hundreds of
+        # them would wait in memory for the garbage collector.
+        self.orientation = _Orientation.of(first[1])
         self._on_display, self._upcoming = first, self._decode()
 
     def close(self) -> None:
@@ -329,7 +332,7 @@ def _frames_at(path: Path | str, times_s: Iterable[float], region: Region | None
                 return
             shown_s, frame = shown
             if frame is not converted:
-                image, converted = _upright_image(frame, region, path), frame
+                image, converted = _upright_image(frame, cursor.orientation, region, path), frame
             yield Frame(time_s=shown_s, requested_s=time_s, image=image)
     finally:
         cursor.close()

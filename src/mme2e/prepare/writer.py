@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from mme2e.data.schema import ROW_SCHEMA, SPLITS, UNASSIGNED
 
-ROW_GROUP_BYTES = 8 << 20
+ROW_GROUP_BYTES = 2 << 20
 """Rows are written when this much of them has gathered: it bounds the memory of writer and readers."""
 
 LONGEST_NAME = 150
