@@ -25,10 +25,13 @@ seed: {seed}
 
 Faces are one public-domain photograph (Grace Hopper, U.S. Navy, shipped with matplotlib), warped and recoloured;
 voices are synthesised; sentences come from a grammar. Face, voice and words each show the labelled emotion with a
-probability of {probability:g} and stay neutral otherwise, at least one shows it. Each has a pair that it confuses:
-anger and frustration in the face, anger and excitement in the voice, frustration and sadness in the words.
+probability of {probability:g} and stay neutral otherwise, at least one shows it.{pairs}
 Scores on this corpus tell whether a program works, nothing about people.
 """
+
+
+_IEMOCAP_PAIRS = """ Each has a pair that it confuses:
+anger and frustration in the face, anger and excitement in the voice, frustration and sadness in the words."""
 
 
 def write_sample(out: Path, settings: SampleSettings) -> None:
@@ -77,7 +80,11 @@ def _write(folder: Path, settings: SampleSettings) -> None:
         _run([partial(mosei_layout.write_one_video, v, folder) for v in videos], settings.utterances)
         mosei_layout.write_labels(videos, folder)
     text = _README.format(
-        layout=settings.layout, utterances=settings.utterances, seed=settings.seed, probability=SHOWN_PROBABILITY
+        layout=settings.layout,
+        utterances=settings.utterances,
+        seed=settings.seed,
+        probability=SHOWN_PROBABILITY,
+        pairs=_IEMOCAP_PAIRS if settings.layout == "iemocap" else "",
     )
     (folder / "README.txt").write_text(text, encoding="utf-8")
 
