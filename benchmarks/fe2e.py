@@ -6,6 +6,7 @@ compared. Run: ``python benchmarks/fe2e.py [rounds]``. Writes `results/fe2e.json
 """
 
 import json
+import os
 import platform
 import statistics
 import sys
@@ -165,8 +166,13 @@ def main() -> None:
         difference = float((model.eval()(batch) - plain.eval()(batch)).abs().max())
     assert difference < 1e-4, f"the networks differ by {difference}: nothing to compare"
 
+    # On a machine with other work the threads wait for each other at random, and the ratio says nothing.
+    load = os.getloadavg()[0]
+    if load > 1:
+        print(f"the machine is busy (load average {load:.1f}): measure again when it is quiet", file=sys.stderr)
     models = {"mme2e": model, "plain": plain}
     result: dict = {"largest difference of logits": difference, "rounds": rounds, "threads": torch.get_num_threads()}
+    result["load average at the start"] = round(load, 2)
     for name, step in (("forward", forward), ("forward+backward", forward_backward)):
         seconds = medians(step, models, batch, rounds)
         ratio = seconds["plain"] / seconds["mme2e"]
@@ -188,7 +194,7 @@ def main() -> None:
     versions = f"torch {result['packages']['torch']}, Python {result['python']}, commit {result['git_commit']}"
     note = (
         f"4 utterances, {sum(FRAMES)} crops, {sum(CHUNKS)} chunks, full width, float32; medians of {rounds} rounds in "
-        f"turns.\n{result['processor']}, {result['threads']} threads; {versions}; {result['date']}.\n"
+        f"turns.\n{result['processor']}, {result['threads']} threads, load {load:.1f} before; {versions}; {result['date']}.\n"
     )
     (RESULTS / "fe2e.md").write_text(f"# FE2E\n\n{table}\n{note}")
     print(table)
