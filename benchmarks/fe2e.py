@@ -194,7 +194,8 @@ def main() -> None:
     versions = f"torch {result['packages']['torch']}, Python {result['python']}, commit {result['git_commit']}"
     note = (
         f"4 utterances, {sum(FRAMES)} crops, {sum(CHUNKS)} chunks, full width, float32; medians of {rounds} rounds in "
-        f"turns.\n{result['processor']}, {result['threads']} threads, load {load:.1f} before; {versions}; {result['date']}.\n"
+        f"turns.\n{result['processor']}, {result['threads']} threads, load {load:.1f} before; {versions}; "
+        f"{result['date']}.\n"
     )
     (RESULTS / "fe2e.md").write_text(f"# FE2E\n\n{table}\n{note}")
     print(table)
