@@ -10,7 +10,7 @@ from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 
 from mme2e.audio import decode_flac
 from mme2e.config import AugmentSettings
-from mme2e.data import Batch, LengthBatchSampler, UtteranceDataset, collate, load_corpus, make_dataloader
+from mme2e.data import Batch, FaceFlag, LengthBatchSampler, UtteranceDataset, collate, load_corpus, make_dataloader
 from mme2e.data.dataset import Draw
 from mme2e.errors import MediaError, UserError
 from mme2e.text import train_tokenizer
@@ -110,21 +110,48 @@ def test_mel_chunks_are_made_from_the_waveforms(corpus):
 
 def test_missing_modalities_have_length_zero_and_no_presence(gappy):
     dataset = UtteranceDataset(gappy, "train", "tav", Words())
-    batch = collate([dataset[i] for i in range(4)]).with_mel_chunks()
-    assert batch.text_present.tolist() == [False, True, True, False]
-    assert batch.acoustic_present.tolist() == [True, False, True, False]
-    assert batch.visual_present.tolist() == [True, True, False, False]
+    batch = collate([dataset[i] for i in range(3)]).with_mel_chunks()
+    assert batch.text_present.tolist() == [False, True, True]
+    assert batch.acoustic_present.tolist() == [True, False, True]
+    assert batch.visual_present.tolist() == [True, True, False]
     assert batch.num_chunks.tolist()[1] == 0
     assert batch.attention_mask[0].sum() == 0
 
 
-def test_a_batch_without_anything_is_still_a_batch(gappy):
-    batch = collate([UtteranceDataset(gappy, "train", "tav", Words())[3]], pad_token_id=7).with_mel_chunks()
-    assert batch.input_ids.tolist() == [[7]]
-    assert batch.attention_mask.tolist() == [[0]]
-    assert batch.face_crops.shape == (0, 3, 48, 48)
-    assert batch.mel_chunks.shape == (0, 1, 128, 32)
-    assert len(batch) == 1
+@pytest.mark.parametrize(("modalities", "left_out"), [("tav", [3]), ("t", [0, 3]), ("a", [1, 3]), ("v", [2, 3])])
+def test_utterances_with_nothing_to_look_at_are_left_out(gappy, modalities, left_out):
+    ids = gappy.split("train")["id"]
+    dataset = UtteranceDataset(gappy, "train", modalities, Words())
+    assert list(dataset.left_out) == [ids[i] for i in left_out]
+    assert [dataset[i].id for i in range(len(dataset))] == [each for each in ids if each not in dataset.left_out]
+    assert len(dataset.costs) == len(dataset)
+
+
+def test_crops_without_any_face_are_no_picture(tmp_path):
+    folder = write_tiny_corpus(tmp_path / "corpus")
+    path = folder / "train" / "00000.parquet"
+    rows = pq.read_table(path)
+    schema, rows = rows.schema, rows.to_pylist()
+    rows[0]["face_flags"] = [FaceFlag.CENTRE] * len(rows[0]["face_flags"])
+    rows[1]["face_flags"] = [FaceFlag.CENTRE, *[FaceFlag.TRACKED] * (len(rows[1]["face_flags"]) - 1)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    corpus = load_corpus(folder)
+    dataset = UtteranceDataset(corpus, "train", "av")
+    assert len(dataset[0].face_crops) == 0
+    assert len(dataset[1].face_crops) == len(rows[1]["face_flags"])
+    assert UtteranceDataset(corpus, "train", "v").left_out == (rows[0]["id"],)
+
+
+def test_a_split_without_the_modality_is_refused(tmp_path):
+    folder = write_tiny_corpus(tmp_path / "corpus")
+    path = folder / "train" / "00000.parquet"
+    rows = pq.read_table(path)
+    schema, rows = rows.schema, rows.to_pylist()
+    for row in rows:
+        row.update(audio=None, num_samples=0)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    with pytest.raises(UserError, match="no utterance of 'train' has any of the modalities 'a'"):
+        UtteranceDataset(load_corpus(folder), "train", "a")
 
 
 def test_text_wants_a_tokenizer(corpus):

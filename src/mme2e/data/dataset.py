@@ -16,10 +16,10 @@ from mme2e.audio import decode_flac
 from mme2e.config import MODALITIES, AugmentSettings
 from mme2e.data.augment import augment_crops, drop_words
 from mme2e.data.corpus import Corpus, multi_hot
-from mme2e.data.schema import FACE_SIZE_PX
+from mme2e.data.schema import FACE_SIZE_PX, FaceFlag
 from mme2e.errors import UserError
 
-_COLUMNS = {"t": "text", "a": "audio", "v": "face_crops"}
+_COLUMNS = {"t": ("text",), "a": ("audio",), "v": ("face_crops", "face_flags")}
 
 FRAME_COST = 0.483
 """Multiply-adds of the paper's visual tower for one face crop, in billions (reference, section 3)."""
@@ -57,6 +57,9 @@ class UtteranceItem:
 class UtteranceDataset(Dataset[UtteranceItem]):
     """The utterances of one split; only the modalities asked for are read and decoded.
 
+    An utterance in none of whose frames a face was seen has no picture. One that has none of the modalities asked for
+    is left out; `left_out` has the ids of those.
+
     Args:
         corpus: A prepared corpus.
         split: "train", "valid", "test" or "unassigned".
@@ -65,7 +68,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         max_length: Longest text in tokens; longer ones are cut.
 
     Raises:
-        UserError: The split has no utterances, or text is wanted without a tokenizer.
+        UserError: The split has no utterances with any of the modalities, or text is wanted without a tokenizer.
     """
 
     def __init__(
@@ -83,8 +86,17 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         self.modalities = modalities
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self.costs = _costs(rows, modalities)
-        self._rows = rows.select_columns(["id", "labels", *(_COLUMNS[letter] for letter in modalities)])
+        usable = _has_any(rows, modalities)
+        self.left_out = tuple(rows.select(np.flatnonzero(~usable))["id"])
+        if not usable.any():
+            raise UserError(
+                f"{corpus.folder}: no utterance of '{split}' has any of the modalities '{modalities}'"
+            )
+        self.costs = _costs(rows, modalities)[usable]
+        columns = ["id", "labels", *(column for letter in modalities for column in _COLUMNS[letter])]
+        self._rows = rows.select_columns(columns)
+        if self.left_out:
+            self._rows = self._rows.select(np.flatnonzero(usable))
         self._augment: AugmentSettings | None = None
         self._seed = 0
 
@@ -118,13 +130,15 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         rng = np.random.default_rng([self._seed, draw.epoch, draw.utterance])
         return UtteranceItem(
             id=row["id"],
-            face_crops=self._face_crops(row["face_crops"], rng) if "v" in self.modalities else None,
+            face_crops=self._face_crops(row["face_crops"], row["face_flags"], rng) if "v" in self.modalities else None,
             waveform=_waveform(row["audio"]) if "a" in self.modalities else None,
             input_ids=self._input_ids(row["text"], rng) if "t" in self.modalities else None,
             labels=torch.from_numpy(multi_hot(row["labels"], self.label_names)),
         )
 
-    def _face_crops(self, pictures: list[bytes], rng: np.random.Generator) -> Tensor:
+    def _face_crops(self, pictures: list[bytes], flags: list[int], rng: np.random.Generator) -> Tensor:
+        if not any(FaceFlag(flag).has_face for flag in flags):
+            pictures = []  # held and centre crops alone show no face
         crops = np.empty((len(pictures), FACE_SIZE_PX, FACE_SIZE_PX, 3), dtype=np.uint8)
         for index, picture in enumerate(pictures):
             with Image.open(io.BytesIO(picture)) as image:
@@ -144,6 +158,21 @@ class UtteranceDataset(Dataset[UtteranceItem]):
 
 def _waveform(audio: bytes | None) -> Tensor:
     return torch.zeros(0, dtype=torch.int16) if audio is None else torch.from_numpy(decode_flac(audio))
+
+
+def _has_any(rows: Any, modalities: str) -> np.ndarray:
+    """(utterances,) bool: which rows of a `datasets.Dataset` have at least one of the modalities."""
+    table = rows.data.table
+    usable = np.zeros(len(rows), dtype=bool)
+    if "t" in modalities:
+        usable |= pc.is_valid(table["text"]).to_numpy()
+    if "a" in modalities:
+        usable |= table["num_samples"].to_numpy() > 0
+    if "v" in modalities:
+        flags = table["face_flags"].combine_chunks()
+        with_face = np.isin(pc.list_flatten(flags).to_numpy(), [flag for flag in FaceFlag if flag.has_face])
+        usable[pc.list_parent_indices(flags).to_numpy()[with_face]] = True
+    return usable
 
 
 def _costs(rows: Any, modalities: str) -> np.ndarray:

@@ -44,11 +44,13 @@ class Predictions:
         ids: (utterances,) their ids.
         probabilities: (utterances, emotions) in [0, 1].
         labels: (utterances, emotions) the truth.
+        left_out: How many utterances have none of the model's modalities and are not among these.
     """
 
     ids: tuple[str, ...]
     probabilities: Floats
     labels: Bools
+    left_out: int = 0
 
 
 def evaluate(
@@ -122,7 +124,12 @@ def predict_split(run: LoadedRun, corpus: Corpus, split: str, *, batch_size: int
     if not np.isfinite(scores).all():
         raise UserError(f"the model's logits on split '{split}' are not all finite numbers: its weights are of no use")
     probabilities = softmax(scores) if run.info.loss == "ce" else sigmoid(scores)
-    return Predictions(ids=tuple(ids), probabilities=probabilities, labels=np.concatenate(labels))
+    return Predictions(
+        ids=tuple(ids),
+        probabilities=probabilities,
+        labels=np.concatenate(labels),
+        left_out=len(dataset.left_out),
+    )
 
 
 def score(
@@ -170,7 +177,7 @@ def score(
         choice=choice_scores(probabilities, labels) if single else None,
         chance=prior if thresholds is None and prior is not None else always_yes(labels),
         choice_chance=prior,
-        notes=_notes(info, corpus),
+        notes=_notes(info, corpus, predictions),
     )
 
 
@@ -205,11 +212,16 @@ def _shared(corpus: Corpus, split: str) -> SharedWithTrain | None:
     )
 
 
-def _notes(info: RunInfo, corpus: Corpus) -> tuple[str, ...]:
+def _notes(info: RunInfo, corpus: Corpus, predictions: Predictions) -> tuple[str, ...]:
+    notes = []
     if "v" in info.model.modalities and info.frame_interval_ms != corpus.info.frame_interval_ms:
         here, there = corpus.info.frame_interval_ms, info.frame_interval_ms
-        return (f"note: this corpus has a frame every {here} ms, the run was trained with one every {there} ms",)
-    return ()
+        notes.append(f"note: this corpus has a frame every {here} ms, the run was trained with one every {there} ms")
+    if predictions.left_out:
+        total = predictions.left_out + len(predictions.ids)
+        lacking = f"have none of the modalities '{info.model.modalities}'"
+        notes.append(f"note: {predictions.left_out} of {total} utterances {lacking} and are not scored")
+    return tuple(notes)
 
 
 def _write(evaluation: Evaluation, predictions: Predictions, out: Path) -> None:

@@ -181,21 +181,23 @@ class Recognizer:
             evidence.text = (transcript or "").strip()
 
     def _batch(self, evidence: _Evidence) -> Batch:
-        tensors: dict[str, Tensor] = {}
+        crops = torch.zeros(0, 3, FACE_SIZE_PX, FACE_SIZE_PX, dtype=torch.uint8)
         if "visual" not in evidence.missing:
-            crops = np.stack([face.crop for face in evidence.faces])
-            tensors["face_crops"] = torch.from_numpy(crops).permute(0, 3, 1, 2)
-        else:
-            tensors["face_crops"] = torch.zeros(0, 3, FACE_SIZE_PX, FACE_SIZE_PX, dtype=torch.uint8)
-        tensors["num_frames"] = torch.tensor([len(tensors["face_crops"])])
-        tensors["waveforms"] = torch.from_numpy(evidence.samples)
-        tensors["num_samples"] = torch.tensor([len(evidence.samples)])
+            crops = torch.from_numpy(np.stack([face.crop for face in evidence.faces])).permute(0, 3, 1, 2)
+        input_ids, attention_mask = None, None
         if evidence.text is not None and self.tokenizer is not None:
-            tokens = self.tokenizer(
-                [evidence.text], truncation=True, max_length=self.info.model.text.max_length, return_tensors="pt"
-            )
-            tensors["input_ids"], tensors["attention_mask"] = tokens["input_ids"], tokens["attention_mask"]
-        return Batch(**tensors).to(self.device).with_mel_chunks()
+            longest = self.info.model.text.max_length
+            tokens = self.tokenizer([evidence.text], truncation=True, max_length=longest, return_tensors="pt")
+            input_ids, attention_mask = tokens["input_ids"], tokens["attention_mask"]
+        batch = Batch(
+            face_crops=crops,
+            num_frames=torch.tensor([len(crops)]),
+            waveforms=torch.from_numpy(evidence.samples),
+            num_samples=torch.tensor([len(evidence.samples)]),
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+        )
+        return batch.to(self.device).with_mel_chunks()
 
     @torch.inference_mode()
     def _probabilities(self, batch: Batch) -> list[float]:

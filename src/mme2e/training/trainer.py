@@ -1,5 +1,6 @@
 """`train`: from a prepared corpus to a run folder."""
 
+import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -39,6 +40,8 @@ from mme2e.training.losses import check_loss_fits, positive_weights
 from mme2e.training.module import MONITORED, EmotionModule
 from mme2e.training.resume import Standing, begin, require_free, take_up
 from mme2e.training.run_folder import RunInfo, save_run
+
+_log = logging.getLogger(__name__)
 
 LIGHTNING_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -150,7 +153,12 @@ def _identity(corpus: Corpus) -> str:
 
 
 def _dataset(corpus: Corpus, split: str, settings: TrainSettings, tokenizer: Any) -> UtteranceDataset:
-    return UtteranceDataset(corpus, split, settings.model.modalities, tokenizer, settings.model.text.max_length)
+    modalities = settings.model.modalities
+    dataset = UtteranceDataset(corpus, split, modalities, tokenizer, settings.model.text.max_length)
+    if dataset.left_out and _rank() == 0:
+        total = len(dataset) + len(dataset.left_out)
+        _log.warning("%d of %d %s utterances have none of '%s'", len(dataset.left_out), total, split, modalities)
+    return dataset
 
 
 def _make_module(model: torch.nn.Module, tokenizer: Any, settings: TrainSettings, corpus: Corpus) -> EmotionModule:
