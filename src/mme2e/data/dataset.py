@@ -89,9 +89,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         usable = _has_any(rows, modalities)
         self.left_out = tuple(rows.select(np.flatnonzero(~usable))["id"])
         if not usable.any():
-            raise UserError(
-                f"{corpus.folder}: no utterance of '{split}' has any of the modalities '{modalities}'"
-            )
+            raise UserError(f"{corpus.folder}: no utterance of '{split}' has any of the modalities '{modalities}'")
         self.costs = _costs(rows, modalities)[usable]
         columns = ["id", "labels", *(column for letter in modalities for column in _COLUMNS[letter])]
         self._rows = rows.select_columns(columns)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mme2e.audio import SAMPLE_RATE_HZ, read_audio
 from mme2e.corpora.utterance import Region
