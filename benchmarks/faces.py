@@ -140,6 +140,8 @@ def as_markdown(rows: list[Row], machine: dict[str, str | int]) -> str:
             f"| {row.speedup:.1f} | {row.reference_faces} | {row.default_faces} | {row.missed} | {row.added} |"
         )
     facts = ", ".join(f"{name} {value}" for name, value in machine.items())
+    if float(machine["load"]) > int(machine["cores"]):
+        facts += ". The machine was busy with other work: times are too long, and the ratio is uncertain"
     return "\n".join(
         [
             "# Faces: default setting against the reference setting, frame by frame",
