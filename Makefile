@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 # torch is installed first and by its exact version: a range may pull another build of several gigabytes.
 TORCH := $(shell grep '^torch==' constraints.txt)
 DEMO ?= demo
+DEMO_RUNS := $(patsubst %,$(DEMO)/runs/%/config.yaml,tav t a v)
 
 .PHONY: demo test lint type bench clean
 
@@ -14,8 +15,20 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: $(BIN)/.installed ## raw video, sound and words -> trained model, score table, prediction
-	$(BIN)/python -m mme2e.demo $(DEMO)
+# Raw video, sound and words -> trained model, score table beside single modalities, prediction. Resumes when interrupted.
+demo: $(DEMO_RUNS)
+	$(BIN)/mme2e evaluate $(^D) --data $(DEMO)/corpus
+	$(BIN)/mme2e predict $(DEMO)/runs/tav $(DEMO_CLIP) --out $(DEMO)/prediction.json
+
+$(DEMO)/raw: | $(BIN)/.installed
+	$(BIN)/mme2e sample $@ --layout iemocap --utterances 360
+
+$(DEMO)/corpus/corpus.json: | $(DEMO)/raw
+	$(BIN)/mme2e prepare iemocap $(DEMO)/raw $(@D) --jobs 2
+
+$(DEMO)/runs/%/config.yaml: | $(DEMO)/corpus/corpus.json
+	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) --model.modalities $* \
+		$(if $(wildcard $(@D)),--resume)
 
 test: $(BIN)/.installed lint type ## lint, types and the whole test suite
 	$(BIN)/pytest

@@ -55,7 +55,7 @@ class SplitSettings:
 
     protocol: Literal["auto", "lists", "session", "recording"] = "auto"
     """`lists`: published id lists; `session`: IEMOCAP, leave one session out; `recording`: random by recording.
-    `auto`: lists when `lists` is given, else session for IEMOCAP and recording for the others."""
+    `auto`: lists when `lists` is given, else session where the corpus has enough sessions, else recording."""
 
     lists: str | None = None
     """Folder with train_split.txt, valid_split.txt and test_split.txt."""
