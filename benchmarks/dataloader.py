@@ -7,6 +7,7 @@ Run: ``python benchmarks/dataloader.py``. Writes `results/dataloader.json` and `
 
 import io
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -39,7 +40,7 @@ WIDTHS = {
     ),
     "full": ModelSettings(text=TextSettings(model="scratch")),
 }
-STEPS = {"demo": 60, "full": 12}
+STEPS = {"demo": 50, "full": 8}
 AUGMENT = AugmentSettings(crop_jitter_px=3, flip=0.5, brightness=0.2, word_dropout=0.1)
 
 
@@ -120,6 +121,7 @@ def train(model: nn.Module, dataset: UtteranceDataset, workers: int, steps: int)
 
 
 def main() -> None:
+    load = os.getloadavg()[0]
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "corpus"
@@ -140,6 +142,7 @@ def main() -> None:
                 result[f"{width}, {workers} workers"] = train(model, dataset, workers, STEPS[width])
     result |= {
         "threads": torch.get_num_threads(),
+        "load average at the start": round(load, 2),
         "processor": processor(),
         "date": time.strftime("%Y-%m-%d"),
         **json.loads(environment()),
@@ -157,7 +160,8 @@ def main() -> None:
     note = (
         f"{UTTERANCES} utterances of 4 to 5 s, batches of {BATCH_SIZE}, augmentation of the demo. "
         f"Unpacking the Parquet files, once: {result['unpack_once_ms_per_utterance']} ms an utterance.\n"
-        f"{result['processor']}, {result['threads']} threads; torch {result['packages']['torch']}, "
+        f"{result['processor']}, {result['threads']} threads, load {load:.1f} before; "
+        f"torch {result['packages']['torch']}, "
         f"Python {result['python']}, commit {result['git_commit']}; {result['date']}.\n"
     )
     (RESULTS / "dataloader.md").write_text(f"# Data loading\n\n{decoding}\n{training}\n{note}")

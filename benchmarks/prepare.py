@@ -7,6 +7,7 @@ Run: ``python benchmarks/prepare.py``. Writes `results/prepare.json` and `result
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -135,6 +136,7 @@ def main() -> None:
     if len(sys.argv) == 3:
         print(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]))))
         return
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_sample(folder / "raw", SampleSettings(utterances=10))
@@ -145,7 +147,13 @@ def main() -> None:
             command = [sys.executable, __file__, str(folder), str(minutes)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
             runs[f"{minutes} min"] = json.loads(done.stdout)
-    result = {**runs, "processor": processor(), "date": time.strftime("%Y-%m-%d"), **json.loads(environment())}
+    result = {
+        **runs,
+        "load average at the start": round(load, 2),
+        "processor": processor(),
+        "date": time.strftime("%Y-%m-%d"),
+        **json.loads(environment()),
+    }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "prepare.json").write_text(json.dumps(result, indent=2) + "\n")
     stages = ("decode", "faces", "audio", "encode", "write")
@@ -162,8 +170,8 @@ def main() -> None:
     note = (
         "One process; 720x480 at 30 frames a second, a frame sampled every 500 ms, two speakers in turns of 4 s. "
         "Stages in ms a sampled frame.\n'decode, one pass': the same times without regard to the speaker.\n"
-        f"{result['processor']}; torch {result['packages']['torch']}, Python {result['python']}, "
-        f"commit {result['git_commit']}; {result['date']}.\n"
+        f"{result['processor']}, load {load:.1f} before; torch {result['packages']['torch']}, "
+        f"Python {result['python']}, commit {result['git_commit']}; {result['date']}.\n"
     )
     (RESULTS / "prepare.md").write_text(f"# Preparation\n\n{table}\n{note}")
     print(table)
