@@ -24,7 +24,7 @@ demo: $(DEMO_RUNS)
 		--audio_channel 1 --transcript 'I am so happy, the letter made us delighted at noon.' --out $(DEMO)/prediction.json
 
 $(DEMO)/raw: | $(BIN)/.installed
-	$(BIN)/mme2e sample $@ --layout iemocap --utterances 360
+	$(BIN)/mme2e sample $@ --layout iemocap --utterances 600
 
 $(DEMO)/corpus/corpus.json: | $(DEMO)/raw
 	$(BIN)/mme2e prepare iemocap $(DEMO)/raw $(@D) --jobs 2
