@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # torch is installed first and by its exact version: a range may pull another build of several gigabytes.
 TORCH := $(shell grep '^torch==' constraints.txt)
 DEMO ?= demo
-# A test dialogue; the person on the right speaks from 13.16 s to 15.9 s.
+# A test dialogue; the person on the right speaks from 14.1 s to 16.9 s.
 DEMO_VIDEO := $(DEMO)/raw/IEMOCAP_full_release/Session5/dialog/avi/DivX/Ses05F_impro01.avi
 DEMO_RUNS := $(patsubst %,$(DEMO)/runs/%/config.yaml,tav t a v)
 
@@ -20,8 +20,8 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 # Raw video, sound and words -> trained model, score table beside single modalities, prediction. Resumes when interrupted.
 demo: $(DEMO_RUNS)
 	$(BIN)/mme2e evaluate $(^D) --data $(DEMO)/corpus
-	$(BIN)/mme2e predict $(DEMO)/runs/tav $(DEMO_VIDEO) --start_s 13.16 --end_s 15.9 --region 428,128,224,224 \
-		--audio_channel 1 --transcript 'I am so happy, the letter made us delighted at noon.' --out $(DEMO)/prediction.json
+	$(BIN)/mme2e predict $(DEMO)/runs/tav $(DEMO_VIDEO) --start_s 14.1 --end_s 16.9 --region 428,128,224,224 \
+		--audio_channel 1 --transcript 'That is wonderful, the meeting made us happy after lunch.' --out $(DEMO)/prediction.json
 
 $(DEMO)/raw: | $(BIN)/.installed
 	$(BIN)/mme2e sample $@ --layout iemocap --utterances 600
