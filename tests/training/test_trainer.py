@@ -151,7 +151,7 @@ class TestRun:
             {"precision": "bf16"},
             {"accumulate": 2, "gradient_clip": 0.0, "pos_weight": False},
             {"loss": "ce"},
-            {"model": dataclasses.replace(TINY.model, modalities="a"), "scheduler": "none"},
+            {"model": dataclasses.replace(TINY.model, modalities="a"), "scheduler": "none", "warmup_epochs": 0},
         ],
         ids=["bf16", "accumulate", "ce", "sound only"],
     )
@@ -163,7 +163,9 @@ class TestRun:
         assert (info.thresholds is None) == (settings.loss == "ce")
 
     def test_early_stop(self, corpus, tmp_path):
-        settings = dataclasses.replace(TINY, epochs=10, early_stop=1, learning_rate=1e-12, scheduler="none")
+        settings = dataclasses.replace(
+            TINY, epochs=10, early_stop=1, learning_rate=1e-12, scheduler="none", warmup_epochs=0
+        )
         assert len(train(settings, data=corpus, out=tmp_path / "run").history) < 10
 
     def test_multi_label(self, tmp_path):
@@ -174,7 +176,13 @@ class TestRun:
     def test_it_learns(self, tmp_path):
         corpus = write_tiny_corpus(tmp_path / "corpus", 12)
         settings = dataclasses.replace(
-            TINY, epochs=12, augment=AugmentSettings(), text_lr_factor=1.0, batch_size=4, scheduler="none"
+            TINY,
+            epochs=12,
+            augment=AugmentSettings(),
+            text_lr_factor=1.0,
+            batch_size=4,
+            scheduler="none",
+            warmup_epochs=0,
         )
         assert train(settings, data=corpus, out=tmp_path / "run").best.valid_macro_f1 > 0.9
 
@@ -227,7 +235,9 @@ class TestResume:
         assert_same_run(straight, train(TINY, data=corpus, out=tmp_path / "there", resume=True))
 
     def test_early_stopping_goes_on_counting(self, corpus, tmp_path):
-        settings = dataclasses.replace(TINY, epochs=10, early_stop=3, learning_rate=1e-12, scheduler="none")
+        settings = dataclasses.replace(
+            TINY, epochs=10, early_stop=3, learning_rate=1e-12, scheduler="none", warmup_epochs=0
+        )
         whole = train(settings, data=corpus, out=tmp_path / "whole")
         with pytest.MonkeyPatch.context() as patch:
             interrupt(patch, len(whole.history) - 1, 0, Interrupted)
@@ -237,7 +247,7 @@ class TestResume:
 
     @pytest.mark.parametrize("early", [False, True], ids=["all epochs", "early stop"])
     def test_killed_after_the_last_epoch(self, corpus, tmp_path, early):
-        settings = dataclasses.replace(TINY, epochs=2, scheduler="none")
+        settings = dataclasses.replace(TINY, epochs=2, scheduler="none", warmup_epochs=0)
         if early:
             settings = dataclasses.replace(settings, epochs=10, early_stop=1, learning_rate=1e-12)
         whole = train(settings, data=corpus, out=tmp_path / "whole")
@@ -323,7 +333,7 @@ class TestRefusals:
 
     def test_loss_that_is_no_number(self, corpus, tmp_path):
         settings = dataclasses.replace(
-            TINY, learning_rate=1e30, gradient_clip=0.0, scheduler="none", text_lr_factor=1.0
+            TINY, learning_rate=1e30, gradient_clip=0.0, scheduler="none", warmup_epochs=0, text_lr_factor=1.0
         )
         with pytest.raises(
             UserError, match=r"the loss became .* in epoch \d at step \d.*learning_rate 1e\+30.*gradient_clip 0"

@@ -1,0 +1,52 @@
+"""Settings refuse contradictions, naming the option and the values."""
+
+import dataclasses
+
+import pytest
+
+from mme2e.config import (
+    AugmentSettings,
+    FaceSettings,
+    ModelSettings,
+    PrepareSettings,
+    SampleSettings,
+    SplitSettings,
+    TextSettings,
+    TrainSettings,
+)
+from mme2e.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "told"),
+    [
+        (FaceSettings, {"margin": 48}, "face.margin .* not 48"),
+        (SampleSettings, {"utterances": 0}, "not 0"),
+        (SplitSettings, {"fold": 6}, "fold .* not 6"),
+        (SplitSettings, {"protocol": "lists"}, "--split.lists"),
+        (PrepareSettings, {"jobs": 0}, "jobs .* not 0"),
+        (PrepareSettings, {"frame_interval_ms": 0}, "frame_interval_ms .* not 0"),
+        (TextSettings, {"max_length": 2}, "max_length .* not 2"),
+        (TextSettings, {"hidden_dim": 10, "num_heads": 4}, "hidden_dim 10 .* num_heads 4"),
+        (ModelSettings, {"modalities": ""}, "modalities"),
+        (ModelSettings, {"modalities": "tax"}, "not 'tax'"),
+        (ModelSettings, {"trans_dim": 10, "num_heads": 4}, "trans_dim 10 .* num_heads 4"),
+        (ModelSettings, {"dropout": 1.0}, "dropout .* not 1.0"),
+        (ModelSettings, {"tower_channels": (1, 1, 1, 0)}, "tower_channels"),
+        (AugmentSettings, {"flip": 1.5}, "flip .* not 1.5"),
+        (AugmentSettings, {"crop_jitter_px": -1}, "crop_jitter_px .* not -1"),
+        (TrainSettings, {"epochs": 0}, "epochs .* not 0"),
+        (TrainSettings, {"learning_rate": 0.0}, "learning_rate .* not 0.0"),
+        (TrainSettings, {"gradient_clip": -1.0}, "gradient_clip .* not -1.0"),
+        (TrainSettings, {"warmup_epochs": 1.0}, "warmup_epochs 1.0 wants --scheduler cosine"),
+        (TrainSettings, {"scheduler": "cosine", "warmup_epochs": 9.0, "epochs": 8}, "9.0 is more than epochs 8"),
+    ],
+)
+def test_contradictions_are_refused(kind: type, values: dict[str, object], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        kind(**values)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainSettings().epochs = 3  # type: ignore[misc]
