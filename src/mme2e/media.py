@@ -18,12 +18,11 @@ from typing import Any
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type as SideDataType
 
+from mme2e.container import CONTAINER_TICKS_PER_S, Orientation, decoded, open_container, start_of_clock_s, video_stream
 from mme2e.corpora.utterance import Region
 from mme2e.errors import MediaError
 
-CONTAINER_TICKS_PER_S = 1_000_000  # FFmpeg's AV_TIME_BASE: unit of the container's duration and start
 TIME_TOLERANCE_S = 1e-4  # timestamps are rounded to the container's ticks; a frame this late is still in time
 SEEK_GAP_S = 4.0  # decoding 4 s of video costs about as much as a jump and the run-up from its key frame
 DECODER_THREADS = 2  # more threads hold more frames in memory and gain little beside worker processes
@@ -65,42 +64,6 @@ class MediaInfo:
     frame_rate: float | None
 
 
-def open_container(path: Path | str) -> Any:
-    """Opens a media file for reading; use it in a `with` statement.
-
-    Raises:
-        MediaError: The file is missing, empty or no media file.
-    """
-    if not Path(path).is_file():
-        raise MediaError(f"{path} is not a file")
-    try:
-        return av.open(str(path), metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"{path} cannot be read as video or sound: {error.strerror or error}") from error
-
-
-def start_of_clock_s(container: Any) -> float:
-    """The container's earliest timestamp in seconds, which every time is counted from."""
-    return (container.start_time or 0) / CONTAINER_TICKS_PER_S
-
-
-def decoded(container: Any, stream: Any) -> Iterator[Any]:
-    """Frames of one stream from where the container stands; what cannot be decoded is passed over.
-
-    A damaged packet costs its own frames; where the file cannot be read on, it ends.
-    """
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return
-        try:
-            yield from packet.decode()
-        except av.FFmpegError:
-            continue
-
-
 def probe(path: Path | str) -> MediaInfo:
     """Says what a file holds. The first frame is decoded: metadata alone do not tell that a picture can be shown.
 
@@ -108,7 +71,7 @@ def probe(path: Path | str) -> MediaInfo:
         MediaError: The file cannot be read, or has neither picture nor sound.
     """
     with open_container(path) as container:
-        video = _video_stream(container)
+        video = video_stream(container)
         has_audio = len(container.streams.audio) > 0
         if video is None and not has_audio:
             raise MediaError(f"{path} has neither picture nor sound")
@@ -120,7 +83,7 @@ def probe(path: Path | str) -> MediaInfo:
             if first is None:
                 raise MediaError(f"{path} has a video stream, but no frame of it can be decoded")
             width_px, height_px = first.width, first.height
-            if _Orientation.of(first).transpose:
+            if Orientation.of(first).transpose:
                 width_px, height_px = height_px, width_px
             frame_rate = float(video.average_rate) if video.average_rate else None
         return MediaInfo(
@@ -184,45 +147,7 @@ def _times_from(start_s: float, frame_interval_ms: float) -> Iterator[float]:
     return (start_s + i * frame_interval_ms / 1000 for i in itertools.count())
 
 
-def _video_stream(container: Any) -> Any:
-    """The first moving picture; None when there is none."""
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    return None
-
-
-@dataclass(frozen=True)
-class _Orientation:
-    """How stored rows and columns become the upright picture: one of the eight symmetries of a rectangle."""
-
-    transpose: bool = False
-    flip_columns: bool = False
-    flip_rows: bool = False
-
-    @classmethod
-    def of(cls, frame: Any) -> "_Orientation":
-        """Reads the display matrix [[a, b, u], [c, d, v], [x, y, w]]: x' = a x + c y, y' = b x + d y.
-
-        The angle alone (`frame.rotation`) would turn a mirrored picture upside down.
-        """
-        side_data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-        if side_data is None:
-            return cls()
-        (a, b, _), (c, d, _), _ = np.frombuffer(side_data, dtype=np.int32).reshape(3, 3).astype(np.int64)
-        if abs(c) > abs(a):
-            return cls(transpose=True, flip_columns=bool(c < 0), flip_rows=bool(b < 0))
-        return cls(flip_columns=bool(a < 0), flip_rows=bool(d < 0))
-
-    def apply(self, image: np.ndarray) -> np.ndarray:
-        if self.transpose:
-            image = image.transpose(1, 0, 2)
-        if self.flip_columns:
-            image = image[:, ::-1]
-        return image[::-1] if self.flip_rows else image
-
-
-def _upright_image(frame: Any, orientation: _Orientation, region: Region | None, path: Path | str) -> np.ndarray:
+def _upright_image(frame: Any, orientation: Orientation, region: Region | None, path: Path | str) -> np.ndarray:
     """Converts to RGB, turns upright and cuts; the result owns its memory."""
     image = orientation.apply(frame.to_ndarray(format="rgb24"))
     if region is not None:
@@ -246,7 +171,7 @@ class _VideoCursor:
     def _open(self) -> None:
         """Stands on the first frame."""
         self._container = open_container(self._path)
-        self._stream = _video_stream(self._container)
+        self._stream = video_stream(self._container)
         if self._stream is None:
             self.close()
             raise MediaError(f"{self._path} has no picture")
@@ -262,7 +187,7 @@ class _VideoCursor:
             raise MediaError(f"{self._path} has a video stream, but no frame of it can be decoded")
         # Asked of one frame only: a frame whose side data was looked at is part of a reference cycle, and hundreds of
         # them would wait in memory for the garbage collector.
-        self.orientation = _Orientation.of(first[1])
+        self.orientation = Orientation.of(first[1])
         self._on_display, self._upcoming = first, self._decode()
 
     def close(self) -> None:
