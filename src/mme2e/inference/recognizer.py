@@ -23,6 +23,18 @@ UTTERANCE_LIMIT_S = 30.0
 """Longer stretches get a note: the models are trained on utterances of a few seconds."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Stretch:
+    """Which part of which file is asked about."""
+
+    path: Path
+    media: MediaInfo
+    start_s: float
+    end_s: float | None
+    region: Region | None
+    audio_channel: int | None
+
+
 @dataclass
 class _Evidence:
     """What was found in a file, and what was not."""
@@ -91,12 +103,19 @@ class Recognizer:
         path = Path(video)
         if start_s < 0 or (end_s is not None and end_s <= start_s):
             raise UserError(f"start_s {start_s} and end_s {end_s} are no stretch of time: 0 <= start_s < end_s")
-        media = probe(path)
+        stretch = _Stretch(
+            path=path,
+            media=probe(path),
+            start_s=start_s,
+            end_s=end_s,
+            region=region,
+            audio_channel=audio_channel,
+        )
         evidence = _Evidence()
         with evidence.timed("faces"):
-            self._find_faces(evidence, path, media, start_s, end_s, region)
+            self._find_faces(evidence, stretch)
         with evidence.timed("sound"):
-            self._find_sound(evidence, path, media, start_s, end_s, audio_channel)
+            self._find_sound(evidence, stretch)
         self._find_words(evidence, transcript)
         used = tuple(
             name for name in ("text", "acoustic", "visual") if self._uses(name) and name not in evidence.missing
@@ -106,7 +125,7 @@ class Recognizer:
             raise UserError(f"{path.name}: nothing to recognise emotions from ({reasons})")
         with evidence.timed("model"):
             probabilities = self._probabilities(self._batch(evidence))
-        end_s = self._end_of(evidence, media, start_s, end_s)
+        end_s = _end_of(evidence, stretch)
         if end_s - start_s > UTTERANCE_LIMIT_S:
             evidence.notes.append(
                 f"{end_s - start_s:.0f} s taken as one utterance; the model was trained on utterances of a few seconds"
@@ -127,43 +146,37 @@ class Recognizer:
     def _uses(self, modality: str) -> bool:
         return modality[0] in self.info.model.modalities
 
-    def _find_faces(
-        self,
-        evidence: _Evidence,
-        path: Path,
-        media: MediaInfo,
-        start_s: float,
-        end_s: float | None,
-        region: Region | None,
-    ) -> None:
+    def _find_faces(self, evidence: _Evidence, stretch: _Stretch) -> None:
         if not self._uses("visual"):
             evidence.missing["visual"] = "the model was trained without it"
             return
-        if not media.has_video:
+        if not stretch.media.has_video:
             evidence.missing["visual"] = "the file has no picture"
             return
         if self._detector is None:
             self._detector = FaceDetector(self.info.face, device=self.device)
-        frames = sample_frames(path, self.info.frame_interval_ms, start_s=start_s, end_s=end_s, region=region)
+        frames = sample_frames(
+            stretch.path,
+            self.info.frame_interval_ms,
+            start_s=stretch.start_s,
+            end_s=stretch.end_s,
+            region=stretch.region,
+        )
         evidence.faces = list(FaceTracker(self._detector).crops(frames))
-        if not evidence.frames_with_face:
+        if not evidence.faces:
+            evidence.missing["visual"] = "no frame in this stretch"
+        elif not evidence.frames_with_face:
             evidence.missing["visual"] = f"no face in {len(evidence.faces)} frames"
 
-    def _find_sound(
-        self,
-        evidence: _Evidence,
-        path: Path,
-        media: MediaInfo,
-        start_s: float,
-        end_s: float | None,
-        channel: int | None,
-    ) -> None:
+    def _find_sound(self, evidence: _Evidence, stretch: _Stretch) -> None:
         if not self._uses("acoustic"):
             evidence.missing["acoustic"] = "the model was trained without it"
-        elif not media.has_audio:
+        elif not stretch.media.has_audio:
             evidence.missing["acoustic"] = "the file has no sound"
         else:
-            evidence.samples = read_audio(path, start_s=start_s, end_s=end_s, channel=channel)
+            evidence.samples = read_audio(
+                stretch.path, start_s=stretch.start_s, end_s=stretch.end_s, channel=stretch.audio_channel
+            )
             if not len(evidence.samples):
                 evidence.missing["acoustic"] = "no sound in this stretch"
 
@@ -222,13 +235,14 @@ class Recognizer:
             )
         )
 
-    @staticmethod
-    def _end_of(evidence: _Evidence, media: MediaInfo, start_s: float, end_s: float | None) -> float:
-        """Where the stretch really ended: asked for, told by the file, or by what was found in it."""
-        if end_s is None:
-            found = [start_s + len(evidence.samples) / SAMPLE_RATE_HZ, *(face.time_s for face in evidence.faces)]
-            return media.duration_s if media.duration_s is not None else max(found)
-        return end_s if media.duration_s is None else min(end_s, media.duration_s)
+
+def _end_of(evidence: _Evidence, stretch: _Stretch) -> float:
+    """Where the stretch really ended: asked for, told by the file, or by what was found in it."""
+    told_s = stretch.media.duration_s
+    if stretch.end_s is not None:
+        return stretch.end_s if told_s is None else min(stretch.end_s, told_s)
+    sound_end_s = stretch.start_s + len(evidence.samples) / SAMPLE_RATE_HZ
+    return told_s if told_s is not None else max([sound_end_s, *(face.time_s for face in evidence.faces)])
 
 
 def load(run: str | Path, *, device: str = "auto") -> Recognizer:
