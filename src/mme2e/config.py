@@ -126,8 +126,8 @@ class TextSettings:
 class ModelSettings:
     """The network; the defaults are the paper's."""
 
-    name: Literal["fe2e"] = "fe2e"
-    """Model: fe2e (dense)."""
+    name: Literal["fe2e", "mesm"] = "fe2e"
+    """Model: fe2e (dense) or mesm (sparse, with the reference's untrained attention)."""
 
     modalities: str = MODALITIES
     """Any subset of t (text), a (acoustic), v (visual)."""
@@ -136,6 +136,9 @@ class ModelSettings:
 
     tower_channels: tuple[int, int, int, int] = (64, 128, 256, 512)
     """Channels of the low level and of the three stages of the face and sound towers."""
+
+    top_p: float = 0.5
+    """MESM: share of the attention that each stage of the towers keeps."""
 
     tower_dim: int = 1024
     """Hidden width of the linear layers that end a tower."""
@@ -164,6 +167,11 @@ class ModelSettings:
         _require(
             self.trans_dim % self.num_heads == 0,
             f"model.trans_dim {self.trans_dim} is not a multiple of model.num_heads {self.num_heads}",
+        )
+        _require(0 < self.top_p <= 1, f"model.top_p must be in (0, 1], not {self.top_p}")
+        _require(
+            self.name != "mesm" or ("t" in given and len(given) > 1),
+            f"model.name mesm selects by words: model.modalities must hold t and a or v, not '{given}'",
         )
         _require(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
         _require(min(self.tower_channels) >= 1, f"model.tower_channels must be positive, not {self.tower_channels}")

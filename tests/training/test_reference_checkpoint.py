@@ -164,11 +164,11 @@ def test_sizes_are_read_from_the_shapes(sizes: dict[str, object], heads: int, te
         torch.testing.assert_close(load_run(tmp_path / "run").model(batch), model(batch), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["fe2e", "fe2e_single"])
+@pytest.mark.parametrize("name", ["fe2e", "fe2e_single", "mesm", "mesm_single"])
 def test_golden_logits(name: str, shared, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     golden = np.load(shared(f"golden/{name}.npz"))
     path = tmp_path / "reference.pt"
-    path.write_bytes(lzma.decompress(shared("golden/fe2e.pt.xz").read_bytes()))
+    path.write_bytes(lzma.decompress(shared(f"golden/{name.removesuffix('_single')}.pt.xz").read_bytes()))
     AlbertConfig(
         vocab_size=1000,
         embedding_size=16,
@@ -359,10 +359,13 @@ def test_an_unpublished_text_encoder_wants_its_configuration(tmp_path: Path) -> 
         import_checkpoint(path, tmp_path / "run")
 
 
-def test_the_sparse_model_is_refused_by_name(tmp_path: Path) -> None:
-    path = save({"V.low_level.0.weight": torch.zeros(64, 3, 5, 5)}, tmp_path)
-    with pytest.raises(UserError, match="sparse model"):
-        import_checkpoint(path, tmp_path / "run")
+def test_the_sparse_model_wants_all_of_its_weights(tmp_path: Path) -> None:
+    state = make().state_dict()
+    state = {key: value for key, value in state.items() if not key.startswith(("V.", "A."))}
+    path = save({**state, "V.low_level.0.weight": torch.zeros(3, 3, 5, 5)}, tmp_path)
+    ALBERT.save_pretrained(tmp_path / "albert")
+    with pytest.raises(UserError, match=r"the checkpoint has no V\.sparse_layers\.0\.0\.0\.weight"):
+        import_checkpoint(path, tmp_path / "run", text_model=str(tmp_path / "albert"))
 
 
 class Dangerous:

@@ -4,8 +4,9 @@ from torch import nn
 
 from mme2e.config import ModelSettings
 from mme2e.models.fe2e import FE2E
+from mme2e.models.mesm import MESM
 
-__all__ = ["FE2E", "build_model"]
+__all__ = ["FE2E", "MESM", "build_model"]
 
 
 def build_model(settings: ModelSettings, *, num_emotions: int, text_encoder: nn.Module | None = None) -> nn.Module:
@@ -20,4 +21,5 @@ def build_model(settings: ModelSettings, *, num_emotions: int, text_encoder: nn.
         A module that takes a `Batch` and returns logits (batch, num_emotions), float32. Its branches are `text`,
         `visual` and `acoustic`, None when unused.
     """
-    return FE2E(settings, num_emotions=num_emotions, text_encoder=text_encoder)
+    kind = MESM if settings.name == "mesm" else FE2E
+    return kind(settings, num_emotions=num_emotions, text_encoder=text_encoder)

@@ -51,15 +51,15 @@ class SequenceBranch(nn.Module):
     """A tower over each frame or chunk, a sequence encoder over the tower's vectors and a linear head.
 
     Args:
-        source: What the tower looks at.
+        tower: Takes maps, and the text vector of each map's utterance if it asks for it; returns (maps, trans_dim).
         settings: Sizes.
         num_emotions: Logits.
     """
 
-    def __init__(self, source: TowerInput, settings: ModelSettings, num_emotions: int) -> None:
+    def __init__(self, tower: nn.Module, settings: ModelSettings, num_emotions: int) -> None:
         super().__init__()
         dim = settings.trans_dim
-        self.tower = Tower(source, channels=settings.tower_channels, hidden_dim=settings.tower_dim, out_dim=dim)
+        self.tower = tower
         self.sequence = SequenceEncoder(
             dim,
             num_layers=settings.num_layers,
@@ -69,17 +69,19 @@ class SequenceBranch(nn.Module):
         )
         self.head = nn.Linear(dim, num_emotions)
 
-    def forward(self, maps: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, lengths: Tensor, text: Tensor | None = None) -> Tensor:
         """Logits of each utterance.
 
         Args:
             maps: (total, channels, height, width), the maps of all utterances one after the other.
             lengths: (batch,) int64, maps of each utterance.
+            text: (batch, text_dim), for a tower that asks for it.
 
         Returns:
             (batch, emotions).
         """
-        vectors = self.tower(maps) if len(maps) else self.head.weight.new_zeros(0, self.head.in_features)
+        asked = () if text is None else (text.repeat_interleave(lengths, dim=0, output_size=len(maps)),)
+        vectors = self.tower(maps, *asked) if len(maps) else self.head.weight.new_zeros(0, self.head.in_features)
         return self.head(self.sequence(vectors, lengths))
 
 
@@ -103,9 +105,17 @@ class FE2E(nn.Module):
         if "t" in used and text_encoder is None:
             raise ValueError(f"a model with modalities '{used}' wants a text encoder")
         self.text = TextBranch(text_encoder, num_emotions) if "t" in used and text_encoder is not None else None
-        self.visual = SequenceBranch(FACE_INPUT, settings, num_emotions) if "v" in used else None
-        self.acoustic = SequenceBranch(SOUND_INPUT, settings, num_emotions) if "a" in used else None
+        self.visual = self._branch(FACE_INPUT, settings, num_emotions) if "v" in used else None
+        self.acoustic = self._branch(SOUND_INPUT, settings, num_emotions) if "a" in used else None
         self.fusion = WeightedFusion(len(used))
+
+    def _branch(self, source: TowerInput, settings: ModelSettings, num_emotions: int) -> SequenceBranch:
+        sizes = {"channels": settings.tower_channels, "hidden_dim": settings.tower_dim, "out_dim": settings.trans_dim}
+        return SequenceBranch(Tower(source, **sizes), settings, num_emotions)  # type: ignore[arg-type]
+
+    def _asked_of_towers(self, text: Tensor | None) -> Tensor | None:
+        """What the towers get to know of the text vectors (batch, hidden_size): nothing."""
+        return None
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits of each utterance.
@@ -124,25 +134,33 @@ class FE2E(nn.Module):
         """
         if self.acoustic is not None and batch.mel_chunks is None and batch.waveforms is not None:
             batch = batch.with_mel_chunks()
+        text = None
+        if self.text is not None and batch.input_ids is not None and batch.attention_mask is not None:
+            text = self.text.encode(batch.input_ids, batch.attention_mask)
+        asked = self._asked_of_towers(text)
         # In the order of the fusion weights: text, visual, acoustic.
-        branches: list[tuple[TextBranch | SequenceBranch, Tensor | None, Tensor | None, Tensor | None]] = []
+        parts: list[tuple[Tensor | None, Tensor | None]] = []
         if self.text is not None:
-            branches.append((self.text, batch.input_ids, batch.attention_mask, batch.text_present))
-        if self.visual is not None:
-            branches.append((self.visual, batch.face_crops, batch.num_frames, batch.visual_present))
-        if self.acoustic is not None:
-            branches.append((self.acoustic, batch.mel_chunks, batch.num_chunks, batch.acoustic_present))
-        size, emotions = len(batch), branches[0][0].head.out_features
-        parameter = branches[0][0].head.weight
+            parts.append((None if text is None else self.text.head(text), batch.text_present))
+        for branch, maps, lengths, here in (
+            (self.visual, batch.face_crops, batch.num_frames, batch.visual_present),
+            (self.acoustic, batch.mel_chunks, batch.num_chunks, batch.acoustic_present),
+        ):
+            if branch is not None:
+                known = maps is not None and lengths is not None
+                parts.append((branch(maps, lengths, asked) if known else None, here))
+        return self._fuse(parts, batch)
+
+    def _fuse(self, parts: list[tuple[Tensor | None, Tensor | None]], batch: Batch) -> Tensor:
+        """Fuses the logits (batch, emotions) and presence (batch,) of each modality; None where it is missing."""
+        head = next(branch.head for branch in (self.text, self.visual, self.acoustic) if branch is not None)
         logits, present = [], []
-        for branch, values, shape, here in branches:
-            if values is None or shape is None or here is None:
-                logits.append(parameter.new_zeros(size, emotions))
-                present.append(torch.zeros(size, dtype=torch.bool, device=parameter.device))
-            else:
-                out = branch(values, shape)
-                logits.append(out.float() if out.dtype in (torch.float16, torch.bfloat16) else out)
-                present.append(here)
+        for out, here in parts:
+            if out is None or here is None:
+                out = head.weight.new_zeros(len(batch), head.out_features)
+                here = torch.zeros(len(batch), dtype=torch.bool, device=head.weight.device)
+            logits.append(out.float() if out.dtype in (torch.float16, torch.bfloat16) else out)
+            present.append(here)
         presence = torch.stack(present, dim=1)
         _require_any(presence, batch.ids)
         return self.fusion(torch.stack(logits, dim=1), presence)

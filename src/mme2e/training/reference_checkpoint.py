@@ -5,6 +5,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def import_checkpoint(
             too. Not needed for the published ALBERT v2 base, large and xlarge, nor without text.
         modalities: What the checkpoint was trained with: some of t, a, v.
         num_heads: Attention heads of the sequence encoders.
-        top_p: Threshold of the sparse model; of no meaning to FE2E.
+        top_p: Threshold of the sparse model, which is recognised by its weights; of no meaning to FE2E.
         label_names: Emotions in the order of the logits; `emotion_0`, `emotion_1`, ... when not given.
 
     Raises:
@@ -59,17 +60,15 @@ def import_checkpoint(
             missing or of another shape than the others ask for.
     """
     state = read_state_dict(checkpoint)
-    if any(re.match(r"[VA]\.(low_level|sparse_layers|attn_layers)\.", key) for key in state):
-        raise UserError(f"{checkpoint} holds the sparse model (MESM), which this version cannot import; FE2E is wanted")
     text_config, text_name = _text_config(state, text_model) if "t" in modalities else (None, "")
-    settings = _settings(state, modalities=modalities, num_heads=num_heads, text_name=text_name)
+    settings = _settings(state, modalities=modalities, num_heads=num_heads, top_p=top_p, text_name=text_name)
     num_emotions = _shape(state, f"{settings.modalities[0]}_out.weight", 2)[0]
     names = label_names or tuple(f"emotion_{i}" for i in range(num_emotions))
     if len(names) != num_emotions:
         raise UserError(f"{len(names)} label names were given but {checkpoint} has {num_emotions} emotions")
     encoder = None if text_config is None else build_encoder(text_config)
     model = build_model(settings, num_emotions=num_emotions, text_encoder=encoder)
-    model.load_state_dict(_converted(state, model.state_dict(), settings.modalities))
+    model.load_state_dict(_converted(state, model.state_dict(), settings))
 
     provenance = {"imported from": f"the reference checkpoint {checkpoint.name}"}
     if label_names is None:
@@ -120,10 +119,13 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return {key.removeprefix("module.") if parallel else key: value for key, value in content.items()}
 
 
-def _settings(state: Mapping[str, Tensor], *, modalities: str, num_heads: int, text_name: str) -> ModelSettings:
+def _settings(
+    state: Mapping[str, Tensor], *, modalities: str, num_heads: int, top_p: float, text_name: str
+) -> ModelSettings:
     """Sizes of the network, read from the shapes of its weights."""
     text = TextSettings(model=text_name) if text_name else TextSettings()
-    asked = ModelSettings(modalities=modalities, text=text)
+    sparse = any(re.match(r"[VA]\.(low_level|sparse_layers|attn_layers)\.", key) for key in state)
+    asked = ModelSettings(name="mesm" if sparse else "fe2e", modalities=modalities, text=text, top_p=top_p)
     fused = state.get("weighted_fusion.weight")
     if fused is not None and tuple(fused.shape) != (1, len(modalities)):
         raise UserError(
@@ -134,12 +136,16 @@ def _settings(state: Mapping[str, Tensor], *, modalities: str, num_heads: int, t
     if letter is None:
         return asked
     tower = letter.upper()
-    first, *stages = (_shape(state, f"{tower}.{part}.weight", 4)[0] for part in ("0", "6.conv1", "8.conv1", "10.conv1"))
+    if sparse:
+        first = _shape(state, f"{tower}.low_level.0.weight", 4)[0]
+        stages = [_shape(state, f"{tower}.sparse_layers.{stage}.0.0.weight", 4)[3] for stage in range(3)]
+    else:
+        parts = ("0", "6.conv1", "8.conv1", "10.conv1")
+        first, *stages = (_shape(state, f"{tower}.{part}.weight", 4)[0] for part in parts)
     layer = re.compile(rf"{letter}_transformer\.encoder\.layers\.(\d+)\.")
     layers = [int(match[1]) for match in map(layer.match, state) if match]
-    return ModelSettings(
-        modalities=modalities,
-        text=asked.text,
+    return replace(
+        asked,
         tower_channels=(first, stages[0], stages[1], stages[2]),
         tower_dim=_shape(state, f"{letter}_flatten.0.weight", 2)[0],
         trans_dim=_shape(state, f"{letter}_flatten.2.weight", 2)[0],
@@ -181,7 +187,7 @@ def _tokenizer(text_name: str) -> Any:
     return tokenizer
 
 
-def _converted(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], modalities: str) -> dict[str, Tensor]:
+def _converted(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], settings: ModelSettings) -> dict[str, Tensor]:
     """The checkpoint's weights under our names.
 
     Raises:
@@ -189,20 +195,22 @@ def _converted(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], modali
     """
     weights, used = {}, set()
     for name, initial in wanted.items():
-        key = reference_name(name)
+        key = reference_name(name, settings.name)
         used.add(key)
         if key not in state:
-            if not key.endswith("num_batches_tracked"):  # older torch did not count
+            if not key.endswith("num_batches_tracked"):  # older torch and sparse layers did not count
                 raise UserError(f"the checkpoint has no {key}")
             weights[name] = initial
-        elif state[key].shape != initial.shape:
-            shapes = f"{tuple(state[key].shape)} in the checkpoint, wanted is {tuple(initial.shape)}"
-            raise UserError(f"{key} is {shapes}")
-        else:
-            weights[name] = state[key].to(initial.dtype)
-    unknown = [key for key in state if key not in used and not says_nothing(key, modalities)]
+            continue
+        weight = state[key]
+        if ".sparse_layers." in key and weight.dim() == 4:  # (9, 1, in, out); ours are (9, out, in)
+            weight = weight.squeeze(1).transpose(1, 2)
+        if weight.shape != initial.shape:
+            raise UserError(f"{key} is {tuple(weight.shape)} in the checkpoint, wanted is {tuple(initial.shape)}")
+        weights[name] = weight.to(initial.dtype)
+    unknown = [key for key in state if key not in used and not says_nothing(key, settings.modalities)]
     if unknown:
-        raise UserError(f"the checkpoint has an unknown key {unknown[0]} (modalities '{modalities}')")
+        raise UserError(f"the checkpoint has an unknown key {unknown[0]} (modalities '{settings.modalities}')")
     return weights
 
 

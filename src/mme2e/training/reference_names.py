@@ -2,7 +2,7 @@
 
 import re
 
-_TOWER = {
+_DENSE_TOWER = {
     "tower.low_level.conv.": "{upper}.0.",
     "tower.low_level.bn.": "{upper}.1.",
     "tower.low_level.block1.": "{upper}.4.",
@@ -10,6 +10,31 @@ _TOWER = {
     "tower.stages.0.": "{upper}.6.",
     "tower.stages.1.": "{upper}.8.",
     "tower.stages.2.": "{upper}.10.",
+}
+
+_SPARSE_STAGE = {
+    "attention.features.": "attn_layers.{stage}.channel_affine.",
+    "attention.text.": "attn_layers.{stage}.y_affine.",
+    "attention.score.": "attn_layers.{stage}.attn_weight_affine.",
+    "conv1": "sparse_layers.{stage}.0.0.weight",
+    "norm1.": "sparse_layers.{stage}.0.1.",
+    "conv2": "sparse_layers.{stage}.0.2.weight",
+    "norm2.": "sparse_layers.{stage}.0.3.",
+}
+
+_SPARSE_TOWER = {
+    "tower.low_level.conv.": "{upper}.low_level.0.",
+    "tower.low_level.bn.": "{upper}.low_level.1.",
+    "tower.low_level.block1.": "{upper}.low_level.4.",
+    "tower.low_level.block2.": "{upper}.low_level.5.",
+    **{
+        f"tower.stages.{stage}.{ours}": "{upper}." + theirs.format(stage=stage)
+        for stage in range(3)
+        for ours, theirs in _SPARSE_STAGE.items()
+    },
+}
+
+_AFTER_TOWER = {
     "tower.hidden.": "{lower}_flatten.0.",
     "tower.output.": "{lower}_flatten.2.",
     "sequence.cls": "{lower}_transformer.cls_emb.weight",
@@ -17,16 +42,21 @@ _TOWER = {
     "head.": "{lower}_out.",
 }
 
-_PREFIXES = {
-    "text.encoder.": "T.albert.",
-    "text.head.": "t_out.",
-    "fusion.weight": "weighted_fusion.weight",
-    **{
-        f"{branch}.{ours}": theirs.format(lower=branch[0], upper=branch[0].upper())
-        for branch in ("visual", "acoustic")
-        for ours, theirs in _TOWER.items()
-    },
-}
+
+def _prefixes(tower: dict[str, str]) -> dict[str, str]:
+    return {
+        "text.encoder.": "T.albert.",
+        "text.head.": "t_out.",
+        "fusion.weight": "weighted_fusion.weight",
+        **{
+            f"{branch}.{ours}": theirs.format(lower=branch[0], upper=branch[0].upper())
+            for branch in ("visual", "acoustic")
+            for ours, theirs in (tower | _AFTER_TOWER).items()
+        },
+    }
+
+
+_PREFIXES = {"fe2e": _prefixes(_DENSE_TOWER), "mesm": _prefixes(_SPARSE_TOWER)}
 
 _IGNORED = re.compile(
     r"mtcnn\..*"  # the reference kept its face detector inside the model
@@ -51,22 +81,29 @@ _UNUSED = {
             rf"|{letter.upper()}\.(0|[4568]\.conv[12]|10\.conv[12])\.(weight|bias)"
             rf"|{letter.upper()}\.(1|[4568]\.bn[12]|10\.bn[12])\."
             r"(weight|bias|running_mean|running_var|num_batches_tracked)"
+            rf"|{letter.upper()}\.low_level\.(0|[45]\.conv[12])\.(weight|bias)"
+            rf"|{letter.upper()}\.low_level\.(1|[45]\.bn[12])\."
+            r"(weight|bias|running_mean|running_var|num_batches_tracked)"
+            rf"|{letter.upper()}\.sparse_layers\.[012]\.0\.[0-3]\."
+            r"(weight|bias|running_mean|running_var|num_batches_tracked)"
+            rf"|{letter.upper()}\.attn_layers\.[012]\.(channel|y|attn_weight)_affine\.(weight|bias)"
         )
         for letter in "va"
     },
 }
 
 
-def reference_name(name: str) -> str:
+def reference_name(name: str, model: str) -> str:
     """The reference's name of one of our weights.
 
     Args:
-        name: Key of an FE2E state dict.
+        name: Key of a state dict of ours.
+        model: "fe2e" or "mesm".
 
     Raises:
         KeyError: The reference has no such weight.
     """
-    for ours, theirs in _PREFIXES.items():
+    for ours, theirs in _PREFIXES[model].items():
         if name.startswith(ours):
             return theirs + name.removeprefix(ours)
     raise KeyError(name)

@@ -1,0 +1,41 @@
+"""Which sites of a map matter, asked with the words that are spoken (Dai et al. 2021, section 4.2)."""
+
+import torch
+from torch import Tensor, nn
+
+from mme2e.ops.sparse_conv2d import SparseMaps
+from mme2e.ops.sparse_conv2d.product import row_product
+from mme2e.ops.top_p import frame_of_site, ragged_softmax
+
+
+class CrossModalAttention(nn.Module):
+    """Additive attention of an utterance's text over the sites of each of its frames or chunks.
+
+    The score of a site with features x under the text vector y is w . tanh(Wx x + bx + Wy y) + b, with as many hidden
+    units as x has channels; a softmax over the active sites of each frame makes weights of the scores.
+
+    Args:
+        channels: Channels of the maps.
+        text_dim: Width of the text vector.
+    """
+
+    def __init__(self, channels: int, text_dim: int) -> None:
+        super().__init__()
+        self.features = nn.Linear(channels, channels)
+        self.text = nn.Linear(text_dim, channels, bias=False)
+        self.score = nn.Linear(channels, 1)
+
+    def forward(self, maps: SparseMaps, text: Tensor) -> Tensor:
+        """Attention weights.
+
+        Args:
+            maps: Features (sites, channels).
+            text: (frames, text_dim), the text vector of each frame's utterance.
+
+        Returns:
+            (sites,), adding up to 1 over the sites of each frame.
+        """
+        asked = self.text(text) + self.features.bias
+        frame = frame_of_site(maps.sites.frame_offsets, len(maps.sites))
+        hidden = row_product(maps.features, self.features.weight.t()) + asked.index_select(0, frame)
+        return ragged_softmax(self.score(torch.tanh(hidden)).squeeze(1), maps.sites.frame_offsets)

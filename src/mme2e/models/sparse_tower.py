@@ -1,0 +1,121 @@
+"""The tower of the sparse model: a dense low level, then stages that compute only where the words ask them to."""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mme2e.models.cross_modal_attention import CrossModalAttention
+from mme2e.models.towers import LowLevel, TowerInput
+from mme2e.ops.sparse_conv2d import SparseMaps, sparse_max_pool2d, submanifold_conv2d
+from mme2e.ops.top_p import top_p_mask
+
+
+class SiteNorm(nn.BatchNorm1d):
+    """Batch normalisation over active sites, with the reference's constants.
+
+    A single site has no variance: in training it becomes the bias, as a batch of equal sites does.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-4, momentum=0.01)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(sites, channels) to the same shape."""
+        if self.training and len(features) < 2:
+            return (features - features.detach()) * self.weight + self.bias
+        return super().forward(features)
+
+
+class SparseStage(nn.Module):
+    """Attention, top-p selection, twice submanifold convolution, normalisation and ReLU, and 2x2 pooling.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of both convolutions.
+        text_dim: Width of the text vector.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, text_dim: int) -> None:
+        super().__init__()
+        self.attention = CrossModalAttention(in_channels, text_dim)
+        self.conv1 = nn.Parameter(torch.empty(9, out_channels, in_channels))
+        self.norm1 = SiteNorm(out_channels)
+        self.conv2 = nn.Parameter(torch.empty(9, out_channels, out_channels))
+        self.norm2 = SiteNorm(out_channels)
+        for weight in (self.conv1, self.conv2):
+            nn.init.normal_(weight, std=(2 / (9 * weight.shape[2])) ** 0.5)
+
+    def forward(self, maps: SparseMaps, text: Tensor, top_p: float) -> SparseMaps:
+        """Maps of half the height and width.
+
+        The attention that selects is not trained, as in the reference: selecting has no gradient.
+
+        Args:
+            maps: Features (sites, in_channels).
+            text: (frames, text_dim).
+            top_p: Share of the attention that the kept sites hold, in (0, 1].
+        """
+        with torch.no_grad():
+            weights = self.attention(maps, text)
+        maps = maps.select(top_p_mask(weights, maps.sites.frame_offsets, top_p))
+        maps = submanifold_conv2d(maps, self.conv1)
+        maps = maps.with_features(F.relu_(self.norm1(maps.features)))
+        maps = submanifold_conv2d(maps, self.conv2)
+        # The maximum before the ReLU gives the same numbers and leaves the ReLU less work.
+        maps = sparse_max_pool2d(maps.with_features(self.norm2(maps.features)))
+        return maps.with_features(F.relu_(maps.features))
+
+
+class SparseTower(nn.Module):
+    """One vector for each map, computed where the text's attention looks (reference section 1).
+
+    Args:
+        source: The maps that come in.
+        channels: Channels of the low level and of the three stages.
+        hidden_dim: Width between the two linear layers.
+        out_dim: Width of the result.
+        text_dim: Width of the text vector.
+        top_p: Share of the attention that each stage keeps.
+    """
+
+    def __init__(
+        self,
+        source: TowerInput,
+        *,
+        channels: tuple[int, int, int, int],
+        hidden_dim: int,
+        out_dim: int,
+        text_dim: int,
+        top_p: float,
+    ) -> None:
+        super().__init__()
+        self.top_p = top_p
+        self.low_level = LowLevel(source, channels[0])
+        self.stages = nn.ModuleList(
+            SparseStage(before, after, text_dim) for before, after in itertools.pairwise(channels)
+        )
+        shrunk = 2 ** (1 + len(self.stages))
+        self.hidden = nn.Linear(channels[-1] * (source.height // shrunk) * (source.width // shrunk), hidden_dim)
+        self.output = nn.Linear(hidden_dim, out_dim)
+        self.low_level.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+
+    def forward(self, maps: Tensor, text: Tensor) -> Tensor:
+        """Vectors of all maps.
+
+        Args:
+            maps: (maps, channels, height, width) of `source`, any dtype.
+            text: (maps, text_dim), the text vector of each map's utterance.
+
+        Returns:
+            (maps, out_dim).
+
+        Raises:
+            ValueError: The maps have another shape.
+        """
+        sparse = SparseMaps.from_dense(self.low_level(maps))
+        for stage in self.stages:
+            sparse = stage(sparse, text, self.top_p)
+        # Flattened in the order channels, height, width, zero where no site is left.
+        return self.output(F.relu(self.hidden(sparse.to_dense().flatten(1))))
