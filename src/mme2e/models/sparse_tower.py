@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mme2e.models.cross_modal_attention import CrossModalAttention
-from mme2e.models.towers import LowLevel, TowerInput
+from mme2e.models.towers import LowLevel, TowerInput, in_groups
 from mme2e.ops.sparse_conv2d import SparseMaps, sparse_max_pool2d, submanifold_conv2d
 from mme2e.ops.top_p import top_p_mask
 
@@ -114,8 +114,12 @@ class SparseTower(nn.Module):
         Raises:
             ValueError: The maps have another shape.
         """
+        features = self._features(maps, text) if self.training else in_groups(self._features, maps, text)
+        return self.output(F.relu(self.hidden(features)))
+
+    def _features(self, maps: Tensor, text: Tensor) -> Tensor:
+        """What the stages make of the maps, flattened in the order channels, height, width; zero where no site is."""
         sparse = SparseMaps.from_dense(self.low_level(maps))
         for stage in self.stages:
             sparse = stage(sparse, text, self.top_p)
-        # Flattened in the order channels, height, width, zero where no site is left.
-        return self.output(F.relu(self.hidden(sparse.to_dense().flatten(1))))
+        return sparse.to_dense().flatten(1)

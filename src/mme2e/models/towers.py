@@ -5,6 +5,7 @@ Activations and weights are kept channels-last, which is what makes the convolut
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -68,6 +69,21 @@ def convolve_and_normalise(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> 
         mean.copy_(moved + momentum * bias)
         count.add_(1)
     return y
+
+
+def in_groups(features: Callable[..., Tensor], *maps: Tensor) -> Tensor:
+    """Applies a function that looks at each map on its own, group by group when nothing is learnt.
+
+    Memory stays bounded, and small groups stay in the CPU's cache.
+
+    Args:
+        features: Takes what `maps` are, returns (maps, features).
+        maps: Tensors with as many rows as there are maps.
+    """
+    if torch.is_grad_enabled():
+        return features(*maps)
+    group = _CPU_GROUP if maps[0].device.type == "cpu" else _GPU_GROUP
+    return torch.cat([features(*parts) for parts in zip(*(each.split(group) for each in maps), strict=True)])
 
 
 class VggBlock(nn.Module):
@@ -175,11 +191,7 @@ class Tower(nn.Module):
         Raises:
             ValueError: The maps have another shape.
         """
-        if self.training or torch.is_grad_enabled():
-            features = self._features(maps)
-        else:  # maps do not depend on each other: memory stays bounded, and small groups stay in the CPU's cache
-            group = _CPU_GROUP if maps.device.type == "cpu" else _GPU_GROUP
-            features = torch.cat([self._features(part) for part in maps.split(group)])
+        features = self._features(maps) if self.training else in_groups(self._features, maps)
         return self.output(F.relu(self.hidden(features)))
 
     def _features(self, maps: Tensor) -> Tensor:

@@ -1,0 +1,138 @@
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+from test_fe2e import EMOTIONS, make_batch, one
+from torch import Tensor, nn
+from transformers import AlbertConfig
+
+from mme2e.config import ModelSettings
+from mme2e.errors import UserError
+from mme2e.models import MESM, build_model
+from mme2e.models.sparse_tower import SiteNorm, SparseStage
+from mme2e.ops.sparse_conv2d import SparseMaps
+from mme2e.ops.sparse_conv2d.naive import sparse_max_pool2d_naive, submanifold_conv2d_naive
+from mme2e.ops.top_p.naive import top_p_naive
+from mme2e.text import build_encoder
+
+
+def make_model(modalities: str = "tav", top_p: float = 0.6) -> MESM:
+    torch.manual_seed(0)
+    settings = ModelSettings(
+        name="mesm", modalities=modalities, top_p=top_p, tower_channels=(4, 6, 8, 10), tower_dim=16, trans_dim=8,
+        num_heads=2, num_layers=1, feedforward_dim=8, dropout=0.0,
+    )  # fmt: skip
+    config = AlbertConfig(
+        vocab_size=30, embedding_size=4, hidden_size=6, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=8, max_position_embeddings=16,
+    )  # fmt: skip
+    return build_model(settings, num_emotions=EMOTIONS, text_encoder=build_encoder(config))
+
+
+def naive_stage(stage: SparseStage, x: Tensor, mask: Tensor, text: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """The stage in evaluation, frame by frame on dense maps with a mask, from its description."""
+    attention = stage.attention
+    kept = torch.zeros_like(mask)
+    for frame in range(len(x)):
+        sites = mask[frame].nonzero()
+        features = x[frame][:, sites[:, 0], sites[:, 1]].t()
+        scores = attention.score(torch.tanh(attention.features(features) + attention.text(text[frame])))
+        weights = scores.squeeze(1).softmax(dim=0)
+        chosen = sites[top_p_naive(weights, torch.tensor([0, len(weights)]), top_p)]
+        kept[frame, chosen[:, 0], chosen[:, 1]] = True
+    for weight, norm in ((stage.conv1, stage.norm1), (stage.conv2, stage.norm2)):
+        x = submanifold_conv2d_naive(x, kept, weight)
+        x = F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=1e-4).relu()
+    return sparse_max_pool2d_naive(x, kept)
+
+
+@pytest.mark.parametrize("top_p", [1e-6, 0.3, 0.8, 1.0])
+def test_a_stage_is_its_definition(top_p: float) -> None:
+    torch.manual_seed(1)
+    stage = SparseStage(3, 5, 6).eval().double()
+    stage.attention.score.weight.data *= 8  # weights far from equal
+    for norm in (stage.norm1, stage.norm2):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    x, mask = torch.randn(4, 3, 6, 8, dtype=torch.float64), torch.rand(4, 6, 8) < 0.7
+    text = torch.randn(4, 6, dtype=torch.float64)
+    with torch.no_grad():
+        result = stage(SparseMaps.from_dense(x, mask), text, top_p)
+        truth, truth_mask = naive_stage(stage, x, mask, text, top_p)
+    torch.testing.assert_close(result.to_dense(), truth)
+    assert torch.equal(result.sites.positions, truth_mask.reshape(-1).nonzero().squeeze(1))
+
+
+@pytest.mark.parametrize("modalities", ["ta", "tv", "tav"])
+def test_gradients_reach_everything_but_the_attention(modalities: str) -> None:
+    model = make_model(modalities)
+    logits = model(make_batch())
+    assert logits.shape == (3, EMOTIONS)
+    logits.square().sum().backward()
+    unreached = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert all(".attention." in name for name in unreached)
+    assert len(unreached) == 3 * 5 * (len(modalities) - 1)
+
+
+def test_the_words_decide_where_to_look() -> None:
+    model, batch = make_model("tv", top_p=0.2).train(), make_batch()
+    other = dataclasses.replace(batch, input_ids=(batch.input_ids + 7) % 30)
+    looks: list[Tensor] = []
+    stage = model.visual.tower.stages[0]
+    stage.attention.text.weight.data *= 30
+    keep = stage.attention.register_forward_hook(lambda module, given, weights: looks.append(weights))
+    model(batch)
+    model(other)
+    keep.remove()
+    assert not torch.allclose(looks[0], looks[1])
+
+
+def test_an_utterance_alone_is_as_in_a_batch() -> None:
+    model, batch = make_model(), make_batch()
+    for _ in range(3):  # running averages that let something through
+        model(batch)
+    model.eval()
+    with torch.no_grad():
+        together = model(batch)
+        alone = torch.cat([model(one(batch, row)) for row in range(3)])
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-5)
+
+
+def test_an_utterance_without_frames_or_chunks() -> None:
+    model = make_model().eval()
+    with torch.no_grad():
+        logits = model(make_batch(frames=(2, 0, 3), chunks=(0, 3, 2)))
+        nothing = model(make_batch(frames=(0, 0, 0), chunks=(0, 0, 0)))
+    assert logits.isfinite().all()
+    assert nothing.isfinite().all()
+
+
+def test_a_batch_without_words_is_refused() -> None:
+    batch = dataclasses.replace(make_batch(), input_ids=None, attention_mask=None, text_present=None)
+    with pytest.raises(UserError, match="selects by the words"):
+        make_model()(batch)
+
+
+@pytest.mark.parametrize("modalities", ["t", "a", "v", "av"])
+def test_settings_without_words_or_maps_are_refused(modalities: str) -> None:
+    with pytest.raises(UserError, match=f"must hold t and a or v, not '{modalities}'"):
+        ModelSettings(name="mesm", modalities=modalities)
+
+
+@pytest.mark.parametrize("top_p", [0.0, 1.5])
+def test_p_outside_its_range_is_refused(top_p: float) -> None:
+    with pytest.raises(UserError, match="top_p"):
+        ModelSettings(name="mesm", top_p=top_p)
+
+
+def test_without_a_text_encoder() -> None:
+    with pytest.raises(ValueError, match="text encoder"):
+        build_model(ModelSettings(name="mesm"), num_emotions=2)
+
+
+def test_a_single_site_in_training_is_normalised_to_the_bias() -> None:
+    norm = SiteNorm(3)
+    nn.init.normal_(norm.bias)
+    torch.testing.assert_close(norm(torch.randn(1, 3)), norm.bias[None].detach())
+    assert norm(torch.randn(0, 3)).shape == (0, 3)
