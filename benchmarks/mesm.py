@@ -33,7 +33,11 @@ FRAMES, CHUNKS = (8, 8, 8, 8), (12, 12, 12, 11)
 
 def make_model(name: str, top_p: float = 0.5) -> nn.Module:
     torch.manual_seed(0)
-    encoder = build_encoder(AlbertConfig(hidden_size=768, num_hidden_layers=1, num_attention_heads=12, vocab_size=1000))
+    encoder = build_encoder(
+        AlbertConfig(
+            hidden_size=768, num_hidden_layers=1, num_attention_heads=12, intermediate_size=64, vocab_size=1000
+        )
+    )
     settings = ModelSettings(name=name, top_p=top_p)  # type: ignore[arg-type]
     return build_model(settings, num_emotions=6, text_encoder=encoder)
 
