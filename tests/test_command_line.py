@@ -39,7 +39,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "told"),
     [
         (["dance"], "'dance' is no verb"),
-        (["train", "--data", "x"], "required: out"),
+        (["train", "--data", "x"], "required: --out"),
         (["train", "--data", "x", "--out", "y", "--speed", "9"], "--speed"),
         (["train", "--data", "x", "--out", "y", "--epochs", "0"], "epochs must be at least 1, not 0"),
         (["train", "--data", "x", "--out", "y", "--epochs", "many"], "many"),
@@ -49,6 +49,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["prepare", "youtube", "x", "y"], "youtube"),
         (["prepare", "mosei", "x", "y", "--frame_interval_ms", "0"], "frame_interval_ms"),
         (["prepare", "mosei", "x", "y", "--split.protocol", "lists"], "--split.lists"),
+        (["train", "--data", "x", "--out", "y", "--model.num_heads", "0"], "num_heads must be at least 1, not 0"),
+        (["evaluate"], "required: run, --data"),
+        (["predict", "run", "clip.mp4", "--out", "nowhere/x.json"], "there is no folder nowhere"),
+        (["predict", "run", "clip.mp4", "--out", "."], "is a folder"),
         (["sample", "x", "--utterances", "0"], "utterances must be at least 1"),
         (["predict", "run", "clip.mp4", "--region", "1,2,3"], "x,y,width,height"),
     ],
@@ -69,6 +73,18 @@ def test_unknown_yaml_key_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     file.write_text("model:\n  trans_dimension: 3\n")
     assert main(["train", "--data", "x", "--out", "y", "--config", str(file)]) == 2
     assert "trans_dimension" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"epochs: \xff\n", b"epochs: [1\n", b"bogus: 1\n", b"epochs: 0\n"])
+def test_a_settings_file_that_cannot_be_used_is_named(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_bytes(content)
+    assert main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "run"), f"--config={file}"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "settings.yaml" in error or content == b"epochs: 0\n"
 
 
 @pytest.mark.parametrize("file", sorted(Path("configs").glob("*.yaml")), ids=lambda file: file.name)

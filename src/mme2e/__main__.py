@@ -13,6 +13,17 @@ from typing import Any, Literal
 from mme2e.config import PrepareSettings, SampleSettings, TrainSettings
 from mme2e.errors import UserError
 
+_ENVIRONMENT = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)
+
 EXIT_OK, EXIT_INCOMPLETE, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
@@ -153,9 +164,12 @@ def predict(
         audio_channel: Channel with the speaker's voice, from 0; all are mixed when not given.
         device: auto, cpu, cuda, cuda:1, ...
     """
-    from mme2e.inference import load, parse_region, read_transcript
+    from mme2e.inference import check_writable, load, parse_region, read_transcript
 
-    words, rectangle = read_transcript(transcript), parse_region(region)  # mistakes before the model is loaded
+    # Mistakes before the model is loaded.
+    words, rectangle = read_transcript(transcript), parse_region(region)
+    if out is not None:
+        check_writable(out)
     result = load(run, device=device).predict(
         video, transcript=words, start_s=start_s, end_s=end_s, region=rectangle, audio_channel=audio_channel
     )
@@ -262,12 +276,12 @@ def main(arguments: list[str] | None = None) -> int:
         return _run_verb(name, arguments[1:])
     except UserError as error:
         return _fail(" ".join(str(error).split()))
-    except KeyboardInterrupt:
-        _fail("interrupted; what was finished is kept")
+    except KeyboardInterrupt as interrupt:
+        print(f"mme2e: {interrupt or 'interrupted; what was finished is kept'}", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
     except OSError as error:
         # The environment's mistakes, not the program's: anything else keeps its traceback.
-        if error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+        if error.errno in _ENVIRONMENT:
             return _fail(f"{error.strerror}: {error.filename or 'while writing'}")
         raise
 

@@ -1,9 +1,9 @@
 """From a typed function and a settings dataclass to an argument parser."""
 
+import argparse
 import inspect
 import re
 import textwrap
-from argparse import Action
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, get_args, get_origin
 
@@ -26,12 +26,14 @@ class _HelpFormatter(DefaultHelpFormatter):
             return text
         return "\n\n".join(textwrap.fill(paragraph, width) for paragraph in text.split("\n\n"))
 
-    def _expand_help(self, action: Action) -> str:
+    def _expand_help(self, action: argparse.Action) -> str:
         return re.sub(_CLASS, r"\1", super()._expand_help(action))
 
 
 class _Parser(ArgumentParser):
     """A parser whose complaints are one line."""
+
+    positionals: Sequence[str] = ()
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         cause: BaseException | None = ex
@@ -39,6 +41,10 @@ class _Parser(ArgumentParser):
             cause = cause.__cause__
         if cause is not None:
             raise UserError(str(cause)) from ex
+        required = re.fullmatch(r"the following arguments are required: (.*)", message)
+        if required:  # as they are written on the command line
+            names = (name if name in self.positionals else f"--{name}" for name in required[1].split(", "))
+            message = f"the following arguments are required: {', '.join(names)}"
         plain = re.sub(rf"typing\.|Parser key |{_CLASS}", r"\1", " ".join(message.split()))
         raise UserError(f"{plain} (see '{self.prog} --help')") from ex
 
@@ -69,12 +75,30 @@ def parse_verb(
     """
     parser = _build_parser(name, function, positionals, settings, example)
     try:
-        parsed = parser.instantiate(parser.parse_args(list(arguments)))
+        parsed = _parse(parser, arguments)
+    except UserError as error:
+        file = _settings_file(arguments)
+        if file is None or file in str(error):
+            raise
+        raise UserError(f"{error}; settings come from {file}") from error
+    return {key: value for key, value in vars(parsed).items() if key != "config"}
+
+
+def _parse(parser: _Parser, arguments: Sequence[str]) -> Any:
+    try:
+        return parser.instantiate(parser.parse_args(list(arguments)))
     except UserError:
         raise
     except (TypeError, ValueError) as error:
         parser.error(str(error), error)
-    return {key: value for key, value in vars(parsed).items() if key != "config"}
+
+
+def _settings_file(arguments: Sequence[str]) -> str | None:
+    """The file of `--config FILE` or `--config=FILE`, where the words may be wrong in other places."""
+    lenient = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    lenient.add_argument("--config", nargs="?")
+    known, _ = lenient.parse_known_args(list(arguments))
+    return known.config
 
 
 def _build_parser(
@@ -93,6 +117,7 @@ def _build_parser(
         epilog=f"example: {example}",
         formatter_class=_HelpFormatter,
     )
+    parser.positionals = positionals
     for key, parameter in inspect.signature(function).parameters.items():
         if key != "settings":
             _add_parameter(parser, key, parameter, told.get(key), positional=key in positionals)

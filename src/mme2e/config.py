@@ -18,6 +18,12 @@ def _require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
+def _require_positive(settings: object, prefix: str, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        _require(value >= 1, f"{prefix}{name} must be at least 1, not {value}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class FaceSettings:
     """How faces are found."""
@@ -115,10 +121,11 @@ class TextSettings:
     """Attention heads of `scratch`."""
 
     def __post_init__(self) -> None:
-        _require(self.max_length >= 3, f"text.max_length must be at least 3, not {self.max_length}")
+        _require_positive(self, "model.text.", "vocab_size", "hidden_dim", "num_layers", "num_heads")
+        _require(self.max_length >= 3, f"model.text.max_length must be at least 3, not {self.max_length}")
         _require(
             self.hidden_dim % self.num_heads == 0,
-            f"text.hidden_dim {self.hidden_dim} is not a multiple of text.num_heads {self.num_heads}",
+            f"model.text.hidden_dim {self.hidden_dim} is not a multiple of model.text.num_heads {self.num_heads}",
         )
 
 
@@ -164,6 +171,7 @@ class ModelSettings:
             0 < len(given) == len(set(given)) and set(given) <= set(MODALITIES),
             f"model.modalities must be some of the letters t, a, v, each once, not '{given}'",
         )
+        _require_positive(self, "model.", "tower_dim", "trans_dim", "num_layers", "num_heads", "feedforward_dim")
         _require(
             self.trans_dim % self.num_heads == 0,
             f"model.trans_dim {self.trans_dim} is not a multiple of model.num_heads {self.num_heads}",
@@ -209,7 +217,13 @@ class AugmentSettings:
         for name in ("flip", "brightness", "word_dropout"):
             value = getattr(self, name)
             _require(0 <= value <= 1, f"augment.{name} must be in [0, 1], not {value}")
-        for name in ("crop_jitter_px", "time_masks", "frequency_masks"):
+        for name in (
+            "crop_jitter_px",
+            "time_masks",
+            "time_mask_columns",
+            "frequency_masks",
+            "frequency_mask_mels",
+        ):
             value = getattr(self, name)
             _require(value >= 0, f"augment.{name} must not be negative, not {value}")
 
@@ -273,9 +287,7 @@ class TrainSettings:
     """Number of devices (data parallel)."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "devices"):
-            value = getattr(self, name)
-            _require(value >= 1, f"{name} must be at least 1, not {value}")
+        _require_positive(self, "", "epochs", "batch_size", "accumulate", "devices")
         for name in ("learning_rate", "text_lr_factor"):
             value = getattr(self, name)
             _require(value > 0, f"{name} must be positive, not {value}")

@@ -202,3 +202,12 @@ def test_no_face_is_found_where_none_is(run: Path, shared) -> None:  # type: ign
     result = mme2e.load(run).predict(shared("media/no_face.mp4"), transcript="what a day")
     assert result.frames_with_face == 0
     assert "visual" in result.missing
+
+
+def test_a_result_is_not_written_where_it_cannot_be(run: Path, media: Path, tmp_path: Path) -> None:
+    result = mme2e.load(run).predict(media / "tone.wav")
+    with pytest.raises(UserError, match="is a folder"):
+        result.write_json(tmp_path)
+    with pytest.raises(UserError, match="there is no folder"):
+        result.write_json(tmp_path / "nowhere" / "result.json")
+    assert list(tmp_path.iterdir()) == []

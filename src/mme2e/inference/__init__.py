@@ -1,6 +1,15 @@
 """From any video to emotions."""
 
 from mme2e.inference.recognizer import Recognizer, load, parse_region, read_transcript, resolve_device
-from mme2e.inference.result import Emotion, EmotionResult
+from mme2e.inference.result import Emotion, EmotionResult, check_writable
 
-__all__ = ["Emotion", "EmotionResult", "Recognizer", "load", "parse_region", "read_transcript", "resolve_device"]
+__all__ = [
+    "Emotion",
+    "EmotionResult",
+    "Recognizer",
+    "check_writable",
+    "load",
+    "parse_region",
+    "read_transcript",
+    "resolve_device",
+]

@@ -7,6 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from mme2e.errors import UserError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Emotion:
@@ -68,10 +70,19 @@ class EmotionResult:
         return {**asdict(self), "decided": list(self.decided), "top": self.top.name}
 
     def write_json(self, path: Path) -> None:
-        """Writes the result atomically."""
+        """Writes the result atomically.
+
+        Raises:
+            UserError: The file cannot be written.
+        """
+        check_writable(path)
         temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        try:
+            temporary.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
     def print(self) -> None:
         """Prints a table to standard output."""
@@ -93,3 +104,15 @@ class EmotionResult:
             console.print(f"note: {note}")
         spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self.seconds.items())
         console.print(f"seconds: {spent}", highlight=False)
+
+
+def check_writable(path: Path) -> None:
+    """Refuses a file name that cannot become a file, before work is done for it.
+
+    Raises:
+        UserError: It is a folder, or its folder does not exist.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: the result wants the name of a file")
+    if not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: there is no folder {path.parent}")
