@@ -1,4 +1,6 @@
 import io
+import os
+import signal
 
 import numpy as np
 import pyarrow as pa
@@ -296,3 +298,13 @@ def test_a_pass_leaves_the_global_random_numbers_alone(corpus):
     torch.manual_seed(0)
     list(loader)
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_workers_leave_ctrl_c_to_the_parent(corpus):
+    dataset = UtteranceDataset(corpus, "train", "v", None)
+    batches = iter(make_dataloader(dataset, batch_size=1, num_workers=1))
+    next(batches)
+    (worker,) = batches._workers
+    os.kill(worker.pid, signal.SIGINT)
+    assert len(list(batches)) == 6
+    assert worker.is_alive()

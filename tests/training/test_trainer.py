@@ -209,6 +209,17 @@ class TestResume:
         assert signal.getsignal(signal.SIGINT) is handler
         assert_same_run(straight, train(TINY, data=corpus, out=tmp_path / "run", resume=True))
 
+    def test_a_worker_that_dies_of_ctrl_c_is_an_interrupt(self, corpus, tmp_path, monkeypatch):
+        def step(self, batch, batch_idx):
+            try:
+                raise KeyboardInterrupt
+            finally:
+                raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly")
+
+        monkeypatch.setattr("mme2e.training.module.EmotionModule.training_step", step)
+        with pytest.raises(KeyboardInterrupt):
+            train(TINY, data=corpus, out=tmp_path / "run")
+
     @pytest.mark.slow
     def test_kill(self, straight, corpus, tmp_path):
         import pickle

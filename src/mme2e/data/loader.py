@@ -1,6 +1,7 @@
 """The data loader: worker processes that read, decode and collate beside the model."""
 
 import os
+import signal
 from functools import partial
 
 import torch
@@ -61,7 +62,20 @@ def make_dataloader(
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         prefetch_factor=PREFETCH_BATCHES if num_workers > 0 else None,
+        worker_init_fn=leave_interrupts_to_the_parent,
         pin_memory=pin_memory and torch.cuda.is_available(),
         # Its own generator: drawing the workers' seeds must not move the global one that dropout uses.
         generator=torch.Generator().manual_seed(seed),
     )
+
+
+def leave_interrupts_to_the_parent(worker: int) -> None:
+    """Makes a worker process ignore SIGINT.
+
+    Ctrl-C reaches every process of the terminal. A worker that dies of it looks like a crash to the process that is
+    just being interrupted in good order; that one ends its workers by itself.
+
+    Args:
+        worker: Number of the worker; of no matter.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

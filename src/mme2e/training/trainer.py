@@ -236,21 +236,30 @@ def _one_clear_end(settings: TrainSettings) -> Iterator[None]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     try:
         yield
-    except SystemExit as end:
-        # Lightning turns Ctrl-C into an exit.
-        if isinstance(end.__context__, KeyboardInterrupt):
+    except (SystemExit, RuntimeError) as end:
+        # Lightning turns Ctrl-C into an exit; a worker that dies of it becomes a RuntimeError on the way.
+        if _comes_from_interrupt(end):
             raise KeyboardInterrupt from end
+        if isinstance(end, torch.OutOfMemoryError):
+            raise UserError(
+                f"the GPU's memory is too small for batch_size {settings.batch_size}: lower it and raise accumulate"
+            ) from end
         raise
     except MisconfigurationException as error:
         raise UserError(f"cannot train on {settings.devices} x {settings.accelerator}: {error}") from error
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"the GPU's memory is too small for batch_size {settings.batch_size}: lower it and raise accumulate"
-        ) from error
     finally:
         torch.use_deterministic_algorithms(deterministic)
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             signal.signal(signal.SIGINT, on_interrupt)
+
+
+def _comes_from_interrupt(error: BaseException | None) -> bool:
+    """Whether an error was raised while a KeyboardInterrupt was being dealt with."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _load_best(module: EmotionModule, out: Path) -> None:
