@@ -144,7 +144,8 @@ def test_an_error_in_one_recording_does_not_stop_the_others(tmp_path, caplog):
     assert [(item.item, item.reason) for item in summary.skipped] == [
         ("second", "recording failed: RuntimeError: no such luck")
     ]
-    assert "no such luck" in caplog.text
+    assert [record.getMessage() for record in caplog.records] == ["recording second failed: RuntimeError: no such luck"]
+    assert caplog.records[0].exc_info is None
     summary = prepare(raw, tmp_path / "out")
     assert (summary.done, summary.already_done, summary.failed) == (2, 4, 0)
 
@@ -194,6 +195,14 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_files(tmp_path, monkeypatch)
     assert not (tmp_path / "out" / "corpus.json").exists()
     summary = prepare(raw, tmp_path / "out")
     assert (summary.done, summary.already_done) == (4, 2)
+
+
+@pytest.mark.parametrize("out", ["file/out", "x" * 300, "x" * 300 + "/out"])
+def test_an_output_folder_that_cannot_be_is_one_line(tmp_path, out):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to") as raised:
+        prepare(three_recordings(tmp_path / "raw"), tmp_path / out, never)
+    assert "\n" not in str(raised.value)
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):

@@ -83,8 +83,14 @@ class Journal:
         """Makes the folder ready for a preparation with these settings.
 
         Raises:
-            UserError: The folder holds something else, or a corpus prepared with other settings.
+            UserError: The folder holds something else, a corpus prepared with other settings, or cannot be written.
         """
+        try:
+            self._open(settings)
+        except OSError as error:
+            raise UserError(f"cannot write to {self.out} ({error.strerror}); wanted is a folder to write to") from error
+
+    def _open(self, settings: dict[str, object]) -> None:
         path = self._folder / SETTINGS_FILE
         if self.out.exists() and not self.out.is_dir():
             raise UserError(f"{self.out} is a file; wanted is a folder for the prepared corpus")

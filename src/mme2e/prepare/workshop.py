@@ -16,8 +16,20 @@ from mme2e.prepare.recording import RecordingTask, prepare_utterances
 from mme2e.prepare.stopwatch import Stopwatch
 from mme2e.prepare.writer import RowWriter
 
-OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
-"""The output folder's troubles: they hit every recording, so that going on is no use."""
+OUTPUT_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EIO,
+}
+"""The output folder's troubles: they hit every recording, so that going on is no use. Media that cannot be read are
+`MediaError`s, so that these are of writing."""
 
 TrackerMaker = Callable[[FaceSettings], Tracker]
 
@@ -110,5 +122,7 @@ class Workshop:
         except Exception as error:
             if isinstance(error, StoppedError) or (isinstance(error, OSError) and error.errno in OUTPUT_ERRORS):
                 raise
-            _LOGGER.exception("recording %s failed", task.recording)
-            return Failure(recording=task.recording, reason=f"{type(error).__name__}: {error}")
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            _LOGGER.error("recording %s failed: %s", task.recording, reason)
+            _LOGGER.debug("recording %s failed", task.recording, exc_info=error)
+            return Failure(recording=task.recording, reason=reason)
