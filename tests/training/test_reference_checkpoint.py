@@ -405,3 +405,22 @@ def test_a_truncated_file(tmp_path: Path) -> None:
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no file .*reference.pt"):
         read_state_dict(tmp_path / "reference.pt")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(number: float, text_model: str, tmp_path: Path) -> None:
+    state = make().state_dict()
+    state["V.0.weight"][0, 0, 0, 0] = number
+    with pytest.raises(UserError, match=r"V\.0\.weight holds numbers that are not finite"):
+        import_checkpoint(save(state, tmp_path), tmp_path / "run", text_model=text_model)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_wrong_bit_is_noticed(tmp_path: Path) -> None:
+    path = save({"weight": torch.full((1000,), 0.5)}, tmp_path)
+    content = bytearray(path.read_bytes())
+    place = content.index(torch.full((4,), 0.5).numpy().tobytes())
+    content[place + 100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"reference\.pt is damaged: .*data/0"):
+        read_state_dict(path)

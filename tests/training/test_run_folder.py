@@ -1,6 +1,8 @@
+import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +80,8 @@ def edit(run: Path, **changes: object) -> None:
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     before = write(tmp_path / "new" / "run")
     after = load_run(tmp_path / "new" / "run")
-    assert after.info == before.info
+    weights = (tmp_path / "new" / "run" / "model.safetensors").read_bytes()
+    assert after.info == replace(before.info, weights_sha256=hashlib.sha256(weights).hexdigest())
     assert not after.model.training
     assert torch.equal(after.model(BATCH), before.model(BATCH))
     assert after.tokenizer("so happy")["input_ids"] == before.tokenizer("so happy")["input_ids"]
@@ -94,7 +97,7 @@ def test_without_text_there_is_no_text_folder(tmp_path: Path, thresholds: tuple[
     assert not (tmp_path / "text_encoder").exists()
     after = load_run(str(tmp_path))
     assert after.tokenizer is None
-    assert after.info == before.info
+    assert replace(after.info, weights_sha256="") == before.info
     assert torch.equal(after.model(BATCH), before.model(BATCH))
 
 
@@ -231,6 +234,7 @@ def test_weights_of_another_label_set(run: Path) -> None:
 
 
 def test_missing_and_unknown_weights_are_named(run: Path) -> None:
+    edit(run, weights_sha256="")
     weights = load_file(run / "model.safetensors")
     save_file({**weights, "extra": torch.zeros(1)}, run / "model.safetensors")
     with pytest.raises(UserError, match="extra is not in the model"):
@@ -239,3 +243,29 @@ def test_missing_and_unknown_weights_are_named(run: Path) -> None:
     save_file(weights, run / "model.safetensors")
     with pytest.raises(UserError, match=r"fusion\.weight is missing"):
         load_run(run)
+
+
+def test_one_wrong_bit_in_the_weights_is_noticed(run: Path) -> None:
+    path = run / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"safetensors is damaged: its checksum is not the one in config\.yaml"):
+        load_run(run)
+    edit(run, weights_sha256="")
+    load_run(run)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(run: Path, number: float) -> None:
+    model = load_run(run).model
+    model.fusion.weight.data[0] = number
+    save_run(run, model=model, info=INFO)
+    with pytest.raises(UserError, match=r"damaged: fusion\.weight holds numbers that are not finite"):
+        load_run(run)
+
+
+def test_files_get_the_usual_rights(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "any").touch()
+    modes = {path.stat().st_mode for path in run.rglob("*") if path.is_file()}
+    assert modes == {(tmp_path / "any").stat().st_mode}

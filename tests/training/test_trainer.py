@@ -331,6 +331,13 @@ class TestRefusals:
         with pytest.raises(UserError, match="accelerator gpu"):
             train(dataclasses.replace(TINY, accelerator="gpu"), data=corpus, out=tmp_path / "run")
 
+    @pytest.mark.parametrize("accelerator", ["cpu", "auto"])
+    def test_more_devices_than_there_are(self, corpus, tmp_path, accelerator):
+        settings = dataclasses.replace(TINY, accelerator=accelerator, devices=7000)
+        with pytest.raises(UserError, match=r"devices 7000 is more than there are here: \d+ [CG]PU"):
+            train(settings, data=corpus, out=tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
     def test_no_corpus(self, tmp_path):
         with pytest.raises(UserError, match="no folder"):
             train(TINY, data=tmp_path / "nowhere", out=tmp_path / "run")

@@ -4,6 +4,8 @@ import logging
 import pickle
 import re
 import warnings
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +102,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     wanted = "wanted is a torch file with a state dict (torch.save(model.state_dict(), ...))"
     if not path.is_file():
         raise UserError(f"there is no file {path}; {wanted}")
+    _check_zip(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch warns about, the checks below tell in one line
@@ -117,6 +120,23 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             raise UserError(f"{path} holds {type(value).__name__} under {key!r}; {wanted}")
     parallel = all(key.startswith("module.") for key in content)
     return {key.removeprefix("module.") if parallel else key: value for key, value in content.items()}
+
+
+def _check_zip(path: Path) -> None:
+    """Compares the checksums that torch has written, which reading with torch does not.
+
+    Raises:
+        UserError: A part of the file is not what was written.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # of old torch, or no torch file: reading it will tell
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    if damaged is not None:
+        raise UserError(f"{path} is damaged: the checksum of {damaged} is wrong")
 
 
 def _settings(
@@ -208,6 +228,10 @@ def _converted(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], settin
         if weight.shape != initial.shape:
             raise UserError(f"{key} is {tuple(weight.shape)} in the checkpoint, wanted is {tuple(initial.shape)}")
         weights[name] = weight.to(initial.dtype)
+        if not torch.isfinite(weights[name]).all():
+            raise UserError(
+                f"{key} holds numbers that are not finite: the checkpoint is damaged, or its training failed"
+            )
     unknown = [key for key in state if key not in used and not says_nothing(key, settings.modalities)]
     if unknown:
         raise UserError(f"the checkpoint has an unknown key {unknown[0]} (modalities '{settings.modalities}')")

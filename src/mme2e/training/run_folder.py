@@ -11,9 +11,10 @@ A run folder holds::
 Loading one needs no network and unpickles nothing.
 """
 
+import hashlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def save_run(folder: Path, *, model: nn.Module, tokenizer: Any = None, info: Run
         folder: Made when it does not exist. Other files in it stay.
         model: What `build_model` made of `info.model`.
         tokenizer: Hugging Face tokenizer, or None.
-        info: Written to `config.yaml`, last of all.
+        info: Written to `config.yaml`, last of all, with the checksum of the weights.
 
     Raises:
         UserError: The folder cannot be written.
@@ -74,7 +75,8 @@ def save_run(folder: Path, *, model: nn.Module, tokenizer: Any = None, info: Run
             _save_text(folder / TEXT_FOLDER, text.encoder.config, tokenizer)
         _replace(folder / ENVIRONMENT_FILE, lambda path: _write_text(path, environment()))
         _replace(folder / CARD_FILE, lambda path: _write_text(path, model_card(info)))
-        _replace(folder / CONFIG_FILE, lambda path: _write_text(path, info.to_yaml()))
+        described = replace(info, weights_sha256=_sha256(folder / WEIGHTS_FILE))
+        _replace(folder / CONFIG_FILE, lambda path: _write_text(path, described.to_yaml()))
     except (OSError, SafetensorError) as error:
         raise UserError(f"the run folder {folder} cannot be written: {error}") from error
 
@@ -96,7 +98,7 @@ def load_run(folder: Path | str, device: torch.device | str = "cpu") -> LoadedRu
         encoder = build_encoder(load_config(_required_folder(folder / TEXT_FOLDER)))
         tokenizer = load_tokenizer(folder / TEXT_FOLDER)
     model = build_model(info.model, num_emotions=len(info.label_names), text_encoder=encoder)
-    _load_weights(model, folder / WEIGHTS_FILE)
+    _load_weights(model, folder / WEIGHTS_FILE, info.weights_sha256)
     return LoadedRun(model=model.to(device).eval(), tokenizer=tokenizer, info=info)
 
 
@@ -110,10 +112,12 @@ def _save_text(folder: Path, config: Any, tokenizer: Any) -> None:
             path.replace(folder / path.name)
 
 
-def _load_weights(model: nn.Module, path: Path) -> None:
+def _load_weights(model: nn.Module, path: Path, sha256: str) -> None:
     if not path.is_file():
         raise UserError(f"{path.parent} is no complete run folder: it has no {path.name}")
     try:
+        if sha256 and _sha256(path) != sha256:
+            raise UserError(f"{path} is damaged: its checksum is not the one in {CONFIG_FILE}")
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
@@ -124,10 +128,17 @@ def _load_weights(model: nn.Module, path: Path) -> None:
         if weights[name].shape != tensor.shape:
             shapes = f"{tuple(weights[name].shape)}, wanted is {tuple(tensor.shape)}"
             raise UserError(f"{path} does not fit {CONFIG_FILE}: {name} is {shapes}")
+        if not torch.isfinite(weights[name]).all():
+            raise UserError(f"{path} is damaged: {name} holds numbers that are not finite")
     unknown = sorted(weights.keys() - wanted.keys())
     if unknown:
         raise UserError(f"{path} does not fit {CONFIG_FILE}: {unknown[0]} is not in the model")
     model.load_state_dict(weights)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _required_folder(path: Path) -> Path:
@@ -144,7 +155,11 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
     """Writes a file under a temporary name and renames it."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
+        # safetensors makes files that only their owner may read; this one gets the rights of any new file.
+        temporary.touch()
+        mode = temporary.stat().st_mode
         write(temporary)
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ class RunInfo:
         face: How faces were found.
         corpus: Name and fingerprint of the corpus it was trained on; empty when unknown.
         provenance: Anything else worth knowing, for people.
+        weights_sha256: Checksum of `model.safetensors`; empty when unknown. `save_run` fills it in.
         schema_version: Version of this layout.
     """
 
@@ -40,6 +41,7 @@ class RunInfo:
     face: FaceSettings = field(default_factory=FaceSettings)
     corpus: str = ""
     provenance: dict[str, str] = field(default_factory=dict)
+    weights_sha256: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """`train`: from a prepared corpus to a run folder."""
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -140,6 +141,12 @@ def _check_hardware(settings: TrainSettings) -> None:
         raise UserError("accelerator gpu was asked for, but torch finds no CUDA device here: use cpu or auto")
     if settings.precision == "16" and (settings.accelerator == "cpu" or not gpu):
         raise UserError("precision 16 wants a GPU: use bf16 or 32 on the CPU")
+    on_gpu = gpu and settings.accelerator != "cpu"
+    most = torch.cuda.device_count() if on_gpu else os.cpu_count() or 1
+    if settings.devices > most:
+        raise UserError(
+            f"devices {settings.devices} is more than there are here: {most} {'GPU' if on_gpu else 'CPU'}(s)"
+        )
 
 
 def _check_corpus(corpus: Corpus, settings: TrainSettings) -> None:
