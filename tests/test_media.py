@@ -7,6 +7,7 @@ import pytest
 from media_writing import grey_image, write_sound, write_video
 
 from mme2e import media
+from mme2e.container import Damage
 from mme2e.corpora.utterance import Region
 from mme2e.errors import MediaError
 from mme2e.media import frame_times, probe, read_frames, sample_frames
@@ -212,3 +213,21 @@ def test_stopping_early_closes_the_file(tmp_path):
     assert len(list(itertools.islice(frames, 2))) == 2
     frames.close()
     path.unlink()
+
+
+def test_a_whole_video_has_no_damage(tmp_path):
+    for suffix in ("mp4", "avi", "mkv"):
+        damage = Damage()
+        list(sample_frames(write_video(tmp_path / f"v.{suffix}", [grey_image(20)] * 20), 100, damage=damage))
+        assert (damage, bool(damage), str(damage)) == (Damage(), False, "")
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mkv"])
+def test_damage_of_a_video_that_was_cut_off_is_told(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 255, (30, 48, 64, 3), dtype=np.uint8)
+    path = write_video(tmp_path / f"v.{suffix}", list(noise))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    damage = Damage()
+    assert len(list(sample_frames(path, 100, damage=damage))) < 25
+    assert damage
+    assert "could not be decoded" in str(damage) or "breaks off at" in str(damage)

@@ -33,21 +33,53 @@ def start_of_clock_s(container: Any) -> float:
     return (container.start_time or 0) / CONTAINER_TICKS_PER_S
 
 
-def decoded(container: Any, stream: Any) -> Iterator[Any]:
+@dataclass
+class Damage:
+    """What was wrong with a file on the way through it; the reader that it is given to counts while it reads.
+
+    Attributes:
+        lost_packets: Packets that were cut off or could not be decoded.
+        broke_off_s: Where the stream ended before its time, in seconds on the container's clock; None otherwise.
+        told_end_s: Where it was to end as the container tells; None unless it broke off.
+    """
+
+    lost_packets: int = 0
+    broke_off_s: float | None = None
+    told_end_s: float | None = None
+
+    def __bool__(self) -> bool:
+        return self.lost_packets > 0 or self.broke_off_s is not None
+
+    def __str__(self) -> str:
+        """Both in a few words; empty without damage."""
+        parts = []
+        if self.lost_packets:
+            parts.append(f"{self.lost_packets} packet{'s' * (self.lost_packets > 1)} could not be decoded")
+        if self.broke_off_s is not None:
+            parts.append(f"it breaks off at {self.broke_off_s:.1f} of {self.told_end_s:.1f} s")
+        return ", ".join(parts)
+
+
+def decoded(container: Any, stream: Any, damage: Damage | None = None) -> Iterator[Any]:
     """Frames of one stream from where the container stands; what cannot be decoded is passed over.
 
-    A damaged packet costs its own frames; where the file cannot be read on, it ends.
+    A damaged packet costs its own frames; where the file cannot be read on, it ends. Both count in `damage`.
     """
+    damage = damage if damage is not None else Damage()
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
-        except (StopIteration, av.FFmpegError):
+        except StopIteration:
             return
+        except av.FFmpegError:
+            damage.lost_packets += 1
+            return
+        damage.lost_packets += packet.is_corrupt
         try:
             yield from packet.decode()
         except av.FFmpegError:
-            continue
+            damage.lost_packets += not packet.is_corrupt
 
 
 def video_stream(container: Any) -> Any:

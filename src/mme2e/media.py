@@ -5,7 +5,8 @@ and sound of one file share it. Frames are found by their timestamps and never b
 rate, missing durations and timestamps that do not start at zero need no special care.
 
 Damaged files: a packet that cannot be decoded is passed over, as a player does, and the frame before it stays on
-display; a file that breaks off ends where it breaks off. `MediaError` means that nothing usable was found.
+display; a file that breaks off ends where it breaks off. `MediaError` means that nothing usable was found. Who wants
+to know hands over a `Damage`, which counts along.
 Pixels are taken as square: like the reference, the sample aspect ratio is not applied.
 """
 
@@ -19,12 +20,21 @@ from typing import Any
 import av
 import numpy as np
 
-from mme2e.container import CONTAINER_TICKS_PER_S, Orientation, decoded, open_container, start_of_clock_s, video_stream
+from mme2e.container import (
+    CONTAINER_TICKS_PER_S,
+    Damage,
+    Orientation,
+    decoded,
+    open_container,
+    start_of_clock_s,
+    video_stream,
+)
 from mme2e.corpora.utterance import Region
 from mme2e.errors import MediaError
 
 TIME_TOLERANCE_S = 1e-4  # timestamps are rounded to the container's ticks; a frame this late is still in time
 SEEK_GAP_S = 4.0  # decoding 4 s of video costs about as much as a jump and the run-up from its key frame
+BREAK_OFF_S = 0.5  # containers round the durations that they tell; a video shorter than that by more was cut off
 DECODER_THREADS = 2  # more threads hold more frames in memory and gain little beside worker processes
 
 
@@ -102,7 +112,9 @@ def frame_times(start_s: float, end_s: float, frame_interval_ms: float) -> list[
     return list(times)
 
 
-def read_frames(path: Path | str, times_s: Sequence[float], region: Region | None = None) -> Iterator[Frame]:
+def read_frames(
+    path: Path | str, times_s: Sequence[float], region: Region | None = None, *, damage: Damage | None = None
+) -> Iterator[Frame]:
     """The frame on display at each time. One pass through the file, two frames in memory.
 
     A time before the first frame gets the first frame; times after the last frame has ended yield nothing.
@@ -111,6 +123,7 @@ def read_frames(path: Path | str, times_s: Sequence[float], region: Region | Non
         path: Video file.
         times_s: Ascending, seconds on the container's clock; equal times are allowed.
         region: Part of the upright picture to return; None is all of it.
+        damage: Is told what was wrong up to the frame that came last; what a jump over a gap passes stays unseen.
 
     Raises:
         MediaError: The file cannot be read, has no picture, or `region` does not fit into it.
@@ -118,7 +131,7 @@ def read_frames(path: Path | str, times_s: Sequence[float], region: Region | Non
     """
     if any(later < earlier for earlier, later in itertools.pairwise(times_s)):
         raise ValueError("times_s must ascend")
-    return _frames_at(path, times_s, region)
+    return _frames_at(path, times_s, region, damage)
 
 
 def sample_frames(
@@ -128,17 +141,18 @@ def sample_frames(
     start_s: float = 0.0,
     end_s: float | None = None,
     region: Region | None = None,
+    damage: Damage | None = None,
 ) -> Iterator[Frame]:
     """A frame every `frame_interval_ms`, from `start_s` up to `end_s` or to the video's end, known or not.
 
-    Only `region` of it when given.
+    Only `region` of it when given; `damage` as for `read_frames`.
 
     Raises:
         MediaError: The file cannot be read or has no picture.
     """
     if end_s is None:
-        return _frames_at(path, _times_from(start_s, frame_interval_ms), region)
-    return _frames_at(path, frame_times(start_s, end_s, frame_interval_ms), region)
+        return _frames_at(path, _times_from(start_s, frame_interval_ms), region, damage)
+    return _frames_at(path, frame_times(start_s, end_s, frame_interval_ms), region, damage)
 
 
 def _times_from(start_s: float, frame_interval_ms: float) -> Iterator[float]:
@@ -163,8 +177,9 @@ def _upright_image(frame: Any, orientation: Orientation, region: Region | None, 
 class _VideoCursor:
     """Stands in one video, moves forward and knows which frame is on display."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, damage: Damage) -> None:
         self._path = path
+        self._damage = damage
         self._seek_gap_s = SEEK_GAP_S
         self._open()
 
@@ -180,7 +195,7 @@ class _VideoCursor:
         self._origin_s = start_of_clock_s(self._container)
         self._frame_duration_s = float(1 / (self._stream.average_rate or self._stream.guessed_rate or 25))
         self._decoded_s: float | None = None
-        self._frames = decoded(self._container, self._stream)
+        self._frames = decoded(self._container, self._stream, self._damage)
         first = self._decode()
         if first is None:
             self.close()
@@ -204,8 +219,21 @@ class _VideoCursor:
         while self._upcoming is not None and self._upcoming[0] <= time_s + TIME_TOLERANCE_S:
             self._on_display, self._upcoming = self._upcoming, self._decode()
         if self._upcoming is None and time_s > self._end_s() - TIME_TOLERANCE_S:
+            self._look_for_break()
             return None
         return self._on_display
+
+    def _look_for_break(self) -> None:
+        """Compares where the picture ended with what the container tells of it."""
+        if self._stream.duration is not None:
+            start = self._stream.start_time or 0
+            told_end_s = float((start + self._stream.duration) * self._stream.time_base) - self._origin_s
+        elif self._container.duration is not None and len(self._container.streams) == 1:
+            told_end_s = self._container.duration / CONTAINER_TICKS_PER_S
+        else:  # what is told may be the end of the sound
+            return
+        if self._end_s() < told_end_s - BREAK_OFF_S:
+            self._damage.broke_off_s, self._damage.told_end_s = self._end_s(), told_end_s
 
     def _end_s(self) -> float:
         """When the frame on display, being the last, ends."""
@@ -229,14 +257,15 @@ class _VideoCursor:
 
     def _jump(self, time_s: float) -> None:
         """Goes to the key frame before a time, if the file can."""
-        left_s = self._on_display[0]
+        left_s, lost_packets = self._on_display[0], self._damage.lost_packets
         try:
             self._container.seek(round((time_s + self._origin_s) * CONTAINER_TICKS_PER_S))
-            self._frames = decoded(self._container, self._stream)
+            self._frames = decoded(self._container, self._stream, self._damage)
             found = self._decode()
         except (av.FFmpegError, OSError):
             found = None
         if found is None or found[0] > time_s + TIME_TOLERANCE_S:  # not to be trusted: decode all from the start
+            self._damage.lost_packets = lost_packets
             self.close()
             self._open()
             self._seek_gap_s = math.inf
@@ -246,8 +275,10 @@ class _VideoCursor:
         self._on_display, self._upcoming = found, self._decode()
 
 
-def _frames_at(path: Path | str, times_s: Iterable[float], region: Region | None) -> Iterator[Frame]:
-    cursor = _VideoCursor(path)
+def _frames_at(
+    path: Path | str, times_s: Iterable[float], region: Region | None, damage: Damage | None
+) -> Iterator[Frame]:
+    cursor = _VideoCursor(path, damage if damage is not None else Damage())
     try:
         converted: Any = None
         image = np.empty((0, 0, 3), dtype=np.uint8)

@@ -112,6 +112,39 @@ def test_an_utterance_with_nothing_left_is_left_out(tmp_path, media, changes, ex
     assert summary.counts == {"train": 1}
 
 
+def test_a_video_with_garbage_inside_is_damaged(tmp_path, media):
+    content = bytearray(media["good_video"].read_bytes())
+    start = content.index(b"mdat") + 4
+    length = int.from_bytes(content[start - 8 : start - 4], "big") - 8
+    middle = slice(start + length // 2, start + length * 3 // 4)
+    content[middle] = b"\xa5" * (middle.stop - middle.start)
+    path = media["good_video"].with_name("garbage.mp4")
+    path.write_bytes(content)
+    row, reason, summary = one(tmp_path, media, video=path, start_s=1.0, end_s=4.0)
+    assert reason.startswith("picture incomplete: garbage.mp4 is damaged: ")
+    assert "could not be decoded" in reason
+    assert (len(row["face_crops"]), summary.failed) == (6, 1)
+
+
+@pytest.mark.parametrize(("start_s", "what"), [(0.0, "picture cut short, "), (3.0, "picture missing: ")])
+def test_a_video_that_was_cut_off_is_damaged(tmp_path, media, start_s, what):
+    whole = write_video(media["good_video"].with_name("whole.avi"), 4).read_bytes()
+    path = media["good_video"].with_name("cut.avi")
+    path.write_bytes(whole[: len(whole) * 6 // 10])
+    row, reason, summary = one(tmp_path, media, video=path, start_s=start_s, end_s=4.0)
+    assert reason.startswith(what)
+    assert "cut.avi is damaged: " in reason
+    assert (row["num_samples"], summary.failed) == ((4 - start_s) * 16000, 1)
+
+
+def test_damage_elsewhere_in_a_video_is_not_an_utterances(tmp_path, media):
+    whole = write_video(media["good_video"].with_name("whole.avi"), 4).read_bytes()
+    path = media["good_video"].with_name("cut.avi")
+    path.write_bytes(whole[: len(whole) * 6 // 10])
+    _, reason, summary = one(tmp_path, media, video=path, start_s=0.0, end_s=1.0)
+    assert (reason, summary.failed) == ("", 0)
+
+
 def test_a_region_outside_the_picture_is_reported(tmp_path, media):
     row, reason, _ = one(tmp_path, media, region=Region(x_px=90, y_px=0, width_px=48, height_px=48))
     assert row["face_crops"] == []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
+from mme2e.container import Damage
 from mme2e.corpora.utterance import Region
 from mme2e.errors import MediaError
 from mme2e.media import Frame, frame_times, read_frames
@@ -41,6 +42,7 @@ class Picture:
         flags: `FaceFlag` values.
         boxes: x1 y1 x2 y2 in pixels of the frame, or of the region where there is one.
         error: Why the video could not be read (on); None where it could.
+        damage: What was wrong with the video in this interval; after a break-off, or at the end, with all of it.
     """
 
     wanted: int = 0
@@ -49,6 +51,7 @@ class Picture:
     flags: list[int] = field(default_factory=list)
     boxes: list[list[float]] = field(default_factory=list)
     error: str | None = None
+    damage: str = ""
 
 
 def pictures(
@@ -81,7 +84,10 @@ def pictures(
         for time_s in times:
             wanting[time_s].append(position)
     open_pictures = {position: Picture(wanted=len(times)) for position, times in enumerate(times_s)}
-    frames = stopwatch.each("decode", read_frames(video, sorted(wanting), region))
+    damage = Damage()
+    lost_packets: dict[float, int] = {}
+    decoded = _with_losses(read_frames(video, sorted(wanting), region, damage=damage), damage, lost_packets)
+    frames = stopwatch.each("decode", decoded)
     error = None
     try:
         for crop in stopwatch.each("faces", tracker.crops(frames)):
@@ -90,11 +96,22 @@ def pictures(
             for position in wanting[crop.time_s]:
                 _add(open_pictures[position], crop, png)
                 if crop.time_s == times_s[position][-1]:
-                    yield position, open_pictures.pop(position)
+                    lost = Damage(lost_packets=sum(lost_packets.get(time_s, 0) for time_s in times_s[position]))
+                    yield position, replace(open_pictures.pop(position), damage=str(lost))
     except MediaError as media_error:
         error = str(media_error).replace(str(video), video.name)
     for position, picture in open_pictures.items():
-        yield position, replace(picture, error=error)
+        yield position, replace(picture, error=error, damage=str(damage))
+
+
+def _with_losses(frames: Iterable[Frame], damage: Damage, lost_packets: dict[float, int]) -> Iterator[Frame]:
+    """Passes on frames and notes, by requested time, how many packets were lost on the way to a frame."""
+    before = 0
+    for frame in frames:
+        if damage.lost_packets > before:
+            lost_packets[frame.requested_s] = damage.lost_packets - before
+        before = damage.lost_packets
+        yield frame
 
 
 def _add(picture: Picture, crop: "FaceCrop", png: bytes) -> None:

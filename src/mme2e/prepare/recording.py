@@ -42,7 +42,7 @@ class Problem:
 
     Attributes:
         reason: One line for people.
-        unreadable: Whether a file could not be read, as opposed to not being there or ending early.
+        unreadable: Whether a file is damaged or cannot be read, as opposed to not being there or ending early.
     """
 
     reason: str
@@ -123,11 +123,13 @@ def _picture_problem(utterance: Utterance, picture: Picture) -> Problem | None:
     found = len(picture.crops)
     if utterance.video is None:
         return Problem(reason="picture missing: the corpus has no video of it")
+    name = utterance.video.name
+    damage = f"{name} is damaged: {picture.damage}" if picture.damage else None
     if found == picture.wanted:
-        return None
-    why = picture.error or f"{utterance.video.name} ends before"
+        return Problem(reason=f"picture incomplete: {damage}", unreadable=True) if damage else None
+    why = picture.error or damage or f"{name} ends before"
     what = "picture missing" if found == 0 else f"picture cut short, {found} of {picture.wanted} frames"
-    return Problem(reason=f"{what}: {why}", unreadable=picture.error is not None)
+    return Problem(reason=f"{what}: {why}", unreadable=bool(picture.error or damage))
 
 
 def _read_sound(utterance: Utterance, end_s: float) -> tuple[np.ndarray, Problem | None]:
