@@ -43,7 +43,7 @@ lint: $(BIN)/.installed
 type: $(BIN)/.installed
 	$(BIN)/mypy
 
-bench: $(BIN)/.installed ## every benchmark; results land in benchmarks/results
+bench: $(BIN)/.installed ## every benchmark; results land in benchmarks/results, some ten minutes
 	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done
 
 clean:

@@ -159,7 +159,8 @@ def main() -> None:
     parser.add_argument("clips", nargs="*", type=Path)
     clips = parser.parse_args().clips or sorted(p for p in DEFAULT_CLIPS.glob("*") if p.suffix in SUFFIXES)
     if not clips:
-        raise SystemExit(f"no clips given, and none in {DEFAULT_CLIPS}")
+        print(f"skipped: no clips given, and none in {DEFAULT_CLIPS}")
+        return
     reference = FaceTracker(FaceDetector(FaceSettings(mode="reference")))
     default = FaceTracker(FaceDetector(FaceSettings()))
     timed(reference, read(clips[0], every_frame=False)[:3])  # warm up
