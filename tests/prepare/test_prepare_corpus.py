@@ -269,4 +269,11 @@ def test_the_summary_can_be_shown(tmp_path):
         assert "first_0: sound missing: first.wav cannot be read" in text
         assert "100.0% of 18" in text
         assert "all of them are in" in text
+        assert "warning" not in text
     assert len(json.loads((tmp_path / "out" / "corpus.json").read_text())["skipped"]) == 6
+
+
+def test_the_summary_warns_of_empty_splits(tmp_path, media):
+    console = Console(record=True, width=150)
+    console.print(prepare(corpus(utterance("u", "r", 0.0, 1.0, **media)), tmp_path / "out").table())
+    assert "no utterances in valid, test: training will want some" in console.export_text()

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mme2e.corpora.utterance import Skipped
+from mme2e.data.schema import SPLITS
 from mme2e.prepare.workshop import Outcome
 
 SHOWN_REASONS = 5
@@ -56,6 +57,9 @@ class PrepareSummary:
         table = Table(title=f"prepared corpus {self.folder}", show_header=False, title_justify="left")
         splits = ", ".join(f"{split} {count}" for split, count in self.counts.items())
         table.add_row("utterances", splits)
+        empty = [split for split in SPLITS if not self.counts.get(split)]
+        if empty:
+            table.add_row("warning", f"no utterances in {', '.join(empty)}: training will want some")
         table.add_row("prepared now", f"{self.done}" if self.done else "nothing: all was done already")
         table.add_row("done before", f"{self.already_done}")
         if self.done:

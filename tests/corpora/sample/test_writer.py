@@ -6,12 +6,13 @@ import av
 import numpy as np
 import pytest
 
-from mme2e.config import FaceSettings, SampleSettings
+from mme2e.config import FaceSettings, SampleSettings, SplitSettings
 from mme2e.corpora import RawCorpus
 from mme2e.corpora.iemocap import LABEL_NAMES, read_iemocap
 from mme2e.corpora.mosei import read_mosei
-from mme2e.corpora.sample import write_sample
+from mme2e.corpora.sample import mosei_layout, write_sample
 from mme2e.corpora.sample import writer as sample_writer
+from mme2e.corpora.splits import assign_splits
 from mme2e.errors import UserError
 from mme2e.media import probe, read_frames
 
@@ -128,6 +129,21 @@ def test_the_number_of_processes_does_not_matter(tmp_path: Path, samples, monkey
 def test_tiny_samples(tmp_path: Path, utterances: int):
     write_sample(tmp_path / "s", SampleSettings(utterances=utterances))
     assert len(read_iemocap(tmp_path / "s").utterances) == utterances
+
+
+@pytest.mark.parametrize(
+    ("utterances", "videos"), [(1, 1), (2, 2), (3, 3), (5, 5), (6, 6), (12, 6), (35, 7), (36, 6), (240, 40)]
+)
+def test_mosei_has_enough_recordings_to_split(utterances: int, videos: int):
+    planned = mosei_layout.plan_videos(utterances, 0)
+    assert len(planned) == videos
+    assert sum(len(video.clips) for video in planned) == utterances
+    assert len({video.id for video in planned}) == videos
+
+
+def test_a_small_mosei_sample_fills_all_splits(samples):
+    corpus, _ = assign_splits(read(samples, "mosei"), SplitSettings())
+    assert {utterance.split for utterance in corpus.utterances} == {"train", "valid", "test"}
 
 
 def test_the_readme_says_that_it_is_generated(samples):

@@ -23,6 +23,9 @@ from mme2e.corpora.sample.performance import Pose, perform, resting_pose
 from mme2e.corpora.sample.voices import SAMPLE_RATE_HZ
 
 CLIPS_PER_VIDEO = 6
+ENOUGH_VIDEOS = 6
+"""Small samples get shorter videos, to have this many: by recording they can then be split in three."""
+
 ANNOTATORS = 3
 _NUMBER_OF_EMOTIONS = (0, 1, 1, 1, 2, 2)  # of six clips in a row
 _ROOM_NOISE = 2e-4
@@ -58,9 +61,10 @@ def plan_videos(utterances: int, seed: int) -> list[Video]:
                 chosen.append(waiting.pop(next(i for i, emotion in enumerate(waiting) if emotion not in chosen)))
             clips.append(tuple(chosen))
     del clips[utterances:]
-    starts = range(0, utterances, CLIPS_PER_VIDEO)
+    length = min(CLIPS_PER_VIDEO, max(1, utterances // ENOUGH_VIDEOS))
+    starts = range(0, utterances, length)
     return [
-        Video(id=_id(generator, first=start == 0), clips=tuple(clips[start : start + CLIPS_PER_VIDEO]), seed=seed)
+        Video(id=_id(generator, first=start == 0), clips=tuple(clips[start : start + length]), seed=seed)
         for start in starts
     ]
 
