@@ -67,6 +67,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("runs") / "tav")
 
 
+def test_a_damaged_video_gets_a_note(run: Path, media: Path, portrait: np.ndarray, tmp_path: Path) -> None:
+    recognizer = mme2e.load(run)
+    whole = write_video(tmp_path / "whole.avi", [portrait] * 20)
+    assert recognizer.predict(whole, transcript="what a day").notes == ()
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    (note,) = recognizer.predict(cut, transcript="what a day").notes
+    assert note.startswith("the video is damaged: ")
+
+
 def test_a_face_and_words_without_sound(run: Path, media: Path) -> None:
     result = mme2e.load(run).predict(media / "face.mp4", transcript="what a happy day")
     assert [emotion.name for emotion in result.emotions] == list(LABELS)

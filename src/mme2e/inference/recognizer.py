@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mme2e.audio import SAMPLE_RATE_HZ, read_audio
+from mme2e.container import Damage
 from mme2e.corpora.utterance import Region
 from mme2e.data import Batch
 from mme2e.data.schema import FACE_SIZE_PX
@@ -155,14 +156,18 @@ class Recognizer:
             return
         if self._detector is None:
             self._detector = FaceDetector(self.info.face, device=self.device)
+        damage = Damage()
         frames = sample_frames(
             stretch.path,
             self.info.frame_interval_ms,
             start_s=stretch.start_s,
             end_s=stretch.end_s,
             region=stretch.region,
+            damage=damage,
         )
         evidence.faces = list(FaceTracker(self._detector).crops(frames))
+        if damage:
+            evidence.notes.append(f"the video is damaged: {damage}")
         if not evidence.faces:
             evidence.missing["visual"] = "no frame in this stretch"
         elif not evidence.frames_with_face:
