@@ -1,5 +1,7 @@
 import csv
 import dataclasses
+import errno
+import io
 import json
 import os
 import shutil
@@ -200,6 +202,25 @@ class TestResume:
         with (tmp_path / "run" / "logs" / "metrics.csv").open() as file:
             assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
 
+    def test_a_full_disk(self, straight, corpus, tmp_path):
+        save = torch.save
+
+        class FullDisk(io.RawIOBase):
+            def write(self, content):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                "mme2e.training.callbacks.torch.save",
+                lambda checkpoint, file: save(checkpoint, FullDisk() if checkpoint["epoch"] == 2 else file),
+            )
+            with pytest.raises(
+                UserError, match=r"cannot write to .*run \(No space left on device\): what was finished"
+            ):
+                train(TINY, data=corpus, out=tmp_path / "run")
+        assert not list(tmp_path.rglob("*.tmp"))
+        assert_same_run(straight, train(TINY, data=corpus, out=tmp_path / "run", resume=True))
+
     def test_ctrl_c(self, straight, corpus, tmp_path, monkeypatch):
         handler = signal.getsignal(signal.SIGINT)
         with pytest.MonkeyPatch.context() as patch:
@@ -337,6 +358,10 @@ class TestRefusals:
         with pytest.raises(UserError, match=r"devices 7000 is more than there are here: \d+ [CG]PU"):
             train(settings, data=corpus, out=tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+    def test_a_folder_that_cannot_be(self, corpus):
+        with pytest.raises(UserError, match=r"cannot write to /dev/null/x \(Not a directory\)"):
+            train(TINY, data=corpus, out=Path("/dev/null/x"))
 
     def test_no_corpus(self, tmp_path):
         with pytest.raises(UserError, match="no folder"):

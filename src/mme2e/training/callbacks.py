@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,6 +26,33 @@ CHECKPOINT_FOLDER = "checkpoints"
 LOG_FOLDER = "logs"
 BEST_FILE = "best.ckpt"
 LAST_FILE = "last.ckpt"
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes checkpoints beside their final place and renames them.
+
+    Lightning's own way writes to the folder for temporary files and moves; between two file systems that is a copy,
+    which a full disk or a kill leaves half done under the final name.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Writes a checkpoint at once or not at all.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+            temporary.replace(path)
+        except RuntimeError as error:
+            # torch puts an error of its own before the one that says what is the matter.
+            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 class BestAndLast(Checkpoint):

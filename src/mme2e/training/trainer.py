@@ -1,5 +1,6 @@
 """`train`: from a prepared corpus to a run folder."""
 
+import errno
 import logging
 import os
 import signal
@@ -31,6 +32,7 @@ from mme2e.training.callbacks import (
     CHECKPOINT_FOLDER,
     LOG_FOLDER,
     BestAndLast,
+    CheckpointFiles,
     Reporter,
     quiet_lightning,
     write_report,
@@ -112,17 +114,32 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
     module = _make_module(model, tokenizer, settings, corpus)
     if not standing.is_trained(settings):
         validation = _validation_batches(tokenizer, settings, corpus)
-        if not resume and _rank() == 0:
-            begin(out, settings, report)
-        _fit(module, validation, settings, out, standing.checkpoint, Reporter(out, report, console))
+        with _writing(out):
+            if not resume and _rank() == 0:
+                begin(out, settings, report)
+            _fit(module, validation, settings, out, standing.checkpoint, Reporter(out, report, console))
     history = tuple(module.history or standing.history)
     result = _result(out, history, began_s)
     if _rank() == 0:
         _load_best(module, out)
-        save_run(out, model=module.model, tokenizer=tokenizer, info=_run_info(settings, corpus, result.best))
-        write_report(out, report, list(history), finished=True)
+        with _writing(out):
+            save_run(out, model=module.model, tokenizer=tokenizer, info=_run_info(settings, corpus, result.best))
+            write_report(out, report, list(history), finished=True)
         console.print(f"{out}: best epoch {result.best.epoch}, validation macro F1 {result.best.valid_macro_f1:.3f}")
     return result
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Turns what the disk has against a run folder into an error of the user's; other errors of files stay."""
+    try:
+        yield
+    except OSError as error:
+        # A write that fails names no file.
+        full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+        if full or (error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(out)):
+            raise UserError(f"cannot write to {out} ({error.strerror}): what was finished is kept") from error
+        raise
 
 
 def _result(run: Path, history: tuple[EpochRecord, ...], began_s: float) -> TrainResult:
@@ -225,6 +242,7 @@ def _make_trainer(settings: TrainSettings, out: Path, callbacks: list[Any]) -> T
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.gradient_clip or None,
         callbacks=callbacks,
+        plugins=[CheckpointFiles()],
         logger=TensorBoardLogger(out, name=LOG_FOLDER, version=""),
         log_every_n_steps=10,
         num_sanity_val_steps=0,
