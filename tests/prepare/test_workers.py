@@ -87,3 +87,29 @@ def test_a_kill_at_any_moment_can_be_resumed(tmp_path, how):
     raw, settings = three_recordings(tmp_path / "raw"), PrepareSettings(frame_interval_ms=100)
     summary = prepare_corpus(raw, tmp_path / "out", settings, source="raw", make_tracker=mean_tracker)
     assert (summary.done, summary.already_done) == (6 - 2 * done, 2 * done)
+
+
+@pytest.mark.parametrize("children", [1, 2, 3])
+def test_ctrl_c_while_workers_start_is_no_traceback(tmp_path, children):
+    three_recordings(tmp_path / "raw")
+    script = tmp_path / "slowly.py"
+    script.write_text(SLOWLY)
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    process = subprocess.Popen(
+        [sys.executable, script, tmp_path],
+        env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline_s = time.monotonic() + 60
+        parent = psutil.Process(process.pid)
+        while len(parent.children(recursive=True)) < children and time.monotonic() < deadline_s:
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in said

@@ -6,12 +6,15 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait as wait_for_sentinels
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from types import FrameType
 
 import torch
 
@@ -82,7 +85,8 @@ def _one_pool(
     try:
         while pending or running:
             while pending and len(running) < jobs:
-                running[executor.submit(_work, pending[0])] = pending[0]
+                with _interrupts_deferred():  # this starts a worker; half of one would complain
+                    running[executor.submit(_work, pending[0])] = pending[0]
                 pending.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 outcome = future.result()
@@ -106,7 +110,30 @@ def _context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mme2e.prepare.pool", "mme2e.faces"])
+    resource_tracker.ensure_running()  # it would unblock the signal
+    # The server and its workers inherit that: Ctrl-C reaches none of them, not even while they import.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Ctrl-C takes effect at the end of the `with` block."""
+    if threading.current_thread() is not threading.main_thread():  # others are not interrupted
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came and callable(before):
+        before(*came[0])
 
 
 _in_worker: tuple[Workshop, list[Tracker]]

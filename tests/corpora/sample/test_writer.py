@@ -1,4 +1,9 @@
 import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -179,3 +184,40 @@ def test_an_interrupted_sample_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(raised):
         write_sample(tmp_path / "s", SampleSettings(utterances=1))
     assert list(tmp_path.iterdir()) == []
+
+
+SAMPLE = """
+import os, sys
+from pathlib import Path
+from mme2e.config import SampleSettings
+from mme2e.corpora.sample import write_sample
+
+if __name__ == "__main__":
+    os.sched_getaffinity = lambda _: {0, 1}
+    try:
+        write_sample(Path(sys.argv[1]), SampleSettings(utterances=400))
+    except KeyboardInterrupt as error:
+        sys.exit(f"told: {error}")
+"""
+
+
+@pytest.mark.parametrize("when", ["starting", "working"])
+def test_ctrl_c_ends_the_workers_and_leaves_nothing(tmp_path: Path, when: str):
+    script, folder = tmp_path / "script.py", tmp_path / "folder"
+    script.write_text(SAMPLE)
+    process = subprocess.Popen(
+        [sys.executable, script, folder / "s"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        deadline_s = time.monotonic() + 60
+        wanted = ".s.*.tmp" if when == "starting" else ".s.*.tmp/**/*.wav"
+        while not list(folder.glob(wanted)) and process.poll() is None and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=30)  # all of it would take minutes
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert f"told: interrupted; nothing was written to {folder / 's'}" in said
+    assert "Traceback" not in said
+    assert list(folder.iterdir()) == []

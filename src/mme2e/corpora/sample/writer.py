@@ -43,6 +43,7 @@ def write_sample(out: Path, settings: SampleSettings) -> None:
 
     Raises:
         UserError: `out` is not an empty folder, or cannot be written.
+        KeyboardInterrupt: With the message that nothing is kept.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not empty; the sample wants a new or empty folder")
@@ -52,6 +53,8 @@ def write_sample(out: Path, settings: SampleSettings) -> None:
             if out.is_dir():
                 out.rmdir()
             folder.rename(out)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; nothing was written to {out}") from None
     except OSError as error:
         raise UserError(f"the sample cannot be written to {out}: {error.strerror or error}") from error
 
@@ -103,15 +106,26 @@ def _run(tasks: Sequence[Callable[[], int]], utterances: int) -> None:
                 progress.advance(bar, task())
             return
         context = multiprocessing.get_context("spawn")  # a forked copy of a program with threads may hang
-        with ProcessPoolExecutor(processes, context, _leave_interrupts_to_parent) as pool:
-            futures = [pool.submit(task) for task in tasks]
+        others = set(multiprocessing.active_children())
+        with ProcessPoolExecutor(processes, context) as pool:
             try:
+                with _interrupts_blocked():
+                    futures = [pool.submit(task) for task in tasks]
                 for future in as_completed(futures):
                     progress.advance(bar, future.result())
             except BaseException:
+                # Nothing will be kept: recordings in work are not waited for.
+                for worker in set(multiprocessing.active_children()) - others:
+                    worker.terminate()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
 
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes that are started meanwhile never hear of Ctrl-C; one that comes now takes effect afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
