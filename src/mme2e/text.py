@@ -32,6 +32,10 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "voc
 _log = logging.getLogger(__name__)
 
 
+class _NotFoundError(UserError):
+    """There is no such encoder, here or on the Hub."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextParts:
     """What a text branch needs.
@@ -65,9 +69,12 @@ def load_text(settings: TextSettings, *, texts: Iterable[str] | None = None) -> 
         tokenizer = train_tokenizer(texts or (), vocab_size=settings.vocab_size)
         return TextParts(tokenizer=tokenizer, encoder=_scratch_encoder(settings, len(tokenizer)))
     folder = Path(settings.model)
-    if folder.is_dir():
-        return TextParts(tokenizer=load_tokenizer(folder), encoder=_encoder_of_folder(folder))
-    return _from_hub(settings.model)
+    try:
+        if folder.is_dir():
+            return TextParts(tokenizer=load_tokenizer(folder), encoder=_encoder_of_folder(folder))
+        return _from_hub(settings.model)
+    except _NotFoundError as error:
+        raise UserError(f"{error}; {_OFFLINE_HINT}") from error
 
 
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
@@ -137,7 +144,7 @@ def load_config(source: str | Path) -> Any:
     if not folder.is_dir():
         return _try_local_then_online(str(source), lambda **where: AutoConfig.from_pretrained(source, **where))
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} holds no text encoder: it has no config.json; {_OFFLINE_HINT}")
+        raise _NotFoundError(f"{folder} holds no text encoder: it has no config.json")
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, TypeError) as error:
@@ -221,17 +228,14 @@ def _try_local_then_online(name: str, load: Any) -> Any:
     try:
         return load(local_files_only=False, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
-        raise UserError(f"no text encoder '{name}': {_first_line(error)}; {_OFFLINE_HINT}") from error
+        raise _NotFoundError(f"no text encoder '{name}': {_first_line(error)}") from error
 
 
 def _require_hub(name: str) -> None:
     from huggingface_hub import constants
 
-    hint = _OFFLINE_HINT
     if constants.HF_HUB_OFFLINE:
-        raise UserError(
-            f"text encoder '{name}' is no folder and not in the local cache (HF_HUB_OFFLINE is set): {hint}"
-        )
+        raise _NotFoundError(f"text encoder '{name}' is no folder and not in the local cache (HF_HUB_OFFLINE is set)")
     try:
         request = urllib.request.Request(constants.ENDPOINT, method="HEAD")  # noqa: S310  # the user's own setting
         with urllib.request.urlopen(request, timeout=5):  # noqa: S310
@@ -239,9 +243,9 @@ def _require_hub(name: str) -> None:
     except urllib.error.HTTPError:
         return  # it answers
     except OSError as error:
-        raise UserError(
+        raise _NotFoundError(
             f"text encoder '{name}' is no folder, not in the local cache, and {constants.ENDPOINT} "
-            f"cannot be reached ({_first_line(error)}): {hint}"
+            f"cannot be reached ({_first_line(error)})"
         ) from error
 
 

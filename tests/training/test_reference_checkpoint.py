@@ -298,6 +298,21 @@ def test_other_contradictions(text_model: str, tmp_path: Path) -> None:
         import_checkpoint(path, tmp_path / "run", text_model=text_model, modalities="txv")
     with pytest.raises(UserError, match=r"2 label names were given but .* has 6 emotions"):
         import_checkpoint(path, tmp_path / "run", text_model=text_model, label_names=("happy", "sad"))
+    with pytest.raises(UserError, match=r"model\.top_p must be in \(0, 1\], not 1\.5"):
+        import_checkpoint(path, tmp_path / "run", text_model=text_model, top_p=1.5)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty holds no text encoder: it has no config\.json$"):
+        import_checkpoint(path, tmp_path / "run", text_model=str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("names", [("a", "b", "a"), ("a", "", "b"), ("a", " ", "b")])
+def test_label_names_that_tell_nothing_apart_are_refused_before_the_model_is_built(
+    names: tuple[str, ...], text_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference_checkpoint, "build_model", lambda *_, **__: pytest.fail("built"))
+    path = save(make(emotions=3).state_dict(), tmp_path)
+    with pytest.raises(UserError, match="label_names must be one name or more, each once"):
+        import_checkpoint(path, tmp_path / "run", text_model=text_model, label_names=names)
 
 
 def test_label_names(text_model: str, tmp_path: Path) -> None:

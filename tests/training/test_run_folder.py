@@ -166,9 +166,12 @@ def test_a_missing_text_folder(run: Path) -> None:
         load_run(run)
 
 
-def test_missing_tokenizer_files_are_no_tokenizer(run: Path) -> None:
+def test_missing_tokenizer_files_must_have_a_reason(run: Path) -> None:
     for path in (run / "text_encoder").glob("tokenizer*"):
         path.unlink()
+    with pytest.raises(UserError, match="is no complete run folder: text_encoder has no tokenizer files"):
+        load_run(run)
+    edit(run, provenance={"tokenizer": "not found"})
     assert load_run(run).tokenizer is None
 
 

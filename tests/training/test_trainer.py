@@ -307,8 +307,9 @@ class TestResume:
         assert (again.best, again.history) == (straight.best, straight.history)
 
     def test_other_settings(self, straight, corpus):
-        other = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, dropout=0.5))
-        with pytest.raises(UserError, match=r"model\.dropout was 0\.1, now it is 0\.5"):
+        other = dataclasses.replace(TINY, epochs=9, model=dataclasses.replace(TINY.model, dropout=0.5))
+        both = r"begun with: epochs was 4, now it is 9; model\.dropout was 0\.1, now it is 0\.5$"
+        with pytest.raises(UserError, match=both):
             train(other, data=corpus, out=straight.run, resume=True)
 
     def test_another_corpus(self, straight, tmp_path):

@@ -72,7 +72,7 @@ def require_same_settings(run: Path, settings: TrainSettings) -> None:
     How many worker processes read the data changes no number, so `num_workers` may differ.
 
     Raises:
-        UserError: Naming the first key that differs, with both values; or the file of the run is damaged.
+        UserError: Naming all keys that differ, with both values; or the file of the run is damaged.
     """
     path = run / SETTINGS_FILE
     try:
@@ -83,12 +83,13 @@ def require_same_settings(run: Path, settings: TrainSettings) -> None:
     if not isinstance(before, dict):
         raise UserError(f"{path} is damaged: it holds no settings; this run cannot be resumed")
     flat_before, flat_now = _flat(before), _flat(now)
-    for key in sorted(flat_before.keys() | flat_now.keys()):
-        if key != "num_workers" and flat_before.get(key) != flat_now.get(key):
-            raise UserError(
-                f"--resume wants the settings that {run} was begun with: {key} was {flat_before.get(key)}, "
-                f"now it is {flat_now.get(key)}"
-            )
+    others = [
+        f"{key} was {flat_before.get(key)}, now it is {flat_now.get(key)}"
+        for key in sorted(flat_before.keys() | flat_now.keys())
+        if key != "num_workers" and flat_before.get(key) != flat_now.get(key)
+    ]
+    if others:
+        raise UserError(f"--resume wants the settings that {run} was begun with: {'; '.join(others)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +149,11 @@ def history_to_csv(history: list[EpochRecord]) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Writes a whole text file or nothing."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

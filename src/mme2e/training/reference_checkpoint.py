@@ -20,7 +20,8 @@ from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.text import build_encoder, hub_tokenizer, load_config, load_tokenizer
 from mme2e.training.reference_names import reference_name, says_nothing
-from mme2e.training.run_folder import RunInfo, save_run
+from mme2e.training.run_folder import NO_TOKENIZER, RunInfo, save_run
+from mme2e.training.run_info import check_label_names
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ def import_checkpoint(
     names = label_names or tuple(f"emotion_{i}" for i in range(num_emotions))
     if len(names) != num_emotions:
         raise UserError(f"{len(names)} label names were given but {checkpoint} has {num_emotions} emotions")
+    check_label_names(names)
     encoder = None if text_config is None else build_encoder(text_config)
     model = build_model(settings, num_emotions=num_emotions, text_encoder=encoder)
     model.load_state_dict(_converted(state, model.state_dict(), settings))
@@ -79,7 +81,7 @@ def import_checkpoint(
     if text_config is not None:
         tokenizer = _tokenizer(text_name)
         if tokenizer is None:
-            provenance["tokenizer"] = f"not found; import again where that of {text_name} can be read"
+            provenance[NO_TOKENIZER] = f"not found; import again where that of {text_name} can be read"
     info = RunInfo(
         model=settings,
         label_names=names,

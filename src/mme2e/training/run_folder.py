@@ -33,6 +33,8 @@ WEIGHTS_FILE = "model.safetensors"
 ENVIRONMENT_FILE = "environment.json"
 CARD_FILE = "README.md"
 TEXT_FOLDER = "text_encoder"
+NO_TOKENIZER = "tokenizer"
+"""Key of the provenance under which a run that reads text and was made without a tokenizer says why."""
 
 __all__ = ["LoadedRun", "RunInfo", "load_run", "read_info", "save_run"]
 
@@ -58,7 +60,7 @@ def save_run(folder: Path, *, model: nn.Module, tokenizer: Any = None, info: Run
     Args:
         folder: Made when it does not exist. Other files in it stay.
         model: What `build_model` made of `info.model`.
-        tokenizer: Hugging Face tokenizer, or None.
+        tokenizer: Hugging Face tokenizer; None without text, or when `info.provenance` says why (`NO_TOKENIZER`).
         info: Written to `config.yaml`, last of all, with the checksum of the weights.
 
     Raises:
@@ -97,6 +99,8 @@ def load_run(folder: Path | str, device: torch.device | str = "cpu") -> LoadedRu
     if "t" in info.model.modalities:
         encoder = build_encoder(load_config(_required_folder(folder / TEXT_FOLDER)))
         tokenizer = load_tokenizer(folder / TEXT_FOLDER)
+        if tokenizer is None and NO_TOKENIZER not in info.provenance:
+            raise UserError(f"{folder} is no complete run folder: {TEXT_FOLDER} has no tokenizer files")
     model = build_model(info.model, num_emotions=len(info.label_names), text_encoder=encoder)
     _load_weights(model, folder / WEIGHTS_FILE, info.weights_sha256)
     return LoadedRun(model=model.to(device).eval(), tokenizer=tokenizer, info=info)

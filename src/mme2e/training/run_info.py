@@ -46,14 +46,23 @@ class RunInfo:
 
     def __post_init__(self) -> None:
         names = self.label_names
-        if not names or not all(names) or len(set(names)) < len(names):
-            raise UserError(f"label_names must be one name or more, each once, not {', '.join(names) or 'none'}")
+        check_label_names(names)
         if self.thresholds is not None and len(self.thresholds) != len(names):
             raise UserError(f"{len(self.thresholds)} thresholds were given for {len(names)} label names")
 
     def to_yaml(self) -> str:
         """The text of `config.yaml`."""
         return yaml.safe_dump(_plain(asdict(self)), sort_keys=False, allow_unicode=True)
+
+
+def check_label_names(names: tuple[str, ...]) -> None:
+    """Refuses names of emotions that do not tell them apart.
+
+    Raises:
+        UserError: There is none, or one is blank or stands twice.
+    """
+    if not names or not all(name.strip() for name in names) or len(set(names)) < len(names):
+        raise UserError(f"label_names must be one name or more, each once, not {', '.join(names) or 'none'}")
 
 
 def read_info(folder: Path) -> RunInfo:
