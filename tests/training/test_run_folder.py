@@ -264,7 +264,7 @@ def test_weights_that_are_no_numbers_are_refused(run: Path, number: float) -> No
     model = load_run(run).model
     model.fusion.weight.data[0] = number
     save_run(run, model=model, info=INFO)
-    with pytest.raises(UserError, match=r"damaged: fusion\.weight holds numbers that are not finite"):
+    with pytest.raises(UserError, match=r"damaged: the numbers of fusion\.weight are not all finite"):
         load_run(run)
 
 

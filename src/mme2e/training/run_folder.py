@@ -133,7 +133,7 @@ def _load_weights(model: nn.Module, path: Path, sha256: str) -> None:
             shapes = f"{tuple(weights[name].shape)}, wanted is {tuple(tensor.shape)}"
             raise UserError(f"{path} does not fit {CONFIG_FILE}: {name} is {shapes}")
         if not torch.isfinite(weights[name]).all():
-            raise UserError(f"{path} is damaged: {name} holds numbers that are not finite")
+            raise UserError(f"{path} is damaged: the numbers of {name} are not all finite")
     unknown = sorted(weights.keys() - wanted.keys())
     if unknown:
         raise UserError(f"{path} does not fit {CONFIG_FILE}: {unknown[0]} is not in the model")

@@ -264,7 +264,7 @@ def _one_clear_end(settings: TrainSettings) -> Iterator[None]:
     except (SystemExit, RuntimeError) as end:
         # Lightning turns Ctrl-C into an exit; a worker that dies of it becomes a RuntimeError on the way.
         if _comes_from_interrupt(end):
-            raise KeyboardInterrupt from end
+            raise KeyboardInterrupt("interrupted; --resume goes on after the last finished epoch") from end
         if isinstance(end, torch.OutOfMemoryError):
             raise UserError(
                 f"the GPU's memory is too small for batch_size {settings.batch_size}: lower it and raise accumulate"
