@@ -104,3 +104,29 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("stop", "status", "told"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; what was finished is kept"),
+        (KeyboardInterrupt("interrupted; nothing was written"), 130, "interrupted; nothing was written"),
+        (OSError(28, "No space left on device", "x/y"), 2, "No space left on device: x/y"),
+    ],
+)
+def test_what_ends_a_verb_from_outside_is_one_line(
+    stop: BaseException,
+    status: int,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def end(*_: object) -> int:
+        raise stop
+
+    monkeypatch.setattr("mme2e.__main__._run_verb", end)
+    assert main(["train"]) == status
+    error = capsys.readouterr().err
+    assert error.startswith("mme2e: ")
+    assert told in error
+    assert error.count("\n") == 1

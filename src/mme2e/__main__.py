@@ -277,7 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         return _fail(" ".join(str(error).split()))
     except KeyboardInterrupt as interrupt:
-        print(f"mme2e: {interrupt or 'interrupted; what was finished is kept'}", file=sys.stderr)  # noqa: T201
+        print(f"mme2e: {str(interrupt) or 'interrupted; what was finished is kept'}", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
     except OSError as error:
         # The environment's mistakes, not the program's: anything else keeps its traceback.

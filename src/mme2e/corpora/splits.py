@@ -34,28 +34,11 @@ def assign_splits(corpus: RawCorpus, settings: SplitSettings) -> tuple[RawCorpus
         UserError: A list is missing, empty, contradicts another or names none of the utterances; the corpus has no
             sessions, or not the one to test on.
     """
-    protocol = settings.protocol
-    if protocol == "auto":
-        if settings.lists is not None:
-            protocol = "lists"
-        elif (
-            corpus.name == "iemocap" and settings.fold in (present := _sessions(corpus)) and len(present) >= len(SPLITS)
-        ):
-            protocol = "session"
-        else:
-            protocol = "recording"
+    protocol = _automatic(corpus, settings) if settings.protocol == "auto" else settings.protocol
     if protocol == "lists":
         assert settings.lists is not None  # SplitSettings refuses lists without a folder
         folder = Path(settings.lists)
-        split_of, reason = _read_lists(folder), f"in no list of {folder.name}"
-        found = {utterance.id for utterance in corpus.utterances}
-        known = found | {skipped.item for skipped in corpus.skipped}
-        if found.isdisjoint(split_of):
-            raise UserError(f"the lists in {folder} name none of the {len(found)} utterances of the corpus")
-        lost = [
-            Skipped(item=id_, reason="in the split lists, but not in the corpus") for id_ in split_of.keys() - known
-        ]
-        return _apply(corpus, split_of, reason, sorted(lost, key=lambda s: s.item)), f"published lists ({folder.name})"
+        return _by_lists(corpus, folder), f"published lists ({folder.name})"
     if protocol == "session":
         return _apply(corpus, _by_session(corpus, settings.fold)), f"session, fold {settings.fold}"
     return _apply(corpus, _by_recording(corpus, settings.seed)), f"recording, seed {settings.seed}"

@@ -3,6 +3,7 @@
 import os
 import signal
 from functools import partial
+from typing import Any
 
 import torch
 from torch import distributed
@@ -55,7 +56,7 @@ def make_dataloader(
     if num_workers > 0:
         # Workers tokenise one text at a time; without this, tokenizers prints a warning in each of them.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    return DataLoader(
+    return _Loader(
         dataset,
         batch_sampler=sampler,
         collate_fn=partial(collate, pad_token_id=dataset.pad_token_id),
@@ -67,6 +68,17 @@ def make_dataloader(
         # Its own generator: drawing the workers' seeds must not move the global one that dropout uses.
         generator=torch.Generator().manual_seed(seed),
     )
+
+
+class _Loader(DataLoader):
+    """A data loader that no Ctrl-C is lost in: Python drops exceptions that are raised while it forks a worker."""
+
+    def __iter__(self) -> Any:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().__iter__()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave_interrupts_to_the_parent(worker: int) -> None:

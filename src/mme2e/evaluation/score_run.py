@@ -80,7 +80,7 @@ def evaluate(
     Raises:
         UserError: Run or corpus cannot be read, their label names differ, or the corpus has no such split.
     """
-    from mme2e.inference.recognizer import resolve_device
+    from mme2e.inference.request import resolve_device
 
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1, not {batch_size}")

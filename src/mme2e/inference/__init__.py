@@ -1,6 +1,7 @@
 """From any video to emotions."""
 
-from mme2e.inference.recognizer import Recognizer, load, parse_region, read_transcript, resolve_device
+from mme2e.inference.recognizer import Recognizer, load
+from mme2e.inference.request import parse_region, read_transcript, resolve_device
 from mme2e.inference.result import Emotion, EmotionResult, check_writable
 
 __all__ = [
