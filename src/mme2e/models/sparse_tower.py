@@ -1,13 +1,11 @@
 """The tower of the sparse model: a dense low level, then stages that compute only where the words ask them to."""
 
-import itertools
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mme2e.models.cross_modal_attention import CrossModalAttention
-from mme2e.models.towers import LowLevel, TowerInput, in_groups
+from mme2e.models.towers import Tower, TowerInput
 from mme2e.ops.sparse_conv2d import SparseMaps, sparse_max_pool2d, submanifold_conv2d
 from mme2e.ops.top_p import top_p_mask
 
@@ -68,7 +66,7 @@ class SparseStage(nn.Module):
         return maps.with_features(F.relu_(maps.features))
 
 
-class SparseTower(nn.Module):
+class SparseTower(Tower):
     """One vector for each map, computed where the text's attention looks (reference section 1).
 
     Args:
@@ -90,36 +88,17 @@ class SparseTower(nn.Module):
         text_dim: int,
         top_p: float,
     ) -> None:
-        super().__init__()
-        self.top_p = top_p
-        self.low_level = LowLevel(source, channels[0])
-        self.stages = nn.ModuleList(
-            SparseStage(before, after, text_dim) for before, after in itertools.pairwise(channels)
-        )
-        shrunk = 2 ** (1 + len(self.stages))
-        self.hidden = nn.Linear(channels[-1] * (source.height // shrunk) * (source.width // shrunk), hidden_dim)
-        self.output = nn.Linear(hidden_dim, out_dim)
-        self.low_level.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+        self._text_dim = text_dim
+        self._top_p = top_p
+        super().__init__(source, channels=channels, hidden_dim=hidden_dim, out_dim=out_dim)
 
-    def forward(self, maps: Tensor, text: Tensor) -> Tensor:
-        """Vectors of all maps.
+    def _stage(self, in_channels: int, out_channels: int) -> nn.Module:
+        return SparseStage(in_channels, out_channels, self._text_dim)
 
-        Args:
-            maps: (maps, channels, height, width) of `source`, any dtype.
-            text: (maps, text_dim), the text vector of each map's utterance.
-
-        Returns:
-            (maps, out_dim).
-
-        Raises:
-            ValueError: The maps have another shape.
-        """
-        features = self._features(maps, text) if self.training else in_groups(self._features, maps, text)
-        return self.output(F.relu(self.hidden(features)))
-
-    def _features(self, maps: Tensor, text: Tensor) -> Tensor:
-        """What the stages make of the maps, flattened in the order channels, height, width; zero where no site is."""
+    def _features(self, maps: Tensor, *asked: Tensor) -> Tensor:
+        """As in the dense tower, zero where no site is left; asks for (maps, text_dim), each map's text vector."""
+        (text,) = asked
         sparse = SparseMaps.from_dense(self.low_level(maps))
         for stage in self.stages:
-            sparse = stage(sparse, text, self.top_p)
+            sparse = stage(sparse, text, self._top_p)
         return sparse.to_dense().flatten(1)

@@ -173,17 +173,21 @@ class Tower(nn.Module):
     ) -> None:
         super().__init__()
         self.low_level = LowLevel(source, channels[0])
-        self.stages = nn.ModuleList(VggBlock(before, after) for before, after in itertools.pairwise(channels))
+        self.stages = nn.ModuleList(self._stage(before, after) for before, after in itertools.pairwise(channels))
         shrunk = 2 ** (1 + len(self.stages))
         self.hidden = nn.Linear(channels[-1] * (source.height // shrunk) * (source.width // shrunk), hidden_dim)
         self.output = nn.Linear(hidden_dim, out_dim)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def _stage(self, in_channels: int, out_channels: int) -> nn.Module:
+        return VggBlock(in_channels, out_channels)
+
+    def forward(self, maps: Tensor, *asked: Tensor) -> Tensor:
         """Vectors of all maps.
 
         Args:
             maps: (maps, channels, height, width) of `source`, any dtype.
+            asked: (maps, ...) what the stages want to know of each map; nothing in the dense tower.
 
         Returns:
             (maps, out_dim).
@@ -191,10 +195,10 @@ class Tower(nn.Module):
         Raises:
             ValueError: The maps have another shape.
         """
-        features = self._features(maps) if self.training else in_groups(self._features, maps)
+        features = self._features(maps, *asked) if self.training else in_groups(self._features, maps, *asked)
         return self.output(F.relu(self.hidden(features)))
 
-    def _features(self, maps: Tensor) -> Tensor:
+    def _features(self, maps: Tensor, *asked: Tensor) -> Tensor:
         """What the stages make of the maps, flattened in the order channels, height, width."""
         x = self.low_level(maps)
         for stage in self.stages:
