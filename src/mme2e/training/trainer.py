@@ -1,12 +1,9 @@
 """`train`: from a prepared corpus to a run folder."""
 
-import errno
 import logging
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,6 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from torch.utils.data import DataLoader
@@ -37,6 +33,7 @@ from mme2e.training.callbacks import (
     quiet_lightning,
     write_report,
 )
+from mme2e.training.endings import one_clear_end, writing
 from mme2e.training.epochs import EpochBatches, seed_all
 from mme2e.training.history import EpochRecord, TrainingReport, best_epoch
 from mme2e.training.losses import check_loss_fits, positive_weights
@@ -114,7 +111,7 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
     module = _make_module(model, tokenizer, settings, corpus)
     if not standing.is_trained(settings):
         validation = _validation_batches(tokenizer, settings, corpus)
-        with _writing(out):
+        with writing(out):
             if not resume and _rank() == 0:
                 begin(out, settings, report)
             _fit(module, validation, settings, out, standing.checkpoint, Reporter(out, report, console))
@@ -122,24 +119,11 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
     result = _result(out, history, began_s)
     if _rank() == 0:
         _load_best(module, out)
-        with _writing(out):
+        with writing(out):
             save_run(out, model=module.model, tokenizer=tokenizer, info=_run_info(settings, corpus, result.best))
             write_report(out, report, list(history), finished=True)
         console.print(f"{out}: best epoch {result.best.epoch}, validation macro F1 {result.best.valid_macro_f1:.3f}")
     return result
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Turns what the disk has against a run folder into an error of the user's; other errors of files stay."""
-    try:
-        yield
-    except OSError as error:
-        # A write that fails names no file.
-        full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-        if full or (error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(out)):
-            raise UserError(f"cannot write to {out} ({error.strerror}): what was finished is kept") from error
-        raise
 
 
 def _result(run: Path, history: tuple[EpochRecord, ...], began_s: float) -> TrainResult:
@@ -223,7 +207,7 @@ def _fit(
     reporter: Reporter,
 ) -> None:
     """Runs Lightning, from the checkpoint when there is one."""
-    with quiet_lightning(), _one_clear_end(settings):
+    with quiet_lightning(), one_clear_end(settings):
         trainer = _make_trainer(settings, out, [BestAndLast(out), reporter])
         trainer.fit(module, val_dataloaders=validation, ckpt_path=checkpoint, weights_only=True)
 
@@ -252,39 +236,6 @@ def _make_trainer(settings: TrainSettings, out: Path, callbacks: list[Any]) -> T
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-
-
-@contextmanager
-def _one_clear_end(settings: TrainSettings) -> Iterator[None]:
-    """Turns the ways in which Lightning ends into ours, and puts back what it changed in the process."""
-    on_interrupt = signal.getsignal(signal.SIGINT)
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    try:
-        yield
-    except (SystemExit, RuntimeError) as end:
-        # Lightning turns Ctrl-C into an exit; a worker that dies of it becomes a RuntimeError on the way.
-        if _comes_from_interrupt(end):
-            raise KeyboardInterrupt("interrupted; --resume goes on after the last finished epoch") from end
-        if isinstance(end, torch.OutOfMemoryError):
-            raise UserError(
-                f"the GPU's memory is too small for batch_size {settings.batch_size}: lower it and raise accumulate"
-            ) from end
-        raise
-    except MisconfigurationException as error:
-        raise UserError(f"cannot train on {settings.devices} x {settings.accelerator}: {error}") from error
-    finally:
-        torch.use_deterministic_algorithms(deterministic)
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            signal.signal(signal.SIGINT, on_interrupt)
-
-
-def _comes_from_interrupt(error: BaseException | None) -> bool:
-    """Whether an error was raised while a KeyboardInterrupt was being dealt with."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _load_best(module: EmotionModule, out: Path) -> None:
