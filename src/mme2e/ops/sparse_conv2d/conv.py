@@ -1,4 +1,4 @@
-"""Submanifold 3x3 convolution: one function, three ways to compute it."""
+"""Submanifold 3x3 convolution: one function, four ways to compute it."""
 
 from typing import Literal
 
@@ -9,11 +9,16 @@ from mme2e.errors import UserError
 from mme2e.ops.sparse_conv2d.gather import GatherConv2d
 from mme2e.ops.sparse_conv2d.naive import submanifold_conv2d_naive
 from mme2e.ops.sparse_conv2d.sparse_maps import SparseMaps
+from mme2e.ops.sparse_conv2d.triton_conv import DTYPES, TritonConv2d, check_triton, triton_is_installed
 
-Path = Literal["auto", "gather", "dense", "naive"]
+Path = Literal["auto", "gather", "triton", "dense", "naive"]
 
 _TRAFFIC_COST = 25.0
 """Multiply-adds that a number gathered or added costs the gather path; fitted with benchmarks/sparse_conv2d.py."""
+
+_CUDA_DENSE_DENSITY = 0.8
+"""Share of active sites from which CUDA takes the dense path. Not measured yet: cuDNN is expected to be somewhat faster
+for each product than the Triton kernel, which saves the products of the other sites."""
 
 
 def submanifold_conv2d(maps: SparseMaps, weight: Tensor, *, path: Path = "auto") -> SparseMaps:
@@ -22,20 +27,23 @@ def submanifold_conv2d(maps: SparseMaps, weight: Tensor, *, path: Path = "auto")
     Args:
         maps: Features (sites, in_channels).
         weight: (9, out_channels, in_channels), offsets row-major (dy, then dx) from -1 to 1.
-        path: "gather" computes the pairs of active neighbours, "dense" the whole maps, "naive" is the definition;
-            "auto" takes gather or dense, whichever costs less at this density.
+        path: "gather" computes the pairs of active neighbours, "triton" the same in one kernel on CUDA, "dense" the
+            whole maps, "naive" is the definition; "auto" takes the one that costs least at this density and device.
 
     Returns:
         The same sites with features (sites, out_channels).
 
     Raises:
-        UserError: Weights and features differ in channels, device or dtype.
+        UserError: Weights and features differ in channels, device or dtype; Triton is asked for and cannot run.
     """
     _check(maps, weight)
     if path == "auto":
-        path = "gather" if gather_cost(maps, weight.shape[2], weight.shape[1]) < 1 else "dense"
+        path = cuda_path(maps) if maps.features.is_cuda else _cpu_path(maps, weight)
     if path == "gather":
         return maps.with_features(GatherConv2d.apply(maps.features, weight, maps.sites.rule_book))
+    if path == "triton":
+        check_triton(maps.features)
+        return maps.with_features(TritonConv2d.apply(maps.features, weight, maps.sites.neighbours))
     if path == "dense":
         kernel = weight.permute(1, 2, 0).reshape(weight.shape[1], weight.shape[2], 3, 3)
         dense = F.conv2d(maps.to_dense(), kernel, padding=1)
@@ -47,12 +55,23 @@ def submanifold_conv2d(maps: SparseMaps, weight: Tensor, *, path: Path = "auto")
 
 
 def gather_cost(maps: SparseMaps, in_channels: int, out_channels: int) -> float:
-    """Estimated time of the gather path as a multiple of the dense path's."""
+    """Estimated time of the gather path as a multiple of the dense path's, on the CPU."""
     if not maps.sites.cells:
         return 0.0
     products = len(maps.sites) + maps.sites.rule_book.num_pairs
     traffic = _TRAFFIC_COST * (in_channels + 2 * out_channels) / (in_channels * out_channels)
     return products / (9 * maps.sites.cells) * (1 + traffic)
+
+
+def _cpu_path(maps: SparseMaps, weight: Tensor) -> Path:
+    return "gather" if gather_cost(maps, weight.shape[2], weight.shape[1]) < 1 else "dense"
+
+
+def cuda_path(maps: SparseMaps) -> Path:
+    """What "auto" takes on CUDA; nothing is asked of the device, so that the host does not wait for it."""
+    if maps.sites.density >= _CUDA_DENSE_DENSITY:
+        return "dense"
+    return "triton" if triton_is_installed() and maps.features.dtype in DTYPES else "gather"
 
 
 def _check(maps: SparseMaps, weight: Tensor) -> None:

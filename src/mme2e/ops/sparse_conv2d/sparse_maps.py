@@ -70,6 +70,11 @@ class Sites:
         """Which sites are neighbours."""
         return build_rule_book(self.positions, self.shape)
 
+    @cached_property
+    def neighbours(self) -> Tensor:
+        """(sites, 9) int32: the site at each offset of a 3x3 kernel, row-major, itself included; -1 for none."""
+        return build_neighbours(self.positions, self.shape)
+
 
 class SparseMaps:
     """Features of the active sites of a batch of 2-D maps.
@@ -136,16 +141,38 @@ def build_rule_book(positions: Tensor, shape: tuple[int, int, int]) -> RuleBook:
         positions: (sites,) int64, rising, as in `Sites`.
         shape: (frames, height, width).
     """
-    frames, height, width = shape
-    sites = torch.arange(len(positions), device=positions.device)
-    # A table with a border of "no site" on three sides, so that no neighbour falls outside of it.
-    table = positions.new_full((frames, height + 1, width + 2), -1)
-    frame, cell = positions // (height * width), positions % (height * width)
-    here = (frame * (height + 1) + cell // width + 1) * (width + 2) + cell % width + 1
-    table.view(-1)[here] = sites
+    table, here, row_step = _numbered_cells(positions, shape)
     pairs = []
     for dy, dx in NEIGHBOURS_BEFORE:
-        neighbours = table.view(-1).index_select(0, here + (dy * (width + 2) + dx))
+        neighbours = table.index_select(0, here + (dy * row_step + dx))
         found = (neighbours >= 0).nonzero().squeeze(1)
         pairs.append((found, neighbours.index_select(0, found)))
     return RuleBook(pairs=tuple(pairs))
+
+
+def build_neighbours(positions: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """What the rule book tells, as a table with a row for each site: no list whose length the host has to wait for.
+
+    Args:
+        positions: (sites,) int64, rising, as in `Sites`.
+        shape: (frames, height, width).
+
+    Returns:
+        (sites, 9) int32, offsets row-major (dy, then dx) from -1 to 1; -1 where no active site is.
+    """
+    table, here, row_step = _numbered_cells(positions, shape)
+    offsets = torch.arange(9, device=positions.device)
+    steps = (offsets // 3 - 1) * row_step + offsets % 3 - 1
+    return table.int()[here.unsqueeze(1) + steps]
+
+
+def _numbered_cells(positions: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, int]:
+    """A flat table of the cells that names the site in each, or -1; the sites' places in it; its row length."""
+    frames, height, width = shape
+    row_step = width + 2
+    # A border of "no site" around every frame, so that no neighbour falls outside; frames share the row between them.
+    table = positions.new_full(((frames * (height + 1) + 1) * row_step,), -1)
+    frame, cell = positions // (height * width), positions % (height * width)
+    here = (frame * (height + 1) + cell // width + 1) * row_step + cell % width + 1
+    table[here] = torch.arange(len(positions), device=positions.device)
+    return table, here, row_step
