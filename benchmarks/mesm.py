@@ -39,7 +39,20 @@ def make_model(name: str, top_p: float = 0.5) -> nn.Module:
         )
     )
     settings = ModelSettings(name=name, top_p=top_p)  # type: ignore[arg-type]
-    return build_model(settings, num_emotions=6, text_encoder=encoder)
+    model = build_model(settings, num_emotions=6, text_encoder=encoder)
+    settle(model, make_batch())
+    return model
+
+
+def settle(model: nn.Module, batch: Batch) -> None:
+    """Gives the normalisations the averages of the batch, so that evaluation sees what training sees."""
+    norms = [(each, each.momentum) for each in model.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
+    for norm, _ in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(batch)
+    for norm, momentum in norms:
+        norm.momentum = momentum
 
 
 def make_batch() -> Batch:

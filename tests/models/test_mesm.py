@@ -7,7 +7,7 @@ from test_fe2e import EMOTIONS, make_batch, one
 from torch import Tensor, nn
 from transformers import AlbertConfig
 
-from mme2e.config import ModelSettings
+from mme2e.config import AttentionSettings, ModelSettings
 from mme2e.errors import UserError
 from mme2e.models import MESM, build_model
 from mme2e.models.sparse_tower import SiteNorm, SparseStage
@@ -17,11 +17,11 @@ from mme2e.ops.top_p.naive import top_p_naive
 from mme2e.text import build_encoder
 
 
-def make_model(modalities: str = "tav", top_p: float = 0.6) -> MESM:
+def make_model(modalities: str = "tav", top_p: float = 0.6, **attention: object) -> MESM:
     torch.manual_seed(0)
     settings = ModelSettings(
         name="mesm", modalities=modalities, top_p=top_p, tower_channels=(4, 6, 8, 10), tower_dim=16, trans_dim=8,
-        num_heads=2, num_layers=1, feedforward_dim=8, dropout=0.0,
+        num_heads=2, num_layers=1, feedforward_dim=8, dropout=0.0, attention=AttentionSettings(**attention),
     )  # fmt: skip
     config = AlbertConfig(
         vocab_size=30, embedding_size=4, hidden_size=6, num_hidden_layers=1, num_attention_heads=2,
@@ -32,7 +32,7 @@ def make_model(modalities: str = "tav", top_p: float = 0.6) -> MESM:
 
 def naive_stage(stage: SparseStage, x: Tensor, mask: Tensor, text: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
     """The stage in evaluation, frame by frame on dense maps with a mask, from its description."""
-    attention = stage.attention
+    attention = stage.selection.attention
     kept = torch.zeros_like(mask)
     for frame in range(len(x)):
         sites = mask[frame].nonzero()
@@ -41,7 +41,7 @@ def naive_stage(stage: SparseStage, x: Tensor, mask: Tensor, text: Tensor, top_p
         weights = scores.squeeze(1).softmax(dim=0)
         chosen = sites[top_p_naive(weights, torch.tensor([0, len(weights)]), top_p)]
         kept[frame, chosen[:, 0], chosen[:, 1]] = True
-    for weight, norm in ((stage.conv1, stage.norm1), (stage.conv2, stage.norm2)):
+    for weight, norm in ((stage.conv1.weight, stage.norm1), (stage.conv2.weight, stage.norm2)):
         x = submanifold_conv2d_naive(x, kept, weight)
         x = F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=1e-4).relu()
     return sparse_max_pool2d_naive(x, kept)
@@ -50,23 +50,24 @@ def naive_stage(stage: SparseStage, x: Tensor, mask: Tensor, text: Tensor, top_p
 @pytest.mark.parametrize("top_p", [1e-6, 0.3, 0.8, 1.0])
 def test_a_stage_is_its_definition(top_p: float) -> None:
     torch.manual_seed(1)
-    stage = SparseStage(3, 5, 6).eval().double()
-    stage.attention.score.weight.data *= 8  # weights far from equal
+    frozen = ModelSettings(name="mesm", top_p=top_p, attention=AttentionSettings(mode="frozen"))
+    stage = SparseStage(3, 5, 6, frozen).eval().double()
+    stage.selection.attention.score.weight.data *= 8  # weights far from equal
     for norm in (stage.norm1, stage.norm2):
         norm.running_mean.normal_()
         norm.running_var.uniform_(0.5, 2)
     x, mask = torch.randn(4, 3, 6, 8, dtype=torch.float64), torch.rand(4, 6, 8) < 0.7
     text = torch.randn(4, 6, dtype=torch.float64)
     with torch.no_grad():
-        result = stage(SparseMaps.from_dense(x, mask), text, top_p)
+        result = stage(SparseMaps.from_dense(x, mask), text)
         truth, truth_mask = naive_stage(stage, x, mask, text, top_p)
     torch.testing.assert_close(result.to_dense(), truth)
     assert torch.equal(result.sites.positions, truth_mask.reshape(-1).nonzero().squeeze(1))
 
 
 @pytest.mark.parametrize("modalities", ["ta", "tv", "tav"])
-def test_gradients_reach_everything_but_the_attention(modalities: str) -> None:
-    model = make_model(modalities)
+def test_frozen_attention_gets_no_gradient_and_all_else_does(modalities: str) -> None:
+    model = make_model(modalities, mode="frozen")
     logits = model(make_batch())
     assert logits.shape == (3, EMOTIONS)
     logits.square().sum().backward()
@@ -80,8 +81,9 @@ def test_the_words_decide_where_to_look() -> None:
     other = dataclasses.replace(batch, input_ids=(batch.input_ids + 7) % 30)
     looks: list[Tensor] = []
     stage = model.visual.tower.stages[0]
-    stage.attention.text.weight.data *= 30
-    keep = stage.attention.register_forward_hook(lambda module, given, weights: looks.append(weights))
+    attention = stage.selection.attention
+    attention.text.weight.data *= 30
+    keep = attention.register_forward_hook(lambda module, given, weights: looks.append(weights))
     model(batch)
     model(other)
     keep.remove()
@@ -136,3 +138,14 @@ def test_a_single_site_in_training_is_normalised_to_the_bias() -> None:
     nn.init.normal_(norm.bias)
     torch.testing.assert_close(norm(torch.randn(1, 3)), norm.bias[None].detach())
     assert norm(torch.randn(0, 3)).shape == (0, 3)
+
+
+def test_in_mixed_precision() -> None:
+    model, batch = make_model(), make_batch()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(batch)
+    logits.square().sum().backward()
+    assert logits.dtype == torch.float32
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert model.eval()(batch).isfinite().all()

@@ -3,19 +3,20 @@
 from torch import Tensor, nn
 
 from mme2e.config import ModelSettings
+from mme2e.data.batch import Batch
 from mme2e.errors import UserError
+from mme2e.models.budget import follow_budget
 from mme2e.models.fe2e import FE2E, SequenceBranch
-from mme2e.models.sparse_tower import SparseTower
+from mme2e.models.sparse_tower import SparseStage, SparseTower
 from mme2e.models.towers import TowerInput
+from mme2e.ops.top_p import check_top_p
 
 
 class MESM(FE2E):
     """FE2E with sparse towers, asked by the text.
 
-    The attention that selects is as the reference has it: at its random start, without gradient.
-
     Args:
-        settings: Modalities, which hold t, sizes and `top_p`.
+        settings: Modalities, which hold t, sizes, `top_p` and how the attention learns.
         num_emotions: Logits.
         text_encoder: Hugging Face encoder.
     """
@@ -25,17 +26,42 @@ class MESM(FE2E):
             raise ValueError("the sparse model wants a text encoder")
         self._text_dim: int = text_encoder.config.hidden_size  # type: ignore[union-attr,assignment]
         super().__init__(settings, num_emotions=num_emotions, text_encoder=text_encoder)
+        self._attention = settings.attention
+
+    @property
+    def stages(self) -> dict[str, SparseStage]:
+        """The sparse stages, by name: "visual 1" to "acoustic 3"."""
+        branches = {"visual": self.visual, "acoustic": self.acoustic}
+        return {
+            f"{name} {number}": stage
+            for name, branch in branches.items()
+            if branch is not None
+            for number, stage in enumerate(branch.tower.stages, start=1)  # type: ignore[arg-type]
+        }
+
+    def set_top_p(self, p: float) -> None:
+        """Makes all stages keep that share of the attention.
+
+        Raises:
+            UserError: It is not in (0, 1].
+        """
+        check_top_p(p)
+        for stage in self.stages.values():
+            stage.selection.top_p = p
+
+    def forward(self, batch: Batch) -> Tensor:
+        """As FE2E; in training with a budget, also moves top-p towards it.
+
+        Raises:
+            UserError: The batch has no words, or an utterance has none of the model's modalities.
+        """
+        logits = super().forward(batch)
+        if self.training and self._attention.budget is not None:
+            follow_budget(self.stages.values(), self._attention.budget, self._attention.budget_scope)
+        return logits
 
     def _branch(self, source: TowerInput, settings: ModelSettings, num_emotions: int) -> SequenceBranch:
-        tower = SparseTower(
-            source,
-            channels=settings.tower_channels,
-            hidden_dim=settings.tower_dim,
-            out_dim=settings.trans_dim,
-            text_dim=self._text_dim,
-            top_p=settings.top_p,
-        )
-        return SequenceBranch(tower, settings, num_emotions)
+        return SequenceBranch(SparseTower(source, settings, text_dim=self._text_dim), settings, num_emotions)
 
     def _asked_of_towers(self, text: Tensor | None) -> Tensor | None:
         if text is None:

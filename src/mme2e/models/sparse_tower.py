@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mme2e.models.cross_modal_attention import CrossModalAttention
+from mme2e.config import ModelSettings
+from mme2e.models.selection import Selection
 from mme2e.models.towers import Tower, TowerInput
-from mme2e.ops.sparse_conv2d import SparseMaps, sparse_max_pool2d, submanifold_conv2d
-from mme2e.ops.top_p import top_p_mask
+from mme2e.ops.sparse_conv2d import Sites, SparseMaps, sparse_max_pool2d, submanifold_conv2d
 
 
 class SiteNorm(nn.BatchNorm1d):
@@ -26,44 +26,70 @@ class SiteNorm(nn.BatchNorm1d):
         return super().forward(features)
 
 
+class SubmanifoldConv2d(nn.Module):
+    """3x3 convolution without bias over active sites.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(9, out_channels, in_channels))
+        nn.init.normal_(self.weight, std=(2 / (9 * in_channels)) ** 0.5)
+
+    def forward(self, maps: SparseMaps) -> SparseMaps:
+        """Features (sites, in_channels) to (sites, out_channels)."""
+        return submanifold_conv2d(maps, self.weight)
+
+
 class SparseStage(nn.Module):
-    """Attention, top-p selection, twice submanifold convolution, normalisation and ReLU, and 2x2 pooling.
+    """Selection, twice submanifold convolution, normalisation and ReLU, and 2x2 pooling.
 
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of both convolutions.
         text_dim: Width of the text vector.
+        settings: `top_p` and how the attention learns.
+
+    Attributes:
+        computed: The sites that the last forward pass in training kept; None before it.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, text_dim: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, text_dim: int, settings: ModelSettings) -> None:
         super().__init__()
-        self.attention = CrossModalAttention(in_channels, text_dim)
-        self.conv1 = nn.Parameter(torch.empty(9, out_channels, in_channels))
+        attention = settings.attention
+        self.selection = Selection(
+            in_channels, text_dim, top_p=settings.top_p, mode=attention.mode, moving=attention.budget is not None
+        )
+        self.conv1 = SubmanifoldConv2d(in_channels, out_channels)
         self.norm1 = SiteNorm(out_channels)
-        self.conv2 = nn.Parameter(torch.empty(9, out_channels, out_channels))
+        self.conv2 = SubmanifoldConv2d(out_channels, out_channels)
         self.norm2 = SiteNorm(out_channels)
-        for weight in (self.conv1, self.conv2):
-            nn.init.normal_(weight, std=(2 / (9 * weight.shape[2])) ** 0.5)
+        self.computed: Sites | None = None
 
-    def forward(self, maps: SparseMaps, text: Tensor, top_p: float) -> SparseMaps:
+    def forward(self, maps: SparseMaps, text: Tensor) -> SparseMaps:
         """Maps of half the height and width.
-
-        The attention that selects is not trained, as in the reference: selecting has no gradient.
 
         Args:
             maps: Features (sites, in_channels).
             text: (frames, text_dim).
-            top_p: Share of the attention that the kept sites hold, in (0, 1].
         """
-        with torch.no_grad():
-            weights = self.attention(maps, text)
-        maps = maps.select(top_p_mask(weights, maps.sites.frame_offsets, top_p))
-        maps = submanifold_conv2d(maps, self.conv1)
+        maps = self.selection(maps, text)
+        if self.training:
+            self.computed = maps.sites
+        maps = self.conv1(maps)
         maps = maps.with_features(F.relu_(self.norm1(maps.features)))
-        maps = submanifold_conv2d(maps, self.conv2)
+        maps = self.conv2(maps)
         # The maximum before the ReLU gives the same numbers and leaves the ReLU less work.
         maps = sparse_max_pool2d(maps.with_features(self.norm2(maps.features)))
         return maps.with_features(F.relu_(maps.features))
+
+    @property
+    def weight_products(self) -> int:
+        """Multiply-adds that each pair of neighbouring sites costs in both convolutions."""
+        return (self.conv1.weight[0].numel()) + (self.conv2.weight[0].numel())
 
 
 class SparseTower(Tower):
@@ -71,34 +97,22 @@ class SparseTower(Tower):
 
     Args:
         source: The maps that come in.
-        channels: Channels of the low level and of the three stages.
-        hidden_dim: Width between the two linear layers.
-        out_dim: Width of the result.
+        settings: Sizes, `top_p` and how the attention learns.
         text_dim: Width of the text vector.
-        top_p: Share of the attention that each stage keeps.
     """
 
-    def __init__(
-        self,
-        source: TowerInput,
-        *,
-        channels: tuple[int, int, int, int],
-        hidden_dim: int,
-        out_dim: int,
-        text_dim: int,
-        top_p: float,
-    ) -> None:
-        self._text_dim = text_dim
-        self._top_p = top_p
-        super().__init__(source, channels=channels, hidden_dim=hidden_dim, out_dim=out_dim)
+    def __init__(self, source: TowerInput, settings: ModelSettings, *, text_dim: int) -> None:
+        self._settings, self._text_dim = settings, text_dim
+        sizes = {"hidden_dim": settings.tower_dim, "out_dim": settings.trans_dim}
+        super().__init__(source, channels=settings.tower_channels, **sizes)
 
     def _stage(self, in_channels: int, out_channels: int) -> nn.Module:
-        return SparseStage(in_channels, out_channels, self._text_dim)
+        return SparseStage(in_channels, out_channels, self._text_dim, self._settings)
 
     def _features(self, maps: Tensor, *asked: Tensor) -> Tensor:
         """As in the dense tower, zero where no site is left; asks for (maps, text_dim), each map's text vector."""
         (text,) = asked
         sparse = SparseMaps.from_dense(self.low_level(maps))
         for stage in self.stages:
-            sparse = stage(sparse, text, self._top_p)
+            sparse = stage(sparse, text)
         return sparse.to_dense().flatten(1)

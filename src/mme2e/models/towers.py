@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mme2e.models.normalised_convolution import convolve_and_normalise
+
 
 @dataclass(frozen=True, kw_only=True)
 class TowerInput:
@@ -41,34 +43,6 @@ SOUND_INPUT = TowerInput(channels=1, height=128, width=32)
 
 _CPU_GROUP, _GPU_GROUP = 16, 1024
 """Maps that go through a tower together in evaluation without gradients."""
-
-
-def convolve_and_normalise(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
-    """`norm(conv(x))`, without spending time on the convolution's bias in training.
-
-    There the normalisation subtracts the bias again together with the mean, so that its gradient is exactly zero; it
-    only moves the running mean.
-
-    Args:
-        x: (maps, in_channels, height, width).
-        conv: With a bias.
-        norm: Of the convolution's channels.
-
-    Returns:
-        (maps, out_channels, height, width).
-    """
-    bias, mean, count, momentum = conv.bias, norm.running_mean, norm.num_batches_tracked, norm.momentum
-    ordinary = type(norm) is nn.BatchNorm2d  # not converted to one that averages over processes
-    if not (ordinary and norm.training) or bias is None or mean is None or count is None or momentum is None:
-        return norm(conv(x))
-    y = F.conv2d(x, conv.weight, None, conv.stride, conv.padding)
-    shift = norm.bias + 0 * bias  # a gradient of zero, not none: data-parallel training waits for one
-    moved = mean.clone()  # autograd keeps it, so that it must not change afterwards
-    y = F.batch_norm(y, moved, norm.running_var, norm.weight, shift, True, momentum, norm.eps)
-    with torch.no_grad():
-        mean.copy_(moved + momentum * bias)
-        count.add_(1)
-    return y
 
 
 def in_groups(features: Callable[..., Tensor], *maps: Tensor) -> Tensor:
@@ -152,8 +126,7 @@ class LowLevel(nn.Module):
         x = maps.to(self.conv.weight.dtype, memory_format=torch.channels_last)
         if self.mean is not None and self.std is not None:
             x = (x - self.mean).div_(self.std)
-        x = F.relu_(F.max_pool2d(convolve_and_normalise(x, self.conv, self.bn), 2))
-        return self.block2(self.block1(x))
+        return self.block2(self.block1(F.relu_(F.max_pool2d(convolve_and_normalise(x, self.conv, self.bn), 2))))
 
 
 class Tower(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import AlbertConfig
 
-from mme2e.config import FaceSettings, ModelSettings, TextSettings
+from mme2e.config import AttentionSettings, FaceSettings, ModelSettings, TextSettings
 from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.text import build_encoder, hub_tokenizer, load_config, load_tokenizer
@@ -147,7 +147,11 @@ def _settings(
     """Sizes of the network, read from the shapes of its weights."""
     text = TextSettings(model=text_name) if text_name else TextSettings()
     sparse = any(re.match(r"[VA]\.(low_level|sparse_layers|attn_layers)\.", key) for key in state)
-    asked = ModelSettings(name="mesm" if sparse else "fe2e", modalities=modalities, text=text, top_p=top_p)
+    # The reference's attention never learnt, and its features are not gated.
+    attention = AttentionSettings(mode="frozen")
+    asked = ModelSettings(
+        name="mesm" if sparse else "fe2e", modalities=modalities, text=text, top_p=top_p, attention=attention
+    )
     fused = state.get("weighted_fusion.weight")
     if fused is not None and tuple(fused.shape) != (1, len(modalities)):
         raise UserError(

@@ -13,12 +13,12 @@ _DENSE_TOWER = {
 }
 
 _SPARSE_STAGE = {
-    "attention.features.": "attn_layers.{stage}.channel_affine.",
-    "attention.text.": "attn_layers.{stage}.y_affine.",
-    "attention.score.": "attn_layers.{stage}.attn_weight_affine.",
-    "conv1": "sparse_layers.{stage}.0.0.weight",
+    "selection.attention.features.": "attn_layers.{stage}.channel_affine.",
+    "selection.attention.text.": "attn_layers.{stage}.y_affine.",
+    "selection.attention.score.": "attn_layers.{stage}.attn_weight_affine.",
+    "conv1.weight": "sparse_layers.{stage}.0.0.weight",
     "norm1.": "sparse_layers.{stage}.0.1.",
-    "conv2": "sparse_layers.{stage}.0.2.weight",
+    "conv2.weight": "sparse_layers.{stage}.0.2.weight",
     "norm2.": "sparse_layers.{stage}.0.3.",
 }
 

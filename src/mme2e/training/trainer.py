@@ -22,6 +22,7 @@ from mme2e.data.dataset import UtteranceDataset
 from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
 from mme2e.models import build_model
+from mme2e.models.debug import refuse_nan
 from mme2e.text import load_text
 from mme2e.training.callbacks import (
     BEST_FILE,
@@ -104,6 +105,8 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
         num_emotions=len(corpus.info.label_names),
         text_encoder=None if text is None else text.encoder,
     )
+    if settings.debug:
+        refuse_nan(model)
     tokenizer = None if text is None else text.tokenizer
     report = TrainingReport(
         finished=False, corpus=_identity(corpus), label_names=corpus.info.label_names, best=None, history=()

@@ -69,3 +69,8 @@ def test_rounding_below_p_keeps_all() -> None:
 def test_p_outside_its_range_is_refused(p: float) -> None:
     with pytest.raises(UserError, match="top_p must be in"):
         top_p_mask(torch.ones(1), offsets_of([1]), p)
+
+
+def test_a_frame_with_nan_keeps_all_so_that_nan_is_not_lost() -> None:
+    weights = torch.tensor([0.7, float("nan"), 0.3, 0.9, 0.1])
+    assert top_p_mask(weights, torch.tensor([0, 3, 5]), 0.5).tolist() == [True, True, True, True, False]

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -36,6 +37,10 @@ def submanifold_conv2d(maps: SparseMaps, weight: Tensor, *, path: Path = "auto")
     Raises:
         UserError: Weights and features differ in channels, device or dtype; Triton is asked for and cannot run.
     """
+    device = maps.features.device.type
+    if torch.is_autocast_enabled(device):
+        reduced = torch.get_autocast_dtype(device)
+        maps, weight = maps.with_features(maps.features.to(reduced)), weight.to(reduced)
     _check(maps, weight)
     if path == "auto":
         path = cuda_path(maps) if maps.features.is_cuda else _cpu_path(maps, weight)
@@ -58,7 +63,7 @@ def gather_cost(maps: SparseMaps, in_channels: int, out_channels: int) -> float:
     """Estimated time of the gather path as a multiple of the dense path's, on the CPU."""
     if not maps.sites.cells:
         return 0.0
-    products = len(maps.sites) + maps.sites.rule_book.num_pairs
+    products = maps.sites.num_products
     traffic = _TRAFFIC_COST * (in_channels + 2 * out_channels) / (in_channels * out_channels)
     return products / (9 * maps.sites.cells) * (1 + traffic)
 

@@ -1,7 +1,11 @@
 """2x2 maximum over active sites."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from mme2e.ops.sparse_conv2d.sparse_maps import Sites, SparseMaps
 
@@ -9,7 +13,7 @@ from mme2e.ops.sparse_conv2d.sparse_maps import Sites, SparseMaps
 def sparse_max_pool2d(maps: SparseMaps) -> SparseMaps:
     """2x2 maximum with stride 2; a site is active where any of its four inputs is.
 
-    An odd last row or column is left out, as in dense pooling.
+    An odd last row or column is left out, as in dense pooling. The first of equal inputs gets the gradient.
 
     Args:
         maps: Features (sites, channels).
@@ -21,22 +25,65 @@ def sparse_max_pool2d(maps: SparseMaps) -> SparseMaps:
     parent = (frame * height + row // 2) * width + column // 2
     corner = row % 2 * 2 + column % 2
     child = torch.arange(len(sites), device=parent.device)
+    features = maps.features
     if sites.height % 2 or sites.width % 2:
-        inside = (row < 2 * height) & (column < 2 * width)
-        parent, corner, child = parent[inside], corner[inside], child[inside]
+        inside = ((row < 2 * height) & (column < 2 * width)).nonzero().squeeze(1)
+        features = features.index_select(0, inside)
+        parent, corner, child = parent[inside], corner[inside], child[: len(inside)]
     # One row a parent cell, one column a corner: which site stands there; the number of sites means none.
     table = parent.new_full((sites.frames * height * width, 4), len(sites))
     table.view(-1).index_copy_(0, parent * 4 + corner, child)
-    positions = (table < len(sites)).any(dim=1).nonzero().squeeze(1)
-    features = _highest_of_corners(maps.features, table.index_select(0, positions))
-    return SparseMaps(features, Sites(positions, (sites.frames, height, width)))
+    any_child = table.amin(dim=1)
+    positions = (any_child < len(sites)).nonzero().squeeze(1)
+    corners, any_child = table.index_select(0, positions), any_child.index_select(0, positions)
+    # An empty corner repeats the first one that is not, which changes no maximum.
+    corners = torch.where(corners < len(sites), corners, any_child.unsqueeze(1))
+    row_of_parent = torch.empty(len(table), dtype=torch.int64, device=parent.device)
+    row_of_parent[positions] = torch.arange(len(positions), device=parent.device)
+    places = _Places(corners, corner.index_select(0, any_child), row_of_parent.index_select(0, parent), corner)
+    pooled = _MaxOfCorners.apply(features, places)
+    return SparseMaps(pooled, Sites(positions, (sites.frames, height, width)))
 
 
-def _highest_of_corners(features: Tensor, corners: Tensor) -> Tensor:
-    """(sites, channels) features and (parents, 4) sites -> (parents, channels)."""
-    lowest = features.new_full((1, features.shape[1]), float("-inf"))
-    padded = torch.cat([features, lowest])
-    highest = padded.index_select(0, corners[:, 0])
-    for corner in range(1, 4):
-        highest = torch.maximum(highest, padded.index_select(0, corners[:, corner]))
-    return highest
+@dataclass(frozen=True)
+class _Places:
+    """Who stands where.
+
+    Attributes:
+        corners: (parents, 4) site in each corner.
+        first: (parents,) number of the first corner that is not empty.
+        parent: (sites,) row of each site's parent.
+        corner: (sites,) number of the corner in which each site stands.
+    """
+
+    corners: Tensor
+    first: Tensor
+    parent: Tensor
+    corner: Tensor
+
+
+class _MaxOfCorners(torch.autograd.Function):
+    """(sites, channels) features -> (parents, channels); each site belongs to one corner of one parent."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, places: _Places) -> Tensor:
+        """Walks over the corners and remembers in a byte which one is the highest."""
+        highest = features.index_select(0, places.corners[:, 0])
+        winner = None
+        if ctx.needs_input_grad[0]:
+            winner = places.first.to(torch.uint8).unsqueeze(1).repeat(1, features.shape[1])
+        for number in range(1, 4):
+            values = features.index_select(0, places.corners[:, number])
+            if winner is not None:
+                # Numbers rise, so the last corner that was higher is the maximum of them.
+                winner = torch.maximum(winner, (values > highest).view(torch.uint8).mul_(number))
+            highest = torch.maximum(highest, values)
+        ctx.places, ctx.winner = places, winner
+        return highest
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """To the site that stands in the winning corner."""
+        won = ctx.winner.index_select(0, ctx.places.parent) == ctx.places.corner.unsqueeze(1)
+        return gradient.index_select(0, ctx.places.parent).mul_(won), None

@@ -59,6 +59,18 @@ class Sites:
         """Active sites as a share of all; 0 for a batch without frames."""
         return len(self) / max(1, self.cells)
 
+    @property
+    def dense_products(self) -> int:
+        """Pairs of neighbours, each site with itself included, if all sites were active."""
+        return self.frames * max(0, 3 * self.height - 2) * max(0, 3 * self.width - 2)
+
+    @property
+    def num_products(self) -> int:
+        """Pairs of neighbouring active sites, each site with itself included: what a 3x3 convolution multiplies."""
+        if "neighbours" in self.__dict__:  # the table that is there already
+            return int((self.neighbours >= 0).sum())
+        return len(self) + self.rule_book.num_pairs
+
     @cached_property
     def frame_offsets(self) -> Tensor:
         """(frames + 1,) int64 borders of the frames in the list of sites."""
@@ -101,7 +113,10 @@ class SparseMaps:
 
     def select(self, keep: Tensor) -> "SparseMaps":
         """Only the sites where `keep` (sites,) bool is True."""
-        kept = keep.nonzero().squeeze(1)
+        return self.take(keep.nonzero().squeeze(1))
+
+    def take(self, kept: Tensor) -> "SparseMaps":
+        """Only the sites at `kept` (number,) int64, rising."""
         sites = Sites(self.sites.positions.index_select(0, kept), self.sites.shape)
         return SparseMaps(self.features.index_select(0, kept), sites)
 

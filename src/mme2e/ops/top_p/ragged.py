@@ -46,7 +46,7 @@ def top_p_mask(weights: Tensor, frame_offsets: Tensor, p: float) -> Tensor:
 
     A site is kept when the sites before it, by falling weight, hold less than p (Dai et al. 2021, section 4.2). So
     every frame that has a site keeps one; equal weights go by order of sites; p = 1 keeps all, whatever rounding
-    does to the sum. Sums are taken in float64.
+    does to the sum. Sums are taken in float64. A frame with NaN keeps all, so that NaN is not lost on the way.
 
     Args:
         weights: (sites,) float, not negative, adding up to 1 in each frame.
@@ -70,5 +70,5 @@ def top_p_mask(weights: Tensor, frame_offsets: Tensor, p: float) -> Tensor:
     table[frame, place] = weights.detach().double()
     ordered, order = table.sort(dim=1, descending=True, stable=True)
     before = ordered.cumsum(dim=1) - ordered
-    kept = torch.empty_like(table, dtype=torch.bool).scatter_(1, order, before < p)
+    kept = torch.empty_like(table, dtype=torch.bool).scatter_(1, order, ~(before >= p))
     return kept[frame, place]

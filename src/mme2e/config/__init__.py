@@ -1,0 +1,22 @@
+"""Settings: frozen dataclasses whose fields are the command line's options and the YAML keys.
+
+Nothing heavy is imported here, so that `mme2e VERB --help` answers at once. A contradiction is refused in
+`__post_init__`, naming the option.
+"""
+
+from mme2e.config.model import MODALITIES, AttentionSettings, ModelSettings, TextSettings
+from mme2e.config.preparation import FaceSettings, PrepareSettings, SampleSettings, SplitSettings
+from mme2e.config.training import AugmentSettings, TrainSettings
+
+__all__ = [
+    "MODALITIES",
+    "AttentionSettings",
+    "AugmentSettings",
+    "FaceSettings",
+    "ModelSettings",
+    "PrepareSettings",
+    "SampleSettings",
+    "SplitSettings",
+    "TextSettings",
+    "TrainSettings",
+]

@@ -1,0 +1,119 @@
+"""Settings of the networks."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mme2e.config.checks import require, require_positive
+
+MODALITIES = "tav"
+"""Text, acoustic, visual: the letters of `--modalities`, in the reference's spelling."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSettings:
+    """The text encoder."""
+
+    model: str = "albert/albert-base-v2"
+    """Hugging Face name or folder; `scratch` trains a tokenizer and a small encoder on the corpus itself, offline."""
+
+    max_length: int = 100
+    """Longest text in tokens; batches are padded to their own longest."""
+
+    vocab_size: int = 1000
+    """Vocabulary of `scratch`."""
+
+    hidden_dim: int = 128
+    """Width of `scratch`."""
+
+    num_layers: int = 2
+    """Layers of `scratch`."""
+
+    num_heads: int = 4
+    """Attention heads of `scratch`."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "model.text.", "vocab_size", "hidden_dim", "num_layers", "num_heads")
+        require(self.max_length >= 3, f"model.text.max_length must be at least 3, not {self.max_length}")
+        require(
+            self.hidden_dim % self.num_heads == 0,
+            f"model.text.hidden_dim {self.hidden_dim} is not a multiple of model.text.num_heads {self.num_heads}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionSettings:
+    """MESM: how the attention that selects sites learns."""
+
+    mode: Literal["gate", "straight_through", "frozen"] = "gate"
+    """gate: a kept site's features are multiplied by its attention (1 on average), which so learns like any weight;
+    straight_through: the same gradient, but features stay as they are; frozen: never learns, as in the reference."""
+
+    budget: float | None = None
+    """Share of the sparse stages' convolution products that training shall reach by moving top_p; none leaves it."""
+
+    budget_scope: Literal["stage", "total"] = "stage"
+    """Whether every stage has the budget, or all stages together."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.budget is None or 0 < self.budget < 1,
+            f"model.attention.budget must be in (0, 1), not {self.budget}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """The network; the defaults are the paper's."""
+
+    name: Literal["fe2e", "mesm"] = "fe2e"
+    """Model: fe2e (dense) or mesm (sparse)."""
+
+    modalities: str = MODALITIES
+    """Any subset of t (text), a (acoustic), v (visual)."""
+
+    text: TextSettings = field(default_factory=TextSettings)
+
+    tower_channels: tuple[int, int, int, int] = (64, 128, 256, 512)
+    """Channels of the low level and of the three stages of the face and sound towers."""
+
+    top_p: float = 0.5
+    """MESM: share of the attention that each stage of the towers keeps; where a budget's search starts."""
+
+    attention: AttentionSettings = field(default_factory=AttentionSettings)
+
+    tower_dim: int = 1024
+    """Hidden width of the linear layers that end a tower."""
+
+    trans_dim: int = 64
+    """Width of the sequence encoder over frames and chunks."""
+
+    num_layers: int = 4
+    """Layers of the sequence encoder."""
+
+    num_heads: int = 4
+    """Attention heads of the sequence encoder."""
+
+    feedforward_dim: int = 2048
+    """Feed-forward width of the sequence encoder."""
+
+    dropout: float = 0.1
+    """Dropout of the sequence encoder."""
+
+    def __post_init__(self) -> None:
+        given = self.modalities
+        require(
+            0 < len(given) == len(set(given)) and set(given) <= set(MODALITIES),
+            f"model.modalities must be some of the letters t, a, v, each once, not '{given}'",
+        )
+        require_positive(self, "model.", "tower_dim", "trans_dim", "num_layers", "num_heads", "feedforward_dim")
+        require(
+            self.trans_dim % self.num_heads == 0,
+            f"model.trans_dim {self.trans_dim} is not a multiple of model.num_heads {self.num_heads}",
+        )
+        require(0 < self.top_p <= 1, f"model.top_p must be in (0, 1], not {self.top_p}")
+        require(
+            self.name != "mesm" or ("t" in given and len(given) > 1),
+            f"model.name mesm selects by words: model.modalities must hold t and a or v, not '{given}'",
+        )
+        require(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
+        require(min(self.tower_channels) >= 1, f"model.tower_channels must be positive, not {self.tower_channels}")

@@ -1,0 +1,80 @@
+"""Settings of sample corpora and of preparation."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mme2e.config.checks import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceSettings:
+    """How faces are found."""
+
+    mode: Literal["fast", "reference"] = "fast"
+    """`fast`: coarser pyramid, batches and tracking; `reference`: the settings of facenet-pytorch, frame by frame."""
+
+    margin: int = 2
+    """Margin around the face: the box grows in total by margin * side / (48 - margin) each way."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.margin < 48, f"face.margin must be in [0, 48), not {self.margin}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSettings:
+    """What `mme2e sample` writes."""
+
+    layout: Literal["iemocap", "mosei"] = "iemocap"
+    """Raw layout of the real corpus to imitate."""
+
+    utterances: int = 240
+    """Number of utterances in all."""
+
+    seed: int = 0
+    """Same seed, same corpus."""
+
+    def __post_init__(self) -> None:
+        require(self.utterances >= 1, f"utterances must be at least 1, not {self.utterances}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSettings:
+    """Which utterances are for training, validation and test."""
+
+    protocol: Literal["auto", "lists", "session", "recording"] = "auto"
+    """`lists`: published id lists; `session`: IEMOCAP, leave one session out; `recording`: random by recording.
+    `auto`: lists when `lists` is given, else session where the corpus has enough sessions, else recording."""
+
+    lists: str | None = None
+    """Folder with train_split.txt, valid_split.txt and test_split.txt."""
+
+    fold: int = 5
+    """Test session of the `session` protocol (1 to 5); the session before it validates."""
+
+    seed: int = 0
+    """Seed of the `recording` protocol."""
+
+    def __post_init__(self) -> None:
+        require(1 <= self.fold <= 5, f"split.fold must be in 1..5, not {self.fold}")
+        require(
+            self.protocol != "lists" or self.lists is not None,
+            "split.protocol lists wants --split.lists FOLDER",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSettings:
+    """How a raw corpus becomes a prepared one."""
+
+    frame_interval_ms: int = 500
+    """Time between two sampled video frames, in milliseconds."""
+
+    jobs: int = 1
+    """Worker processes."""
+
+    face: FaceSettings = field(default_factory=FaceSettings)
+    split: SplitSettings = field(default_factory=SplitSettings)
+
+    def __post_init__(self) -> None:
+        require(self.frame_interval_ms >= 1, f"frame_interval_ms must be at least 1, not {self.frame_interval_ms}")
+        require(self.jobs >= 1, f"jobs must be at least 1, not {self.jobs}")

@@ -1,0 +1,129 @@
+"""Settings of training."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mme2e.config.checks import require, require_positive
+from mme2e.config.model import ModelSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentSettings:
+    """Augmentation of training data; everything is off in the reference configuration."""
+
+    crop_jitter_px: int = 0
+    """Largest shift of a face crop, in pixels; one shift for a whole utterance."""
+
+    flip: float = 0.0
+    """Probability of mirroring all faces of an utterance."""
+
+    brightness: float = 0.0
+    """Largest relative change of brightness of an utterance's faces."""
+
+    time_masks: int = 0
+    """SpecAugment: time masks per mel chunk."""
+
+    time_mask_columns: int = 8
+    """SpecAugment: widest time mask, in columns of 12.5 ms."""
+
+    frequency_masks: int = 0
+    """SpecAugment: frequency masks per utterance."""
+
+    frequency_mask_mels: int = 16
+    """SpecAugment: widest frequency mask, in mel bands."""
+
+    word_dropout: float = 0.0
+    """Probability of replacing a word by the tokenizer's unknown token."""
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "brightness", "word_dropout"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"augment.{name} must be in [0, 1], not {value}")
+        for name in (
+            "crop_jitter_px",
+            "time_masks",
+            "time_mask_columns",
+            "frequency_masks",
+            "frequency_mask_mels",
+        ):
+            value = getattr(self, name)
+            require(value >= 0, f"augment.{name} must not be negative, not {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How a model is trained; the defaults are the reference's."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+    epochs: int = 40
+    """Most epochs."""
+
+    batch_size: int = 8
+    """Utterances a step."""
+
+    accumulate: int = 1
+    """Steps whose gradients are added before the weights move."""
+
+    learning_rate: float = 5e-5
+    """Learning rate of everything but the text encoder."""
+
+    text_lr_factor: float = 10.0
+    """The text encoder and its head learn at learning_rate / text_lr_factor."""
+
+    weight_decay: float = 0.0
+    """Weight decay of Adam."""
+
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient; 0 does not clip."""
+
+    scheduler: Literal["none", "cosine"] = "none"
+    """`cosine`: the learning rate falls to zero over all epochs."""
+
+    warmup_epochs: float = 0.0
+    """Epochs over which the cosine schedule first rises from zero."""
+
+    loss: Literal["bce", "ce"] = "bce"
+    """bce: one decision per emotion; ce: one emotion per utterance (single-label corpora only)."""
+
+    pos_weight: bool = True
+    """Weigh the positives of each emotion by negatives / positives of the training split (bce)."""
+
+    early_stop: int = 6
+    """Epochs without a better validation macro F1 before training stops; 0 never stops early."""
+
+    seed: int = 0
+    """Seed of weights, order, augmentation and dropout."""
+
+    precision: Literal["32", "bf16", "16"] = "32"
+    """Arithmetic of the forward pass; bf16 and 16 are automatic mixed precision."""
+
+    num_workers: int = 1
+    """Processes that read data beside training; 0 reads in the training process."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to train."""
+
+    devices: int = 1
+    """Number of devices (data parallel)."""
+
+    debug: bool = False
+    """Stop at the first NaN in features, naming the part of the network where it appeared; slower."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "", "epochs", "batch_size", "accumulate", "devices")
+        for name in ("learning_rate", "text_lr_factor"):
+            value = getattr(self, name)
+            require(value > 0, f"{name} must be positive, not {value}")
+        require(
+            self.scheduler == "cosine" or self.warmup_epochs == 0,
+            f"warmup_epochs {self.warmup_epochs} wants --scheduler cosine",
+        )
+        require(
+            self.warmup_epochs <= self.epochs,
+            f"warmup_epochs {self.warmup_epochs} is more than epochs {self.epochs}",
+        )
+        for name in ("weight_decay", "gradient_clip", "warmup_epochs", "early_stop", "num_workers"):
+            value = getattr(self, name)
+            require(value >= 0, f"{name} must not be negative, not {value}")

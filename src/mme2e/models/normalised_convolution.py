@@ -1,0 +1,55 @@
+"""A convolution and its batch normalisation, computed as one where that saves time."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def convolve_and_normalise(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """`norm(conv(x))`.
+
+    In training the convolution's bias is left out: the normalisation subtracts it again together with the mean, so that
+    its gradient is exactly zero; it only moves the running mean. In evaluation without gradients the normalisation goes
+    into the weights, unless there are more weights than results.
+
+    Args:
+        x: (maps, in_channels, height, width).
+        conv: With a bias.
+        norm: Of the convolution's channels.
+
+    Returns:
+        (maps, out_channels, height, width).
+    """
+    if not is_plain(norm) or conv.bias is None:
+        return norm(conv(x))
+    if norm.training:
+        return _without_bias(x, conv, norm)
+    if torch.is_grad_enabled() or conv.in_channels * 9 > len(x) * x.shape[2] * x.shape[3]:
+        return norm(conv(x))
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    scale = norm.weight * (variance + norm.eps).rsqrt()
+    kernel = conv.weight * scale.view(-1, 1, 1, 1)
+    return F.conv2d(x, kernel, (conv.bias - mean) * scale + norm.bias, conv.stride, conv.padding)
+
+
+def is_plain(norm: nn.BatchNorm2d) -> bool:
+    """Whether it is PyTorch's own, with weights and moving averages: not one that averages over processes."""
+    averages = norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.momentum
+    return type(norm) is nn.BatchNorm2d and norm.affine and all(each is not None for each in averages)
+
+
+def _without_bias(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    bias, mean, momentum = conv.bias, norm.running_mean, norm.momentum
+    assert bias is not None
+    assert mean is not None
+    assert momentum is not None
+    y = F.conv2d(x, conv.weight, None, conv.stride, conv.padding)
+    shift = norm.bias + 0 * bias  # a gradient of zero, not none: data-parallel training waits for one
+    moved = mean.clone()  # autograd keeps it, so that it must not change afterwards
+    y = F.batch_norm(y, moved, norm.running_var, norm.weight, shift, True, momentum, norm.eps)
+    with torch.no_grad():
+        mean.copy_(moved + momentum * bias)
+        norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+    return y

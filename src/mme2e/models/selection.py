@@ -1,0 +1,76 @@
+"""Which sites of each map go on: the fewest that hold a share p of the text's attention."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mme2e.models.cross_modal_attention import CrossModalAttention
+from mme2e.ops.sparse_conv2d import SparseMaps
+from mme2e.ops.top_p import check_top_p, frame_of_site, top_p_mask
+
+
+class Selection(nn.Module):
+    """Attention, top-p, and the way by which the attention learns.
+
+    Selecting has no gradient. In the mode `gate` the features of a kept site are multiplied by its gate, the attention
+    weight times the number of sites that shared the attention, which is 1 on average; `straight_through` gives the
+    attention the same gradient and leaves the features as they are; `frozen` gives it none (the reference).
+
+    Args:
+        channels: Channels of the maps.
+        text_dim: Width of the text vector.
+        top_p: Share of the attention to keep, in (0, 1].
+        mode: How the attention learns.
+        moving: Whether `top_p` is moved in training and so belongs to the state of the module.
+
+    Raises:
+        UserError: `top_p` is not in (0, 1].
+    """
+
+    _top_p: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        text_dim: int,
+        *,
+        top_p: float,
+        mode: Literal["gate", "straight_through", "frozen"],
+        moving: bool = False,
+    ) -> None:
+        super().__init__()
+        check_top_p(top_p)
+        self.mode = mode
+        self.attention = CrossModalAttention(channels, text_dim).requires_grad_(mode != "frozen")
+        self.register_buffer("_top_p", torch.tensor(top_p, dtype=torch.float64), persistent=moving)
+
+    @property
+    def top_p(self) -> float:
+        """Share of the attention to keep, in (0, 1]."""
+        return float(self._top_p)
+
+    @top_p.setter
+    def top_p(self, p: float) -> None:
+        check_top_p(p)
+        self._top_p.fill_(p)
+
+    def forward(self, maps: SparseMaps, text: Tensor) -> SparseMaps:
+        """The sites that are kept, gated in the mode `gate`.
+
+        Args:
+            maps: Features (sites, channels).
+            text: (frames, text_dim).
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.mode != "frozen"):
+            weights = self.attention(maps, text)
+        offsets = maps.sites.frame_offsets
+        keep = top_p_mask(weights, offsets, self.top_p).nonzero().squeeze(1)
+        kept = maps.take(keep)
+        if self.mode == "frozen" or (self.mode == "straight_through" and not torch.is_grad_enabled()):
+            return kept
+        shared_by = offsets.diff().index_select(0, frame_of_site(offsets, len(weights)))
+        gates = (weights * shared_by).index_select(0, keep).to(kept.features.dtype)
+        if self.mode == "straight_through":
+            gates = 1 + (gates - gates.detach())
+        return kept.with_features(kept.features * gates.unsqueeze(1))
