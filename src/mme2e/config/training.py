@@ -84,6 +84,9 @@ class TrainSettings:
     warmup_epochs: float = 0.0
     """Epochs over which the cosine schedule first rises from zero."""
 
+    anneal_epochs: float = 0.0
+    """MESM: epochs over which top_p falls from 1 to model.top_p; training so begins dense."""
+
     loss: Literal["bce", "ce"] = "bce"
     """bce: one decision per emotion; ce: one emotion per utterance (single-label corpora only)."""
 
@@ -124,6 +127,10 @@ class TrainSettings:
             self.warmup_epochs <= self.epochs,
             f"warmup_epochs {self.warmup_epochs} is more than epochs {self.epochs}",
         )
-        for name in ("weight_decay", "gradient_clip", "warmup_epochs", "early_stop", "num_workers"):
+        require(
+            self.anneal_epochs < self.epochs,
+            f"anneal_epochs {self.anneal_epochs} leaves none of {self.epochs} epochs at model.top_p",
+        )
+        for name in ("weight_decay", "gradient_clip", "warmup_epochs", "anneal_epochs", "early_stop", "num_workers"):
             value = getattr(self, name)
             require(value >= 0, f"{name} must not be negative, not {value}")

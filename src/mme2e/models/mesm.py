@@ -19,6 +19,9 @@ class MESM(FE2E):
         settings: Modalities, which hold t, sizes, `top_p` and how the attention learns.
         num_emotions: Logits.
         text_encoder: Hugging Face encoder.
+
+    Attributes:
+        follows_budget: Whether training moves top-p towards the settings' budget.
     """
 
     def __init__(self, settings: ModelSettings, *, num_emotions: int, text_encoder: nn.Module | None) -> None:
@@ -27,6 +30,7 @@ class MESM(FE2E):
         self._text_dim: int = text_encoder.config.hidden_size  # type: ignore[union-attr,assignment]
         super().__init__(settings, num_emotions=num_emotions, text_encoder=text_encoder)
         self._attention = settings.attention
+        self.follows_budget = settings.attention.budget is not None
 
     @property
     def stages(self) -> dict[str, SparseStage]:
@@ -56,7 +60,7 @@ class MESM(FE2E):
             UserError: The batch has no words, or an utterance has none of the model's modalities.
         """
         logits = super().forward(batch)
-        if self.training and self._attention.budget is not None:
+        if self.training and self.follows_budget and self._attention.budget is not None:
             follow_budget(self.stages.values(), self._attention.budget, self._attention.budget_scope)
         return logits
 

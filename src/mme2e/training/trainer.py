@@ -24,6 +24,7 @@ from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.models.debug import refuse_nan
 from mme2e.text import load_text
+from mme2e.training.annealing import TopPAnnealing
 from mme2e.training.callbacks import (
     BEST_FILE,
     CHECKPOINT_FOLDER,
@@ -211,7 +212,7 @@ def _fit(
 ) -> None:
     """Runs Lightning, from the checkpoint when there is one."""
     with quiet_lightning(), one_clear_end(settings):
-        trainer = _make_trainer(settings, out, [BestAndLast(out), reporter])
+        trainer = _make_trainer(settings, out, [TopPAnnealing(settings), BestAndLast(out), reporter])
         trainer.fit(module, val_dataloaders=validation, ckpt_path=checkpoint, weights_only=True)
 
 

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mme2e.errors import UserError
 
 NEIGHBOURS_BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
 """Offsets (dy, dx) of a 3x3 kernel before its centre; those after it are their mirror images."""
+
+_ROWS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,19 @@ class RuleBook:
     """
 
     pairs: tuple[tuple[Tensor, Tensor], ...]
+
+    @cached_property
+    def padded_pairs(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """The pairs, each list filled up with site 0 to a multiple of 32.
+
+        Matrix libraries prepare a kernel for every new number of rows, which takes longer than a small product; so
+        there are few numbers.
+        """
+
+        def fill(sites: Tensor) -> Tensor:
+            return F.pad(sites, (0, -len(sites) % _ROWS))
+
+        return tuple((fill(sites), fill(neighbours)) for sites, neighbours in self.pairs)
 
     @property
     def num_pairs(self) -> int:
