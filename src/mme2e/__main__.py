@@ -149,6 +149,7 @@ def predict(
     end_s: float | None = None,
     region: str | None = None,
     audio_channel: int | None = None,
+    picture: Path | None = None,
     device: str = "auto",
 ) -> int:
     """Recognises the emotions of a video: probabilities, decisions and what they rest on.
@@ -162,6 +163,7 @@ def predict(
         end_s: Where to end, in seconds; the end of the file when not given.
         region: Part of the picture with the speaker: x,y,width,height in pixels.
         audio_channel: Channel with the speaker's voice, from 0; all are mixed when not given.
+        picture: PNG, SVG or PDF to draw, of the cells that MESM kept of each face crop and mel chunk.
         device: auto, cpu, cuda, cuda:1, ...
     """
     from mme2e.inference import check_writable, load, parse_region, read_transcript
@@ -170,12 +172,39 @@ def predict(
     words, rectangle = read_transcript(transcript), parse_region(region)
     if out is not None:
         check_writable(out)
+    if picture is not None:
+        from mme2e.inference.pictures import check_picture
+
+        check_picture(picture)
     result = load(run, device=device).predict(
-        video, transcript=words, start_s=start_s, end_s=end_s, region=rectangle, audio_channel=audio_channel
+        video,
+        transcript=words,
+        start_s=start_s,
+        end_s=end_s,
+        region=rectangle,
+        audio_channel=audio_channel,
+        picture=picture,
     )
     result.print()
     if out is not None:
         result.write_json(out)
+    return EXIT_OK
+
+
+def picture(run: Path, data: Path, utterance: str, out: Path, device: str = "auto") -> int:
+    """Draws which cells of an utterance's face crops and mel chunks a run of MESM kept.
+
+    Args:
+        run: Run folder.
+        data: Prepared corpus.
+        utterance: Id, in any split.
+        out: PNG, SVG or PDF to write.
+        device: auto, cpu, cuda, cuda:1, ...
+    """
+    from mme2e.inference.utterance_picture import draw_utterance
+
+    draw_utterance(run, data=data, utterance=utterance, out=out, device=device)
+    print(f"{out}: what {run} kept of utterance {utterance}")  # noqa: T201
     return EXIT_OK
 
 
@@ -220,6 +249,11 @@ VERBS: dict[str, Verb] = {
         function=predict,
         positionals=("run", "video"),
         example="mme2e predict demo/run clip.mp4 --transcript 'I cannot believe it!' --out clip.json",
+    ),
+    "picture": Verb(
+        function=picture,
+        positionals=("run",),
+        example="mme2e picture demo/run --data demo/corpus --utterance Ses05F_impro01_F000 --out kept.png",
     ),
     "import-checkpoint": Verb(
         function=import_checkpoint,

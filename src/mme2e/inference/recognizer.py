@@ -18,6 +18,7 @@ from mme2e.errors import UserError
 from mme2e.faces import FaceCrop, FaceDetector, FaceTracker
 from mme2e.inference.request import resolve_device
 from mme2e.inference.result import Emotion, EmotionResult
+from mme2e.inference.selected_cells import check_selects, selected_cells
 from mme2e.media import MediaInfo, probe, sample_frames
 from mme2e.training.run_folder import LoadedRun, load_run
 
@@ -85,6 +86,7 @@ class Recognizer:
         end_s: float | None = None,
         region: Region | None = None,
         audio_channel: int | None = None,
+        picture: str | Path | None = None,
     ) -> EmotionResult:
         """Recognises the emotions of one stretch of a file, taken as one utterance.
 
@@ -97,12 +99,19 @@ class Recognizer:
             end_s: End of the stretch, seconds; the end of the file when None.
             region: Part of the picture with the speaker; the whole picture when None.
             audio_channel: Channel with the speaker's voice, from 0; all are mixed when None.
+            picture: PNG, SVG or PDF to draw, of the cells that MESM kept of each face crop and mel chunk.
 
         Raises:
             MediaError: The file cannot be read.
-            UserError: The stretch is empty, or nothing that the model uses is in it.
+            UserError: The stretch is empty, or nothing that the model uses is in it; or a picture is wanted of a model
+                that selects no cells, or under a name that cannot be written.
         """
         path = Path(video)
+        if picture is not None:
+            from mme2e.inference.pictures import check_picture
+
+            check_picture(Path(picture))
+            check_selects(self.model)
         if start_s < 0 or (end_s is not None and end_s <= start_s):
             raise UserError(f"start_s {start_s} and end_s {end_s} are no stretch of time: 0 <= start_s < end_s")
         stretch = _Stretch(
@@ -126,17 +135,32 @@ class Recognizer:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in evidence.missing.items())
             raise UserError(f"{path.name}: nothing to recognise emotions from ({reasons})")
         with evidence.timed("model"):
-            probabilities = self._probabilities(self._batch(evidence))
+            batch = self._batch(evidence)
+            cells = None if picture is None else selected_cells(self.model, batch)
+            emotions = self.decide((self._logits(batch) if cells is None else cells.logits)[0])
         end_s = _end_of(evidence, stretch)
         if end_s - start_s > UTTERANCE_LIMIT_S:
             evidence.notes.append(
                 f"{end_s - start_s:.0f} s taken as one utterance; the model was trained on utterances of a few seconds"
             )
+        if picture is not None and cells is not None:
+            from mme2e.inference.pictures import Caption, draw_selection
+
+            caption = Caption(
+                source=path.name,
+                start_s=start_s,
+                end_s=end_s,
+                words=evidence.text,
+                emotions=emotions,
+                frame_times_s=tuple(face.time_s for face in evidence.faces) if "visual" in used else (),
+                missing=evidence.missing,
+            )
+            draw_selection(Path(picture), cells=cells, batch=batch, caption=caption)
         return EmotionResult(
             source=path.name,
             start_s=start_s,
             end_s=end_s,
-            emotions=self._decide(probabilities),
+            emotions=emotions,
             frames=len(evidence.faces),
             frames_with_face=evidence.frames_with_face,
             used=used,
@@ -218,13 +242,17 @@ class Recognizer:
         return batch.to(self.device).with_mel_chunks()
 
     @torch.inference_mode()
-    def _probabilities(self, batch: Batch) -> list[float]:
-        logits = self.model(batch).float()[0]
-        probabilities = logits.softmax(dim=0) if self.info.loss == "ce" else logits.sigmoid()
-        return probabilities.tolist()
+    def _logits(self, batch: Batch) -> torch.Tensor:
+        return self.model(batch)
 
-    def _decide(self, probabilities: list[float]) -> tuple[Emotion, ...]:
-        """As evaluation decides: strictly above the threshold, or the most probable one for runs trained with `ce`."""
+    def decide(self, logits: torch.Tensor) -> tuple[Emotion, ...]:
+        """As evaluation decides: strictly above the threshold, or the most probable one for runs trained with `ce`.
+
+        Args:
+            logits: (emotions,) of one utterance.
+        """
+        logits = logits.float()
+        probabilities = (logits.softmax(dim=0) if self.info.loss == "ce" else logits.sigmoid()).tolist()
         thresholds: tuple[float | None, ...] = self.info.thresholds or (0.5,) * len(probabilities)
         if self.info.loss == "ce":
             thresholds = (None,) * len(probabilities)

@@ -1,0 +1,77 @@
+"""The picture of an utterance of a prepared corpus."""
+
+import difflib
+from pathlib import Path
+
+from mme2e.data.collation import collate
+from mme2e.data.corpus import Corpus, load_corpus
+from mme2e.data.dataset import UtteranceDataset
+from mme2e.errors import UserError
+from mme2e.inference.pictures import Caption, check_picture, draw_selection
+from mme2e.inference.recognizer import load
+from mme2e.inference.selected_cells import SelectedCells, check_selects, selected_cells
+
+
+def draw_utterance(
+    run: str | Path, *, data: str | Path, utterance: str, out: str | Path, device: str = "auto"
+) -> SelectedCells:
+    """Draws which cells of an utterance's face crops and mel chunks a run of MESM kept.
+
+    Args:
+        run: Run folder.
+        data: Prepared corpus.
+        utterance: Id, in any split.
+        out: PNG, SVG or PDF to write.
+        device: "auto" (CUDA when present), "cpu", "cuda", "cuda:1", ...
+
+    Returns:
+        What is drawn.
+
+    Raises:
+        UserError: Run or corpus cannot be read, the run is none of MESM, there is no such utterance, it has none of
+            the run's modalities, or the picture cannot be written.
+    """
+    check_picture(Path(out))
+    corpus = load_corpus(Path(data))
+    split, row_number = _find(corpus, utterance)
+    recognizer = load(run, device=device)
+    check_selects(recognizer.model)
+    settings = recognizer.info.model
+    dataset = UtteranceDataset(corpus, split, settings.modalities, recognizer.tokenizer, settings.text.max_length)
+    if utterance in dataset.left_out:
+        raise UserError(f"utterance {utterance} has none of the modalities '{settings.modalities}': nothing to draw")
+    before = corpus.split(split)["id"][:row_number]
+    item = dataset[row_number - len(set(before) & set(dataset.left_out))]
+    batch = collate([item], dataset.pad_token_id).to(recognizer.device).with_mel_chunks()
+    cells = selected_cells(recognizer.model, batch)
+    row = corpus.split(split)[row_number]
+    caption = Caption(
+        source=utterance,
+        start_s=row["start_s"],
+        end_s=row["end_s"],
+        words=row["text"],
+        emotions=recognizer.decide(cells.logits[0]),
+        labels=tuple(row["labels"]),
+        frame_times_s=tuple(row["face_times_s"]) if cells.visual is not None else (),
+        missing={
+            name: "the run does not use it" for name in ("visual", "acoustic") if name[0] not in settings.modalities
+        },
+    )
+    draw_selection(Path(out), cells=cells, batch=batch, caption=caption)
+    return cells
+
+
+def _find(corpus: Corpus, utterance: str) -> tuple[str, int]:
+    """Split and row of an utterance.
+
+    Raises:
+        UserError: There is no such utterance.
+    """
+    ids: list[str] = []
+    for split in corpus.splits:
+        here = list(corpus.split(split)["id"])
+        if utterance in here:
+            return split, here.index(utterance)
+        ids += here
+    some = ", ".join(difflib.get_close_matches(utterance, ids, cutoff=0.0))
+    raise UserError(f"{corpus.folder} has no utterance '{utterance}'; it has, for instance, {some or 'none at all'}")
