@@ -69,8 +69,9 @@ def decibels(mel_chunks: np.ndarray) -> np.ndarray:
     """
     power = beside(mel_chunks[:, 0])
     loudest = max(float(power.max(initial=0.0)), np.finfo(np.float32).tiny)
-    floor = 10 ** (-DYNAMIC_RANGE_DB / 10)
-    return (10 * np.log10(np.maximum(power / loudest, floor))).astype(np.float32)
+    with np.errstate(divide="ignore"):
+        levels = 10 * np.log10(power / loudest)
+    return np.maximum(levels, -DYNAMIC_RANGE_DB).astype(np.float32)
 
 
 def beside(maps: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What MESM looked at, as a picture: face crops and spectrogram, with what each stage dropped darkened.
 
-The idea is that of the case study in Dai et al. 2021, section 6.
+The idea is that of the case study figure in Dai et al. 2021.
 """
 
 import textwrap
@@ -45,7 +45,6 @@ _WIDTH, _LEFT, _RIGHT, _MARGIN = 12.0, 2.0, 1.0, 0.15
 _LINE, _HEADING, _GAP = 0.24, 0.45, 0.07
 _FACE, _FACE_AXIS = 1.15, 0.3
 _SOUND_ROW, _SOUND_AXIS, _WIDEST_CHUNK = 0.95, 0.5, 2.0
-_BORDER_COLOUR = "white"
 _FREQUENCIES_KHZ = (0.5, 1, 2, 4)
 _INCHES_PER_TIME = 0.5
 """Least distance of two chunk times on the axis."""
@@ -140,11 +139,11 @@ class _Page:
         self.width, self.height = (float(inches) for inches in figure.get_size_inches())
         self.down = 0.0
 
-    def text(self, left: float, words: str, *, size: float = 10, weight: str = "normal", colour: str = "black") -> None:
+    def text(self, left: float, words: str, *, size: float = 10, weight: str = "normal") -> None:
         """Writes with the top at the present height; never as mathematics, for people do say `$`."""
         self.figure.text(
             left / self.width, 1 - self.down / self.height, words,
-            size=size, weight=weight, color=colour, va="top", parse_math=False,
+            size=size, weight=weight, va="top", parse_math=False,
         )  # fmt: skip
 
     def axes(self, left: float, width: float, height: float) -> Axes:
@@ -155,7 +154,7 @@ class _Page:
 
 def _lines(caption: Caption) -> list[str]:
     """What stands above the panels."""
-    lines = [f"{_shortened(caption.source, 70)}, {caption.start_s:.1f} s to {caption.end_s:.1f} s"]
+    lines = [f"{_shortened(caption.source, 70)}, {caption.start_s:.2f} s to {caption.end_s:.2f} s"]
     words = " ".join((caption.words or "").split())
     if words:
         lines += textwrap.wrap(f'"{words}"', 115, max_lines=MAX_WORD_LINES, placeholder=' ..."')
@@ -182,9 +181,9 @@ def _face_panel_height(cells: SelectedCells, caption: Caption) -> float:
 
 
 def _sound_panel_height(cells: SelectedCells) -> float:
-    return (
-        _HEADING if cells.acoustic is None else _HEADING + (1 + len(cells.acoustic)) * (_SOUND_ROW + _GAP) + _SOUND_AXIS
-    )
+    if cells.acoustic is None:
+        return _HEADING
+    return _HEADING + (1 + len(cells.acoustic)) * (_SOUND_ROW + _GAP) + _SOUND_AXIS
 
 
 def _face_size(columns: int) -> float:
@@ -194,7 +193,7 @@ def _face_size(columns: int) -> float:
 
 def _draw_faces(page: _Page, stages: tuple[StageCells, ...] | None, batch: Batch, caption: Caption) -> None:
     if stages is None or batch.face_crops is None:
-        _heading(page, f"No face crops: {caption.missing.get('visual', 'the utterance has none')}")
+        _heading(page, f"No face crops: {caption.missing.get('visual', 'no face was seen in the utterance')}")
         return
     total = len(batch.face_crops)
     shown = np.unique(np.linspace(0, total - 1, min(total, MAX_FRAMES)).round().astype(int))
@@ -210,7 +209,7 @@ def _draw_faces(page: _Page, stages: tuple[StageCells, ...] | None, batch: Batch
             axes.set_xticks([])
             axes.set_yticks([])
             if number == len(stages):
-                axes.set_xlabel(f"{caption.frame_times_s[frame]:.1f} s", size=9)
+                axes.set_xlabel(f"{caption.frame_times_s[frame]:.2f} s", size=9)
         page.down += size + _GAP
     page.text(_MARGIN, "time in the recording", size=9)
     page.down += _FACE_AXIS
@@ -237,7 +236,7 @@ def _draw_sound(page: _Page, stages: tuple[StageCells, ...] | None, batch: Batch
         page.down += _SOUND_ROW + _GAP
     every = max(1, int(np.ceil(chunks * _INCHES_PER_TIME / width)))
     borders = range(0, chunks + 1, every)
-    axes.set_xticks(list(borders), [f"{caption.start_s + border * CHUNK_S:.1f}" for border in borders])
+    axes.set_xticks(list(borders), [f"{caption.start_s + border * CHUNK_S:.2f}" for border in borders])
     axes.tick_params(axis="x", bottom=True, labelsize=9)
     axes.set_xlabel("time in the recording (s)", size=9)
 
@@ -246,7 +245,7 @@ def _draw_spectrogram(axes: Axes, image: np.ndarray, chunks: int) -> None:
     """Time in chunks to the right, mel bands upwards."""
     bands = image.shape[0]
     axes.imshow(image, origin="lower", aspect="auto", interpolation="nearest", extent=(0, chunks, -0.5, bands - 0.5))
-    axes.vlines(range(1, chunks), -0.5, bands - 0.5, color=_BORDER_COLOUR, linewidth=0.8 if chunks <= 40 else 0.3)
+    axes.vlines(range(1, chunks), -0.5, bands - 0.5, color="white", linewidth=0.8 if chunks <= 40 else 0.3)
     axes.set_xticks([])
     axes.set_yticks(
         [band_of_frequency(1000 * khz) for khz in _FREQUENCIES_KHZ], [f"{khz:g}" for khz in _FREQUENCIES_KHZ]
@@ -274,12 +273,8 @@ def _row_label(page: _Page, number: int, stage: StageCells | None, height: float
     lines = ["input"]
     if stage is not None:
         rows, columns = stage.kept.shape[1:]
-        lines = [f"stage {number}", f"{rows} x {columns} cells", f"p = {stage.top_p:.2f}", f"kept {_percent(stage)}"]
+        # Of all maps, those that are not drawn included.
+        kept = f"kept {100 * stage.kept_share:.{0 if stage.kept_share >= 0.01 else 1}f} %"
+        lines = [f"stage {number}", f"{rows} x {columns} cells", f"p = {stage.top_p:.2f}", kept]
     middle = 1 - (page.down + height / 2) / page.height
     page.figure.text(_MARGIN / page.width, middle, "\n".join(lines), size=10, va="center", linespacing=1.3)
-
-
-def _percent(stage: StageCells) -> str:
-    """Kept cells of all maps, those that are not drawn included."""
-    percent = 100 * stage.kept_share
-    return f"{percent:.0f} %" if percent >= 1 else f"{percent:.1f} %"

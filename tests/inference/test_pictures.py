@@ -1,0 +1,285 @@
+"""Pictures of what MESM kept: drawn for any number of frames and chunks, written whole or not at all."""
+
+from pathlib import Path
+
+import matplotlib.cbook
+import matplotlib.figure
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from media_writing import write_sound, write_video
+from PIL import Image
+from tiny_corpus import write_tiny_corpus
+from tiny_mesm import make_tiny, make_utterances
+
+import mme2e
+from mme2e.__main__ import main
+from mme2e.config import ModelSettings, TextSettings
+from mme2e.data import Batch
+from mme2e.data.schema import ROW_SCHEMA
+from mme2e.errors import UserError
+from mme2e.inference import Emotion, SelectedCells, StageCells, selected_cells
+from mme2e.inference.pictures import MAX_FRAMES, Caption, draw_selection, selection_figure
+from mme2e.inference.utterance_picture import draw_utterance
+from mme2e.models import build_model
+from mme2e.text import load_text
+from mme2e.training.run_folder import RunInfo, save_run
+
+LABELS = ("angry", "happy", "sad")
+
+
+def caption(frames: int, **changes: object) -> Caption:
+    emotions = (
+        Emotion(name="angry", probability=0.25, threshold=0.5, present=False),
+        Emotion(name="happy", probability=0.75, threshold=0.5, present=True),
+    )
+    times = tuple(3 + 0.5 * frame for frame in range(frames))
+    told = {"source": "clip.mp4", "start_s": 3.0, "end_s": 4.5, "words": "what a day", "frame_times_s": times}
+    return Caption(emotions=emotions, **(told | changes))  # type: ignore[arg-type]
+
+
+def figure_of(frames: int, chunks: int, **changes: object) -> matplotlib.figure.Figure:
+    batch = make_utterances((frames,), (chunks,))
+    cells = selected_cells(make_tiny(), batch)
+    return selection_figure(cells=cells, batch=batch, caption=caption(frames, **changes))
+
+
+def words_of(figure: matplotlib.figure.Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.texts)
+
+
+def images_of(figure: matplotlib.figure.Figure) -> list[np.ndarray]:
+    return [axes.images[0].get_array().data for axes in figure.axes if axes.images]
+
+
+@pytest.mark.parametrize(("frames", "chunks"), [(1, 1), (2, 0), (0, 3), (0, 0), (25, 60)])
+def test_any_number_of_frames_and_chunks(frames: int, chunks: int, tmp_path: Path) -> None:
+    batch = make_utterances((frames,), (chunks,))
+    cells = selected_cells(make_tiny(), batch)
+    figure = selection_figure(cells=cells, batch=batch, caption=caption(frames))
+    images = images_of(figure)
+    assert len(images) == 4 * min(frames, MAX_FRAMES) + 4 * (chunks > 0)
+    words = words_of(figure)
+    assert ("No face crops" in words, "No sound" in words) == (frames == 0, chunks == 0)
+    assert (f"{MAX_FRAMES} of {frames}, evenly spaced" in words) == (frames > MAX_FRAMES)
+    out = tmp_path / "kept.png"
+    draw_selection(out, cells=cells, batch=batch, caption=caption(frames))
+    with Image.open(out) as image:
+        assert image.width == 1800
+        assert image.height <= 2000
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_frames_that_are_shown_are_first_last_and_evenly_spaced() -> None:
+    figure = figure_of(19, 0)
+    times = [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()]
+    assert times == [f"{3 + 0.5 * frame:.2f} s" for frame in range(0, 19, 2)]
+
+
+def test_cells_that_were_dropped_are_dark_in_their_place() -> None:
+    """A white crop and a loud chunk, of which known cells are kept."""
+    batch = Batch(
+        face_crops=make_utterances((1,), (0,)).face_crops * 0 + 255,
+        num_frames=make_utterances((1,), (0,)).num_frames,
+        mel_chunks=make_utterances((0,), (1,)).mel_chunks * 0 + 1,
+        num_chunks=make_utterances((0,), (1,)).num_chunks,
+    )
+    face, sound = np.zeros((1, 24, 24), bool), np.zeros((1, 64, 16), bool)
+    face[0, 0, 23] = True  # top right
+    sound[0, 0, 0] = True  # lowest band, first column
+
+    def stages(kept: np.ndarray) -> tuple[StageCells, ...]:
+        return (StageCells(candidates=np.ones_like(kept), kept=kept, attention=kept / 1.0, top_p=0.5),)
+
+    cells = SelectedCells(logits=np.zeros(1), visual=stages(face), acoustic=stages(sound))  # type: ignore[arg-type]
+    figure = selection_figure(cells=cells, batch=batch, caption=caption(1))
+    whole_face, face_image, whole_sound, sound_image = images_of(figure)
+    assert (whole_face == 1).all()
+    bright = face_image.max(axis=-1) > 0.5
+    assert bright[:8, 184:].all()
+    assert bright.sum() == 64
+    assert (whole_sound.max(axis=-1) > 0.5).all()
+    bright = sound_image.max(axis=-1) > 0.5
+    assert bright[:2, :2].all()
+    assert bright.sum() == 4
+    upwards = next(axes for axes in figure.axes if axes.get_ylabel().startswith("frequency"))
+    assert upwards.get_ylim() == (-0.5, 127.5)
+    assert "kept 0.2 %" in words_of(figure)  # 1 of 576
+    assert "kept 0.1 %" in words_of(figure)  # 1 of 1024
+
+
+def test_what_is_written() -> None:
+    words = words_of(figure_of(1, 1, labels=("happy",), words="so  $5 or\n$6?"))
+    assert "clip.mp4, 3.00 s to 4.50 s" in words
+    assert '"so $5 or $6?"' in words
+    assert "recognised: happy; labelled: happy; probabilities: happy 0.75, angry 0.25" in words
+    assert "24 x 24 cells\np = 0.50\nkept " in words
+
+
+def test_a_long_text_is_cut_and_no_text_is_told() -> None:
+    lines = words_of(figure_of(0, 0, words="word " * 500)).splitlines()
+    assert sum("word word" in line for line in lines) == 3
+    assert max(len(line) for line in lines) <= 120
+    assert "no words" in words_of(figure_of(0, 0, words=None))
+    assert "No face crops: too dark" in words_of(figure_of(0, 0, missing={"visual": "too dark"}))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf", ".PNG"])
+def test_formats(suffix: str, tmp_path: Path) -> None:
+    batch = make_utterances((1,), (0,))
+    out = tmp_path / f"kept{suffix}"
+    draw_selection(out, cells=selected_cells(make_tiny(), batch), batch=batch, caption=caption(1))
+    assert out.read_bytes()[:4] in (b"\x89PNG", b"<?xm", b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("kept.gif", r"end in \.png, \.svg, \.pdf"),
+        ("kept", "end in"),
+        (".", "is a folder"),
+        ("no/kept.png", "no folder"),
+    ],
+)
+def test_names_that_are_refused(name: str, told: str, tmp_path: Path) -> None:
+    batch = make_utterances((1,), (0,))
+    cells = selected_cells(make_tiny(), batch)
+    with pytest.raises(UserError, match=told):
+        draw_selection(tmp_path / name, cells=cells, batch=batch, caption=caption(1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill_the_disk(self: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    out = tmp_path / "kept.png"
+    out.write_bytes(b"old")
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", fill_the_disk)
+    batch = make_utterances((1,), (0,))
+    with pytest.raises(UserError, match=r"kept\.png cannot be written: No space left"):
+        draw_selection(out, cells=selected_cells(make_tiny(), batch), batch=batch, caption=caption(1))
+    assert out.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_more_than_one_utterance_and_other_times_are_refused(tmp_path: Path) -> None:
+    batch = make_utterances((1, 2), (0, 1))
+    cells = selected_cells(make_tiny(), batch)
+    with pytest.raises(ValueError, match="one utterance, not 2"):
+        draw_selection(tmp_path / "kept.png", cells=cells, batch=batch, caption=caption(3))
+    batch = make_utterances((3,), (0,))
+    cells = selected_cells(make_tiny(), batch)
+    with pytest.raises(ValueError, match="2 frame_times_s do not fit 3 face crops"):
+        draw_selection(tmp_path / "kept.png", cells=cells, batch=batch, caption=caption(2))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_corpus(tmp_path_factory.mktemp("data") / "corpus", utterances_per_split=3)
+
+
+def write_run(folder: Path, name: str = "mesm", modalities: str = "tav") -> Path:
+    settings = ModelSettings(
+        name=name, modalities=modalities, tower_channels=(4, 4, 4, 4), tower_dim=8, trans_dim=8, num_layers=1,
+        num_heads=2, feedforward_dim=8,
+        text=TextSettings(model="scratch", hidden_dim=8, num_heads=2, num_layers=1, vocab_size=60),
+    )  # fmt: skip
+    parts = load_text(settings.text, texts=["it was a lovely day", "it was a furious day"])
+    model = build_model(settings, num_emotions=len(LABELS), text_encoder=parts.encoder)
+    info = RunInfo(model=settings, label_names=LABELS, multi_label=False, loss="bce")
+    save_run(folder, model=model, tokenizer=parts.tokenizer, info=info)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "mesm")
+
+
+def test_an_utterance_of_a_corpus(run: Path, corpus: Path, tmp_path: Path) -> None:
+    cells = draw_utterance(run, data=corpus, utterance="test_002", out=tmp_path / "kept.png")
+    assert cells.visual is not None
+    assert cells.acoustic is not None
+    assert len(cells.visual[0].kept) == 3  # the third utterance has three frames
+    assert len(cells.acoustic[0].kept) == 4  # and 1.5 s of sound
+    assert (tmp_path / "kept.png").is_file()
+
+
+def test_a_run_that_does_not_use_a_modality(corpus: Path, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", modalities="tv")
+    cells = draw_utterance(run, data=corpus, utterance="valid_000", out=tmp_path / "kept.png")
+    assert cells.visual is not None
+    assert cells.acoustic is None
+
+
+def test_an_utterance_with_nothing_in_it_and_the_one_after_it(run: Path, tmp_path: Path) -> None:
+    corpus = write_tiny_corpus(tmp_path / "corpus", utterances_per_split=2)
+    file = corpus / "test" / "00000.parquet"
+    rows = pq.read_table(file).to_pylist()
+    rows[0] |= {"text": None, "audio": None, "num_samples": 0, "face_crops": [], "face_times_s": [], "face_flags": []}
+    pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), file)
+    with pytest.raises(UserError, match="test_000 has none of the modalities 'tav'"):
+        draw_utterance(run, data=corpus, utterance="test_000", out=tmp_path / "kept.png")
+    cells = draw_utterance(run, data=corpus, utterance="test_001", out=tmp_path / "kept.png")
+    assert cells.visual is not None
+    assert len(cells.visual[0].kept) == 2
+
+
+def test_the_verb(run: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["picture", str(run), "--data", str(corpus), "--out", str(tmp_path / "kept.png"), "--utterance"]
+    assert main([*words, "train_001"]) == 0
+    assert "kept of utterance train_001" in capsys.readouterr().out
+    (tmp_path / "kept.png").unlink()
+    assert main([*words, "train_01"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "has no utterance 'train_01'; it has, for instance, train_001" in error
+    assert not (tmp_path / "kept.png").exists()
+
+
+def test_the_verb_refuses_a_model_that_selects_nothing(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dense = write_run(tmp_path / "fe2e", name="fe2e")
+    words = ["--data", str(corpus), "--utterance", "test_000", "--out", str(tmp_path / "kept.png")]
+    assert main(["picture", str(dense), *words]) == 2
+    assert "fe2e computes all cells" in capsys.readouterr().err
+
+
+def test_a_prediction_with_its_picture(run: Path, tmp_path: Path) -> None:
+    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file, Image.open(file) as image:
+        portrait = np.asarray(image.convert("RGB").resize((256, 300)))
+    video = write_video(tmp_path / "face.mp4", [portrait] * 10)
+    recognizer = mme2e.load(run)
+    out = tmp_path / "kept.png"
+    seen = recognizer.predict(video, transcript="it was a lovely day", picture=out)
+    plain = recognizer.predict(video, transcript="it was a lovely day")
+    assert seen.emotions == plain.emotions
+    with Image.open(out) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    # Her face has colours, and nothing is drawn of sound that is not there.
+    assert (np.ptp(pixels, axis=-1) > 60).sum() > 1000
+    assert pixels.shape[0] < 1200
+
+
+def test_predicting_from_the_command_line_with_a_picture(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tone = write_sound(tmp_path / "tone.wav", (3000 * np.sin(np.arange(16000) / 10)).astype(np.int16)[None], 16000)
+    words = ["predict", str(run), str(tone), "--transcript", "it was a lovely day", "--picture"]
+    assert main([*words, str(tmp_path / "kept.pdf")]) == 0
+    assert (tmp_path / "kept.pdf").is_file()
+    assert "rests on text, acoustic" in capsys.readouterr().out
+    assert main([*words, str(tmp_path / "kept.gif")]) == 2
+    assert "must end in .png" in capsys.readouterr().err
+
+
+def test_a_picture_is_refused_before_the_video_is_read(tmp_path: Path) -> None:
+    recognizer = mme2e.load(write_run(tmp_path / "fe2e", name="fe2e"))
+    with pytest.raises(UserError, match="fe2e computes all cells"):
+        recognizer.predict(tmp_path / "nowhere.mp4", picture=tmp_path / "kept.png")
+    with pytest.raises(UserError, match="no folder"):
+        recognizer.predict(tmp_path / "nowhere.mp4", picture=tmp_path / "none" / "kept.png")
