@@ -113,7 +113,7 @@ def test_what_is_written() -> None:
     words = words_of(figure_of(1, 1, labels=("happy",), words="so  $5 or\n$6?"))
     assert "clip.mp4, 3.00 s to 4.50 s" in words
     assert '"so $5 or $6?"' in words
-    assert "recognised: happy; labelled: happy; probabilities: happy 0.75, angry 0.25" in words
+    assert "recognised: happy; labelled: happy\nprobabilities: happy\u00a00.75, angry\u00a00.25\n" in words
     assert "24 x 24 cells\np = 0.50\nkept " in words
 
 

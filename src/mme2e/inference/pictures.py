@@ -165,8 +165,9 @@ def _lines(caption: Caption) -> list[str]:
     told = f"recognised: {present}"
     if caption.labels is not None:
         told += f"; labelled: {', '.join(caption.labels) or 'none'}"
-    probabilities = ", ".join(f"{emotion.name} {emotion.probability:.2f}" for emotion in falling)
-    return [*lines, *textwrap.wrap(f"{told}; probabilities: {probabilities}", 115), EXPLANATION]
+    # Spaces that do not break keep a name and its number on one line.
+    probabilities = ", ".join(f"{emotion.name}\u00a0{emotion.probability:.2f}" for emotion in falling)
+    return [*lines, told, *textwrap.wrap(f"probabilities: {probabilities}", 115), EXPLANATION]
 
 
 def _shortened(text: str, longest: int) -> str:
