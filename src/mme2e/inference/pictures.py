@@ -38,7 +38,7 @@ MAX_FRAMES = 10
 
 MAX_WORD_LINES = 3
 
-EXPLANATION = "Each stage keeps the fewest cells that hold the share p of the words' attention, and computes no others."
+EXPLANATION = "Each stage keeps the fewest cells that hold the share p of the words' attention; only these go on."
 
 # Inches.
 _WIDTH, _LEFT, _RIGHT, _MARGIN = 12.0, 2.0, 1.0, 0.15
@@ -199,7 +199,7 @@ def _draw_faces(page: _Page, stages: tuple[StageCells, ...] | None, batch: Batch
     total = len(batch.face_crops)
     shown = np.unique(np.linspace(0, total - 1, min(total, MAX_FRAMES)).round().astype(int))
     chosen = "" if len(shown) == total else f" ({len(shown)} of {total}, evenly spaced)"
-    _heading(page, f"Face crops{chosen}: clear cells were kept and computed, dark cells were dropped")
+    _heading(page, f"Face crops{chosen}: clear cells were kept, dark cells were dropped")
     images = face_images(batch.face_crops.cpu().numpy()[shown])
     size = _face_size(len(shown))
     for number, stage in enumerate((None, *stages)):
@@ -224,7 +224,7 @@ def _draw_sound(page: _Page, stages: tuple[StageCells, ...] | None, batch: Batch
     _heading(
         page,
         f"Mel spectrogram, {chunks} {'chunk' if chunks == 1 else 'chunks'} of {CHUNK_S} s: "
-        "clear cells were kept and computed, dark cells were dropped",
+        "clear cells were kept, dark cells were dropped",
     )
     image = sound_image(decibels(batch.mel_chunks.cpu().numpy()))
     width = min(_WIDTH - _LEFT - _RIGHT, chunks * _WIDEST_CHUNK)

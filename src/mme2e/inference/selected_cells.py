@@ -23,7 +23,7 @@ class StageCells:
     Attributes:
         candidates: (maps, height, width) bool, the cells that the stage could choose from: all in stage 1, later those
             that the stage before left over.
-        kept: (maps, height, width) bool, the cells that it computed; some of the candidates.
+        kept: (maps, height, width) bool, the cells that went on into its convolutions; some of the candidates.
         attention: (maps, height, width) float32, weight of each candidate, adding up to 1 in a map; 0 elsewhere.
         top_p: Share of the attention that the stage keeps.
     """
