@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from mme2e.config import PrepareSettings, SampleSettings, TrainSettings
 from mme2e.errors import UserError
+from mme2e.evaluation.published import TOP_P
 
 _ENVIRONMENT = (
     errno.EACCES,
@@ -140,6 +141,51 @@ def evaluate(
     return EXIT_OK
 
 
+def benchmark(
+    run: Path,
+    data: Path,
+    split: str = "test",
+    top_p: list[float] = list(TOP_P),  # noqa: B006  # read only
+    against: Path | None = None,
+    utterances: int = 16,
+    batch_size: int = 8,
+    rounds: int = 5,
+    device: str = "auto",
+    out: Path | None = None,
+) -> int:
+    """Tells what a run costs beside FE2E: operations executed and milliseconds, at every p, and the score there.
+
+    Also part by part, with the density of each sparse stage; as tables, JSON, CSV and a plot.
+
+    Args:
+        run: Run folder.
+        data: Prepared corpus.
+        split: train, valid or test.
+        top_p: Shares of the attention to try, each in (0, 1]; of no matter for FE2E.
+        against: Run folder of the FE2E to compare with; one with random weights, without scores, when not given.
+        utterances: How many utterances are counted and timed.
+        batch_size: Utterances at a time.
+        rounds: How often they are timed.
+        device: auto (the CPU and, where there is one, the GPU), cpu, cuda, cuda:1, ...
+        out: Folder for the report; RUN/benchmark when not given.
+    """
+    from mme2e.evaluation import benchmark as measure
+
+    measure(
+        run,
+        data=data,
+        split=split,
+        top_p=top_p,
+        against=against,
+        utterances=utterances,
+        batch_size=batch_size,
+        rounds=rounds,
+        device=device,
+        out=out,
+    )
+    return EXIT_OK
+
+
 def predict(
     run: Path,
     video: Path,
@@ -244,6 +290,9 @@ VERBS: dict[str, Verb] = {
     ),
     "evaluate": Verb(
         function=evaluate, positionals=("run",), example="mme2e evaluate demo/run --data demo/corpus --split test"
+    ),
+    "benchmark": Verb(
+        function=benchmark, positionals=("run",), example="mme2e benchmark demo/runs/mesm --data demo/corpus"
     ),
     "predict": Verb(
         function=predict,

@@ -131,12 +131,14 @@ def _add_parameter(
     parser: _Parser, key: str, parameter: inspect.Parameter, told: str | None, *, positional: bool
 ) -> None:
     many = get_origin(parameter.annotation) is list
+    element = get_args(parameter.annotation)[0] if many else parameter.annotation
     required = parameter.default is inspect.Parameter.empty
     if positional:
-        element = get_args(parameter.annotation)[0] if many else parameter.annotation
         parser.add_argument(key, type=element, nargs="+" if many else None, help=told)
     elif parameter.annotation is bool:
         parser.add_argument(f"--{key}", action="store_true", help=told)
     else:
-        default = {} if required else {"default": parameter.default}
-        parser.add_argument(f"--{key}", type=parameter.annotation, required=required, help=told, **default)
+        more: dict[str, Any] = {} if required else {"default": parameter.default}
+        if many:
+            more["nargs"] = "+"
+        parser.add_argument(f"--{key}", type=element, required=required, help=told, **more)

@@ -1,16 +1,25 @@
-"""Metrics, thresholds and their tables."""
+"""Metrics, thresholds, costs and their tables."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mme2e.evaluation.benchmark_result import BenchmarkResult
+    from mme2e.evaluation.benchmark_run import benchmark
     from mme2e.evaluation.result import Evaluation
     from mme2e.evaluation.score_run import evaluate
     from mme2e.evaluation.tables import compare, print_evaluation
 
-__all__ = ["Evaluation", "compare", "evaluate", "print_evaluation"]
+__all__ = ["BenchmarkResult", "Evaluation", "benchmark", "compare", "evaluate", "print_evaluation"]
 
-_HOMES = {"Evaluation": "result", "compare": "tables", "evaluate": "score_run", "print_evaluation": "tables"}
+_HOMES = {
+    "BenchmarkResult": "benchmark_result",
+    "Evaluation": "result",
+    "benchmark": "benchmark_run",
+    "compare": "tables",
+    "evaluate": "score_run",
+    "print_evaluation": "tables",
+}
 
 
 def __getattr__(name: str) -> object:

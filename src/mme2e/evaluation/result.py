@@ -94,7 +94,7 @@ class Evaluation:
         for name in ("scores", "at_half", "choice", "chance", "choice_chance"):
             if content[name] is not None:
                 content[name] = _with_averages(content[name])
-        return {"macro_f1": _plain(self.macro_f1), **_plain(content)}
+        return {"macro_f1": plain(self.macro_f1), **plain(content)}
 
     def to_json(self) -> str:
         """`to_dict` as text."""
@@ -112,13 +112,14 @@ def _with_averages(scores: EmotionScores | ChoiceScores | Chance) -> dict[str, A
     return content
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Dataclasses, arrays and tuples as what JSON knows; what is not a finite number is None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

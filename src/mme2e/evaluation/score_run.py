@@ -2,31 +2,20 @@
 
 import csv
 import io
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import track
-from torch import nn
+from rich.progress import Progress
 
 from mme2e.data.corpus import Corpus, load_corpus
-from mme2e.data.dataset import UtteranceDataset
-from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
 from mme2e.evaluation.chance import always_yes, drawn_from_prior
-from mme2e.evaluation.metrics import (
-    Bools,
-    Floats,
-    choice_scores,
-    emotion_scores,
-    one_choice,
-    set_scores,
-    sigmoid,
-    softmax,
-)
+from mme2e.evaluation.metrics import Floats, choice_scores, emotion_scores, one_choice, set_scores
 from mme2e.evaluation.plots import plot_evaluation
+from mme2e.evaluation.predictions import Predictions, predict_split
 from mme2e.evaluation.result import Evaluation, SharedWithTrain
 from mme2e.evaluation.tables import print_evaluation, to_markdown
 from mme2e.evaluation.thresholds import DEFAULT_THRESHOLD, choose_thresholds, decide
@@ -34,23 +23,6 @@ from mme2e.training.run_folder import LoadedRun, load_run
 from mme2e.training.run_info import RunInfo
 
 EVALUATION_FOLDER = "evaluation"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """What a model says about the utterances of one split.
-
-    Attributes:
-        ids: (utterances,) their ids.
-        probabilities: (utterances, emotions) in [0, 1].
-        labels: (utterances, emotions) the truth.
-        left_out: How many utterances have none of the model's modalities and are not among these.
-    """
-
-    ids: tuple[str, ...]
-    probabilities: Floats
-    labels: Bools
-    left_out: int = 0
 
 
 def evaluate(
@@ -86,50 +58,64 @@ def evaluate(
         raise UserError(f"batch_size must be at least 1, not {batch_size}")
     chosen = resolve_device(device)
     corpus = load_corpus(data)
-    loaded = load_run(run, device=chosen)
-    if loaded.info.label_names != corpus.info.label_names:
-        raise UserError(
-            f"{run} tells {', '.join(loaded.info.label_names)}, but {data} has {', '.join(corpus.info.label_names)}: "
-            "a run is evaluated on the emotions that it was trained on, in the same order"
-        )
-    predictions = predict_split(loaded, corpus, split, batch_size=batch_size, device=chosen)
-    if loaded.info.loss == "ce":
-        thresholds, source = None, "the most probable emotion of each utterance (trained with ce)"
-    else:
-        thresholds, source = _thresholds(loaded, corpus, split, predictions, batch_size=batch_size, device=chosen)
-    evaluation = score(Path(run).resolve().name, loaded.info, corpus, split, predictions, thresholds, source)
+    loaded = load_run_for(run, corpus, chosen)
+    name = Path(run).resolve().name
+    evaluation, predictions = score_loaded(loaded, name, corpus, split, batch_size=batch_size, device=chosen)
     _write(evaluation, predictions, Path(run) / EVALUATION_FOLDER if out is None else out)
     print_evaluation(evaluation, console)
     return evaluation
 
 
-@torch.inference_mode()
-def predict_split(run: LoadedRun, corpus: Corpus, split: str, *, batch_size: int, device: torch.device) -> Predictions:
-    """Runs the model over a split, in the corpus' own order.
+def load_run_for(run: Path, corpus: Corpus, device: torch.device) -> LoadedRun:
+    """Reads a run that is to be scored on a corpus.
 
     Raises:
-        UserError: The corpus has no such split, or the run has no tokenizer for its words.
+        UserError: The run cannot be read, or tells other emotions than the corpus has.
     """
-    settings = run.info.model
-    dataset = UtteranceDataset(corpus, split, settings.modalities, run.tokenizer, settings.text.max_length)
-    loader = make_dataloader(dataset, batch_size=batch_size, pin_memory=device.type == "cuda")
-    console = Console(stderr=True)
-    ids: list[str] = []
-    logits, labels = [], []
-    for batch in track(loader, split, console=console, transient=True, disable=not console.is_terminal):
-        ids.extend(batch.ids)
-        labels.append(batch.labels.numpy() > 0)
-        logits.append(_logits(run.model, batch, device))
-    scores = np.concatenate(logits)
-    if not np.isfinite(scores).all():
-        raise UserError(f"the model's logits on split '{split}' are not all finite numbers: its weights are of no use")
-    probabilities = softmax(scores) if run.info.loss == "ce" else sigmoid(scores)
-    return Predictions(
-        ids=tuple(ids),
-        probabilities=probabilities,
-        labels=np.concatenate(labels),
-        left_out=len(dataset.left_out),
-    )
+    loaded = load_run(run, device=device)
+    if loaded.info.label_names != corpus.info.label_names:
+        tells, has = (", ".join(names) for names in (loaded.info.label_names, corpus.info.label_names))
+        raise UserError(
+            f"{run} tells {tells}, but {corpus.folder} has {has}: "
+            "a run is evaluated on the emotions that it was trained on, in the same order"
+        )
+    return loaded
+
+
+def score_loaded(
+    run: LoadedRun,
+    name: str,
+    corpus: Corpus,
+    split: str,
+    *,
+    batch_size: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> tuple[Evaluation, Predictions]:
+    """Scores a run in memory, as `evaluate` does.
+
+    Args:
+        run: Its model is on `device`.
+        name: Of the run.
+        corpus: What it is scored on.
+        split: What it is scored on.
+        batch_size: Utterances at a time.
+        device: Where the model is.
+        progress: Where the way through a split is shown; a bar of its own when None.
+
+    Raises:
+        UserError: As `predict_split`.
+    """
+
+    def predict(which: str) -> Predictions:
+        return predict_split(run, corpus, which, batch_size=batch_size, device=device, progress=progress)
+
+    predictions = predict(split)
+    if run.info.loss == "ce":
+        thresholds, source = None, "the most probable emotion of each utterance (trained with ce)"
+    else:
+        thresholds, source = _thresholds(run, corpus, split, predictions, predict)
+    return score(name, run.info, corpus, split, predictions, thresholds, source), predictions
 
 
 def score(
@@ -181,18 +167,14 @@ def score(
     )
 
 
-def _logits(model: nn.Module, batch, device: torch.device) -> np.ndarray:  # type: ignore[no-untyped-def]  # a Batch
-    return model(batch.to(device, non_blocking=True).with_mel_chunks()).float().cpu().numpy()
-
-
 def _thresholds(
-    run: LoadedRun, corpus: Corpus, split: str, predictions: Predictions, *, batch_size: int, device: torch.device
+    run: LoadedRun, corpus: Corpus, split: str, predictions: Predictions, predict: Callable[[str], Predictions]
 ) -> tuple[Floats, str]:
     if run.info.thresholds is not None and run.info.corpus == f"{corpus.info.name} {corpus.fingerprint}":
         return np.array(run.info.thresholds), "thresholds chosen on the validation split, stored in the run"
     if "valid" in corpus.splits:
         if split != "valid":
-            predictions = predict_split(run, corpus, "valid", batch_size=batch_size, device=device)
+            predictions = predict("valid")
         chosen = choose_thresholds(predictions.probabilities, predictions.labels)
         return chosen, f"thresholds chosen on the validation split of {corpus.folder.resolve().name}"
     reason = "the run stores none for this corpus, and the corpus has no validation split"

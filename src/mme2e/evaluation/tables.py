@@ -32,7 +32,7 @@ def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> 
         console: Where; standard output when None.
     """
     heads, rows = emotion_table(evaluation)
-    _print(heads, rows, evaluation_title(evaluation), ["average", "chance"], console)
+    print_table(heads, rows, evaluation_title(evaluation), ["average", "chance"], console)
     console = console or Console()
     for line in describe(evaluation):
         console.print(line, highlight=False, soft_wrap=True)
@@ -52,21 +52,19 @@ def compare(evaluations: Sequence[Evaluation], console: Console | None = None) -
     if any(one.label_names != names for one in evaluations):
         raise UserError("runs can be compared on the same emotions only")
     averages = {"average F1": "f1", "average WAcc": "weighted_accuracy", "average AUC": "auc"}
-    rows = [
-        [f"{name} F1", *(_percent(one.scores.f1[index]) for one in evaluations)] for index, name in enumerate(names)
-    ]
+    rows = [[f"{name} F1", *(percent(one.scores.f1[index]) for one in evaluations)] for index, name in enumerate(names)]
     for head, field in averages.items():
-        rows.append([head, *(_percent(average(getattr(one.scores, field)).value) for one in evaluations)])
-    rows.append(["chance F1", *(_percent(average(one.chance.f1).value) for one in evaluations)])
+        rows.append([head, *(percent(average(getattr(one.scores, field)).value) for one in evaluations)])
+    rows.append(["chance F1", *(percent(average(one.chance.f1).value) for one in evaluations)])
     splits = ", ".join(sorted({f"{one.corpus.split(' ')[0]} {one.split}" for one in evaluations}))
     title = f"{len(evaluations)} runs on {splits} (%)"
-    _print(["", *(one.run for one in evaluations)], rows, title, [*averages, "chance F1"], console)
+    print_table(["", *(one.run for one in evaluations)], rows, title, [*averages, "chance F1"], console)
 
 
 def to_markdown(evaluation: Evaluation) -> str:
     """The table of one evaluation, what must be known to read it, and the confusion matrix, as Markdown."""
     heads, rows = emotion_table(evaluation)
-    parts = [f"# {evaluation_title(evaluation)}", _markdown(heads, rows)]
+    parts = [f"# {evaluation_title(evaluation)}", markdown_table(heads, rows)]
     parts.append("\n".join(f"- {line}" for line in describe(evaluation)))
     if evaluation.choice is not None:
         counts = [
@@ -74,7 +72,7 @@ def to_markdown(evaluation: Evaluation) -> str:
             for name, row in zip(evaluation.label_names, evaluation.choice.confusion, strict=True)
         ]
         parts.append("True emotion (rows) and most probable emotion (columns), utterances:")
-        parts.append(_markdown(["", *evaluation.label_names], counts))
+        parts.append(markdown_table(["", *evaluation.label_names], counts))
     return "\n\n".join(parts) + "\n"
 
 
@@ -93,22 +91,22 @@ def emotion_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
         [
             name,
             str(evaluation.positives[index]),
-            _number(thresholds[index], "{:.2f}"),
-            *(_percent(getattr(scores, field)[index]) for field in COLUMNS.values()),
-            _percent(chance.f1[index]),
+            number(thresholds[index], "{:.2f}"),
+            *(percent(getattr(scores, field)[index]) for field in COLUMNS.values()),
+            percent(chance.f1[index]),
         ]
         for index, name in enumerate(evaluation.label_names)
     ]
     means = {field: average(getattr(scores, field)) for field in COLUMNS.values()}
-    chance_f1 = _percent(average(chance.f1).value)
-    rows.append(["average", "", "", *(_percent(mean.value) for mean in means.values()), chance_f1])
+    chance_f1 = percent(average(chance.f1).value)
+    rows.append(["average", "", "", *(percent(mean.value) for mean in means.values()), chance_f1])
     by_chance = {
         "f1": average(chance.f1).value,
         "weighted_accuracy": chance.weighted_accuracy,
         "auc": chance.auc,
         "accuracy": average(chance.accuracy).value,
     }
-    rows.append(["chance", "", "", *(_percent(by_chance.get(field, math.nan)) for field in COLUMNS.values()), ""])
+    rows.append(["chance", "", "", *(percent(by_chance.get(field, math.nan)) for field in COLUMNS.values()), ""])
     return heads, rows
 
 
@@ -123,19 +121,19 @@ def describe(evaluation: Evaluation) -> list[str]:
     if choice is not None and chance is not None:
         recall, f1 = average(choice.recall), average(choice.f1)
         lines.append(
-            f"most probable emotion: accuracy {_percent(choice.accuracy)}, macro recall {_percent(recall.value)}, "
-            f"macro F1 {_percent(f1.value)} (chance, {chance.rule}: {_percent(average(chance.f1).value)})"
+            f"most probable emotion: accuracy {percent(choice.accuracy)}, macro recall {percent(recall.value)}, "
+            f"macro F1 {percent(f1.value)} (chance, {chance.rule}: {percent(average(chance.f1).value)})"
         )
     else:
         sets = evaluation.sets
         lines.append(
-            f"whole sets of emotions: exactly right {_percent(sets.strict)}, a part and nothing false "
-            f"{_percent(sets.subset)}, at least one in common {_percent(sets.overlap)}"
+            f"whole sets of emotions: exactly right {percent(sets.strict)}, a part and nothing false "
+            f"{percent(sets.subset)}, at least one in common {percent(sets.overlap)}"
         )
     half = evaluation.at_half
     lines.append(
-        f"at threshold 0.5: WAcc {_percent(average(half.weighted_accuracy).value)}, "
-        f"weighted F1 {_percent(average(half.weighted_f1).value)}"
+        f"at threshold 0.5: WAcc {percent(average(half.weighted_accuracy).value)}, "
+        f"weighted F1 {percent(average(half.weighted_f1).value)}"
     )
     emotions = len(evaluation.label_names)
     partial = {
@@ -151,8 +149,18 @@ def describe(evaluation: Evaluation) -> list[str]:
     return [*lines, *evaluation.notes]
 
 
-def _print(heads: list[str], rows: list[list[str]], title: str, summary: list[str], console: Console | None) -> None:
-    # Narrow enough for eighty columns, the width of a terminal and of most logs.
+def print_table(
+    heads: list[str], rows: list[list[str]], title: str, summary: list[str], console: Console | None
+) -> None:
+    """Prints a table that fits into eighty columns, the width of a terminal and of most logs.
+
+    Args:
+        heads: Of the columns.
+        rows: As many cells as heads; the first is a name, the others are numbers.
+        title: Above it.
+        summary: Names of rows that are set off from those before them.
+        console: Where; standard output when None.
+    """
     table = Table(title=title, title_justify="left", box=SIMPLE, collapse_padding=True)
     for index, head in enumerate(heads):
         table.add_column(head, justify="right" if index else "left", no_wrap=not index, overflow="fold")
@@ -162,14 +170,17 @@ def _print(heads: list[str], rows: list[list[str]], title: str, summary: list[st
     (console or Console()).print(table)
 
 
-def _markdown(heads: list[str], rows: list[list[str]]) -> str:
+def markdown_table(heads: list[str], rows: list[list[str]]) -> str:
+    """The same as Markdown."""
     rule = ["---"] + ["---:"] * (len(heads) - 1)
     return "\n".join(f"| {' | '.join(row)} |" for row in [heads, rule, *rows])
 
 
-def _percent(value: float) -> str:
-    return _number(100 * float(value), "{:.1f}")
+def percent(value: float) -> str:
+    """A share with one decimal; `UNDEFINED` for NaN."""
+    return number(100 * float(value), "{:.1f}")
 
 
-def _number(value: float, form: str) -> str:
+def number(value: float, form: str) -> str:
+    """A number in that form; `UNDEFINED` for NaN."""
     return UNDEFINED if math.isnan(value) else form.format(value)
