@@ -76,12 +76,13 @@ def benchmark(
         UserError: A p is not in (0, 1]; a run or the corpus cannot be read or they do not fit; there is no such split.
         KeyboardInterrupt: With the message that nothing was written.
     """
-    counts = {"top_p": len(top_p), "utterances": utterances, "batch_size": batch_size, "rounds": rounds}
-    for name, count in counts.items():
-        if count < 1:
-            raise UserError(f"{name} must be at least 1, not {count}" if name != "top_p" else "top_p has no value")
+    if not top_p:
+        raise UserError("top_p has no value: at least one in (0, 1] is wanted")
     for value in top_p:
         check_top_p(value)
+    for name, count in {"utterances": utterances, "batch_size": batch_size, "rounds": rounds}.items():
+        if count < 1:
+            raise UserError(f"{name} must be at least 1, not {count}")
     devices = _devices(device)
     corpus = load_corpus(data)
     sample = _Sample(corpus=corpus, split=split, utterances=utterances, batch_size=batch_size)
@@ -274,7 +275,9 @@ def _progress(steps: int) -> Iterator[tuple[Progress, Callable[[], None]]]:
     """A progress bar on standard error, and what is to be called after each step."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    shown = console.is_terminal
+    # Drawn by a thread of its own: rarely, for the sake of what is timed.
+    with Progress(*columns, console=console, transient=True, disable=not shown, refresh_per_second=1) as progress:
         bar = progress.add_task("benchmark", total=steps)
         try:
             yield progress, lambda: progress.advance(bar)
