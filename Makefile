@@ -7,7 +7,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 DEMO ?= demo
 # A test dialogue; the person on the right speaks from 14.1 s to 16.9 s.
 DEMO_VIDEO := $(DEMO)/raw/IEMOCAP_full_release/Session5/dialog/avi/DivX/Ses05F_impro01.avi
-DEMO_RUNS := $(patsubst %,$(DEMO)/runs/%/config.yaml,tav t a v)
+DEMO_RUNS := $(patsubst %,$(DEMO)/runs/%/config.yaml,mesm t a v)
 
 .PHONY: demo test lint type bench clean
 
@@ -17,11 +17,13 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# Raw video, sound and words -> trained model, score table beside single modalities, prediction. Resumes when interrupted.
+# Raw video, sound and words -> trained MESM, score table beside single modalities, prediction and a picture of where the
+# model looked. Resumes when interrupted.
 demo: $(DEMO_RUNS)
 	$(BIN)/mme2e evaluate $(^D) --data $(DEMO)/corpus
-	$(BIN)/mme2e predict $(DEMO)/runs/tav $(DEMO_VIDEO) --start_s 14.1 --end_s 16.9 --region 428,128,224,224 \
-		--audio_channel 1 --transcript 'That is wonderful, the meeting made us happy after lunch.' --out $(DEMO)/prediction.json
+	$(BIN)/mme2e predict $(DEMO)/runs/mesm $(DEMO_VIDEO) --start_s 14.1 --end_s 16.9 --region 428,128,224,224 \
+		--audio_channel 1 --transcript 'That is wonderful, the meeting made us happy after lunch.' \
+		--out $(DEMO)/prediction.json --picture $(DEMO)/picture.png
 
 $(DEMO)/raw: | $(BIN)/.installed
 	$(BIN)/mme2e sample $@ --layout iemocap --utterances 600
@@ -30,7 +32,8 @@ $(DEMO)/corpus/corpus.json: | $(DEMO)/raw
 	$(BIN)/mme2e prepare iemocap $(DEMO)/raw $(@D) --jobs 2
 
 $(DEMO)/runs/%/config.yaml: | $(DEMO)/corpus/corpus.json
-	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) --model.modalities $* \
+	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) \
+		$(if $(filter mesm,$*),,--model.name fe2e --model.modalities $*) \
 		$(if $(wildcard $(@D)),--resume)
 
 test: $(BIN)/.installed lint type ## lint, types and the whole test suite

@@ -1,14 +1,18 @@
-"""MESM against FE2E: seconds forward and forward+backward, at several p, randomly initialised attention.
+"""MESM against FE2E: seconds forward and forward+backward, memory of a step, at several p, at random attention.
 
     python benchmarks/mesm.py [ROUNDS]
 
 A batch of 4 utterances with 32 face crops and 47 mel chunks, full width, the same batch and text encoder for both.
-All take turns in every round and medians are compared. FE2E is the fast dense model, as it is trained and run.
+All take turns in every round and medians are compared. FE2E is the fast dense model, as it is trained and run. MESM's
+attention is random; in the mode `frozen` it gets no gradient, in the default mode it learns and costs a little more.
+Memory is what a training step needs at its peak above what the process held before, in a process of its own.
 Writes results/mesm.json and results/mesm.md.
 """
 
 import json
+import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,10 +23,11 @@ from fe2e import processor
 from torch import nn
 from transformers import AlbertConfig
 
-from mme2e.config import ModelSettings
+from mme2e.config import AttentionSettings, ModelSettings
 from mme2e.data import Batch
 from mme2e.models import build_model
 from mme2e.text import build_encoder
+from mme2e.training.allocation import keep_freed_memory
 from mme2e.training.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
@@ -31,14 +36,15 @@ TARGETS = {0.8: (0.85, 0.75), 0.5: (0.50, 0.40), 0.3: (0.35, 0.28)}
 FRAMES, CHUNKS = (8, 8, 8, 8), (12, 12, 12, 11)
 
 
-def make_model(name: str, top_p: float = 0.5) -> nn.Module:
+def make_model(name: str, top_p: float = 0.5, mode: str = "frozen") -> nn.Module:
     torch.manual_seed(0)
     encoder = build_encoder(
         AlbertConfig(
             hidden_size=768, num_hidden_layers=1, num_attention_heads=12, intermediate_size=64, vocab_size=1000
         )
     )
-    settings = ModelSettings(name=name, top_p=top_p)  # type: ignore[arg-type]
+    attention = AttentionSettings(mode=mode)  # type: ignore[arg-type]
+    settings = ModelSettings(name=name, top_p=top_p, attention=attention)  # type: ignore[arg-type]
     model = build_model(settings, num_emotions=6, text_encoder=encoder)
     settle(model, make_batch())
     return model
@@ -85,11 +91,41 @@ def seconds(work: Callable[[nn.Module, Batch], None], model: nn.Module, batch: B
     return time.perf_counter() - start
 
 
+def step_memory_mb(name: str, top_p: float, mode: str) -> float:
+    """Peak of a training step above what the process held before, in megabytes, measured in a new process (Linux)."""
+    command = [sys.executable, __file__, "--memory", name, str(top_p), mode]
+    # Whatever is freed goes back to the system at once, so that nothing of one step is left for the next.
+    fresh = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    return float(subprocess.run(command, capture_output=True, text=True, check=True, env=fresh).stdout)  # noqa: S603
+
+
+def print_step_memory(name: str, top_p: float, mode: str) -> None:
+    model, batch = make_model(name, top_p, mode), make_batch()
+    step(model, batch)
+
+    def kilobytes(field: str) -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith(field)).split()[1])
+
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before = kilobytes("VmRSS")
+    step(model, batch)
+    print((kilobytes("VmHWM") - before) / 1024)
+
+
 def main() -> None:
     """Measures, prints and writes."""
+    if sys.argv[1:2] == ["--memory"]:
+        print_step_memory(sys.argv[2], float(sys.argv[3]), sys.argv[4])
+        return
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    variants = {"FE2E": ("fe2e", 0.5, "frozen")}
+    for mode in ("frozen", ModelSettings().attention.mode):
+        variants |= {f"MESM p = {p}, {mode}": ("mesm", p, mode) for p in TOP_P}
+    memory = {name: step_memory_mb(*variant) for name, variant in variants.items()}
+    keep_freed_memory()  # as `mme2e train` does
     batch = make_batch()
-    models = {"FE2E": make_model("fe2e"), **{f"MESM p = {p}": make_model("mesm", p) for p in TOP_P}}
+    models = {name: make_model(*variant) for name, variant in variants.items()}
     times: dict[str, dict[str, list[float]]] = {name: {"forward": [], "step": []} for name in models}
     for kind, work in (("forward", forward), ("step", step)):
         for model in models.values():
@@ -99,15 +135,15 @@ def main() -> None:
                 times[name][kind].append(seconds(work, model, batch))
     medians = {name: {kind: statistics.median(values) for kind, values in each.items()} for name, each in times.items()}
     lines = [
-        "| | forward s | of FE2E | at most | forward+backward s | of FE2E | at most |",
-        "|---|---|---|---|---|---|---|",
+        "| | forward s | of FE2E | goal | forward+backward s | of FE2E | goal | memory of a step MB | of FE2E |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, each in medians.items():
         ratios = [each[kind] / medians["FE2E"][kind] for kind in ("forward", "step")]
-        targets = TARGETS.get(float(name.rsplit(maxsplit=1)[1]), ("", "")) if name != "FE2E" else ("", "")
+        goals = TARGETS[variants[name][1]] if name != "FE2E" else ("", "")
         lines.append(
-            f"| {name} | {each['forward']:.3f} | {ratios[0]:.2f} | {targets[0]} "
-            f"| {each['step']:.3f} | {ratios[1]:.2f} | {targets[1]} |"
+            f"| {name} | {each['forward']:.3f} | {ratios[0]:.2f} | {goals[0]} | {each['step']:.3f} | {ratios[1]:.2f} "
+            f"| {goals[1]} | {memory[name]:.0f} | {memory[name] / memory['FE2E']:.2f} |"
         )
     print("\n".join(lines))
     RESULTS.mkdir(exist_ok=True)
@@ -117,7 +153,8 @@ def main() -> None:
         f"\n{processor()}, {torch.get_num_threads()} threads; torch {torch.__version__}, commit {where['git_commit']}."
     )
     (RESULTS / "mesm.md").write_text("# MESM against FE2E\n\n" + "\n".join(lines) + f"\n\n{about}\n")
-    (RESULTS / "mesm.json").write_text(json.dumps({"medians": medians, "environment": where}, indent=2) + "\n")
+    result = {"medians": medians, "memory_mb": memory, "environment": where}
+    (RESULTS / "mesm.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

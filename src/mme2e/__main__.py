@@ -110,7 +110,9 @@ def train(data: Path, out: Path, settings: TrainSettings, resume: bool = False) 
         resume: Go on from the last finished epoch of the run folder, exactly.
     """
     from mme2e.training import train as train_model
+    from mme2e.training.allocation import keep_freed_memory
 
+    keep_freed_memory()
     train_model(settings, data=data, out=out, resume=resume)
     return EXIT_OK
 

@@ -69,5 +69,5 @@ class MESM(FE2E):
 
     def _asked_of_towers(self, text: Tensor | None) -> Tensor | None:
         if text is None:
-            raise UserError("the sparse model selects by the words that are spoken: this batch has no input_ids")
+            raise UserError("the sparse model selects by the words that are spoken, and there are none: give a transcript")
         return text

@@ -1,0 +1,136 @@
+"""One submanifold 3x3 convolution by gathering against dense, and matrix products of two libraries.
+
+    python benchmarks/sparse_conv2d.py [ROUNDS]
+
+The layers of the full-width model over 47 mel chunks, with clustered masks of several densities; forward, and forward
+with both gradients. The paths take turns in every round and medians are compared. "auto" must take the faster one
+wherever they differ by much: `_TRAFFIC_COST` in conv.py is fitted with this table. Writes results/sparse_conv2d.json
+and results/sparse_conv2d.md.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from fe2e import processor
+from torch import Tensor
+
+from mme2e.ops.sparse_conv2d import SparseMaps, gather_cost, submanifold_conv2d
+from mme2e.ops.sparse_conv2d.product import row_product
+from mme2e.training.model_card import environment
+
+RESULTS = Path(__file__).parent / "results"
+MAPS = 47
+LAYERS = (
+    (64, 16, 64, 128),
+    (64, 16, 128, 128),
+    (32, 8, 128, 256),
+    (32, 8, 256, 256),
+    (16, 4, 256, 512),
+    (16, 4, 512, 512),
+)
+DENSITIES = (0.9, 0.75, 0.6, 0.45, 0.3, 0.15)
+PRODUCTS = ((10000, 128, 128), (1500, 256, 256), (400, 512, 512))
+
+
+def clustered_mask(height: int, width: int, density: float) -> Tensor:
+    """The sites with the highest values of smoothed noise, as many in each map."""
+    generator = torch.Generator().manual_seed(0)
+    noise = F.avg_pool2d(torch.rand(MAPS, 1, height + 2, width + 2, generator=generator), 3, 1)[:, 0]
+    threshold = noise.flatten(1).quantile(1 - density, dim=1)
+    return noise >= threshold[:, None, None]
+
+
+def medians(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median milliseconds of each; they take turns."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(rounds + 1):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            if turn:  # the first one warms up
+                times[name].append((time.perf_counter() - start) * 1e3)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def measure(layer: tuple[int, int, int, int], density: float, rounds: int) -> dict[str, float]:
+    """Milliseconds of the two paths at one layer and density, and what the density rule estimates."""
+    height, width, before, after = layer
+    torch.manual_seed(0)
+    maps = SparseMaps.from_dense(torch.randn(MAPS, before, height, width), clustered_mask(height, width, density))
+    weight = (torch.randn(9, after, before) * 0.05).requires_grad_()
+    learning = maps.with_features(maps.features.clone().requires_grad_())
+    gradient = torch.randn(len(maps.sites), after)
+
+    def forward(path: str) -> None:
+        with torch.no_grad():
+            submanifold_conv2d(maps, weight, path=path)  # type: ignore[arg-type]
+
+    def step(path: str) -> None:
+        submanifold_conv2d(learning, weight, path=path).features.backward(gradient)  # type: ignore[arg-type]
+        learning.features.grad = weight.grad = None
+
+    works: dict[str, Callable[[], object]] = {}
+    for path in ("gather", "dense"):
+        works[f"{path} forward"] = lambda path=path: forward(path)
+        works[f"{path} step"] = lambda path=path: step(path)
+    return {
+        "density": maps.sites.density,
+        "products": maps.sites.num_products / maps.sites.dense_products,
+        "estimate": gather_cost(maps, before, after),
+        **medians(works, rounds),
+    }
+
+
+def products(rounds: int) -> list[dict[str, float]]:
+    """Matrix products as 1x1 convolutions against `mm`."""
+    rows = []
+    for n, k, m in PRODUCTS:
+        left, right = torch.randn(n, k), torch.randn(m, k).t()
+        works = {"convolution": lambda: row_product(left, right), "mm": lambda: left @ right}  # noqa: B023
+        with torch.no_grad():
+            rows.append({"n": n, "k": k, "m": m, **medians(works, 3 * rounds)})
+    return rows
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    lines = [
+        "| layer | density | products | gather / dense forward | gather / dense step | estimate of the rule |",
+        "|---|---|---|---|---|---|",
+    ]
+    table = []
+    for layer in LAYERS:
+        for density in DENSITIES:
+            row = measure(layer, density, rounds)
+            table.append({"layer": layer, **row})
+            forward, step = (row[f"gather {kind}"] / row[f"dense {kind}"] for kind in ("forward", "step"))
+            name = f"{layer[2]} to {layer[3]}, {layer[0]}x{layer[1]}"
+            lines.append(
+                f"| {name} | {row['density']:.2f} | {row['products']:.2f} | {forward:.2f} | {step:.2f} "
+                f"| {row['estimate']:.2f} |"
+            )
+            print(lines[-1], flush=True)
+    lines += ["", "| matrix product | as a 1x1 convolution ms | as `mm` ms | ratio |", "|---|---|---|---|"]
+    for each in products(rounds):
+        sizes = f"{each['n']} x {each['k']} x {each['m']}"
+        ratio = each["convolution"] / each["mm"]
+        lines.append(f"| {sizes} | {each['convolution']:.2f} | {each['mm']:.2f} | {ratio:.2f} |")
+    where = json.loads(environment())
+    about = (
+        f"Medians of {rounds} rounds in turns, {MAPS} maps, float32; ratios below 1: gathering is faster."
+        f"\n{processor()}, {torch.get_num_threads()} threads; torch {torch.__version__}, commit {where['git_commit']}."
+    )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "sparse_conv2d.md").write_text("# Submanifold convolution\n\n" + "\n".join(lines) + f"\n\n{about}\n")
+    (RESULTS / "sparse_conv2d.json").write_text(json.dumps({"layers": table, "environment": where}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
