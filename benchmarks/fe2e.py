@@ -22,6 +22,7 @@ from transformers import BertConfig
 from mme2e.config import ModelSettings
 from mme2e.data import Batch
 from mme2e.models import FE2E
+from mme2e.models.normalised_convolution import settle_normalisations
 from mme2e.text import build_encoder
 from mme2e.training.model_card import environment
 
@@ -113,16 +114,6 @@ def make_batch() -> Batch:
     )
 
 
-def settle(model: nn.Module, batch: Batch) -> None:
-    """Gives the normalisations the averages of the batch: with the first ones, towers let next to nothing through."""
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    for momentum in (1.0, 0.1):
-        for norm in norms:
-            norm.momentum = momentum
-        with torch.no_grad():
-            model(batch)
-
-
 def forward(model: nn.Module, batch: Batch) -> None:
     model.eval()
     with torch.no_grad():
@@ -160,7 +151,7 @@ def main() -> None:
     )
     model = FE2E(ModelSettings(), num_emotions=EMOTIONS, text_encoder=encoder)
     batch = make_batch()
-    settle(model, batch)
+    settle_normalisations(model, batch)
     plain = PlainFE2E(model)
     with torch.no_grad():
         difference = float((model.eval()(batch) - plain.eval()(batch)).abs().max())

@@ -26,6 +26,7 @@ from transformers import AlbertConfig
 from mme2e.config import AttentionSettings, ModelSettings
 from mme2e.data import Batch
 from mme2e.models import build_model
+from mme2e.models.normalised_convolution import settle_normalisations
 from mme2e.text import build_encoder
 from mme2e.training.allocation import keep_freed_memory
 from mme2e.training.model_card import environment
@@ -46,19 +47,8 @@ def make_model(name: str, top_p: float = 0.5, mode: str = "frozen") -> nn.Module
     attention = AttentionSettings(mode=mode)  # type: ignore[arg-type]
     settings = ModelSettings(name=name, top_p=top_p, attention=attention)  # type: ignore[arg-type]
     model = build_model(settings, num_emotions=6, text_encoder=encoder)
-    settle(model, make_batch())
+    settle_normalisations(model, make_batch())
     return model
-
-
-def settle(model: nn.Module, batch: Batch) -> None:
-    """Gives the normalisations the averages of the batch, so that evaluation sees what training sees."""
-    norms = [(each, each.momentum) for each in model.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
-    for norm, _ in norms:
-        norm.momentum = 1.0
-    with torch.no_grad():
-        model.train()(batch)
-    for norm, momentum in norms:
-        norm.momentum = momentum
 
 
 def make_batch() -> Batch:

@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -77,8 +78,8 @@ def measure(layer: tuple[int, int, int, int], density: float, rounds: int) -> di
 
     works: dict[str, Callable[[], object]] = {}
     for path in ("gather", "dense"):
-        works[f"{path} forward"] = lambda path=path: forward(path)
-        works[f"{path} step"] = lambda path=path: step(path)
+        works[f"{path} forward"] = partial(forward, path)
+        works[f"{path} step"] = partial(step, path)
     return {
         "density": maps.sites.density,
         "products": maps.sites.num_products / maps.sites.dense_products,
@@ -91,8 +92,10 @@ def products(rounds: int) -> list[dict[str, float]]:
     """Matrix products as 1x1 convolutions against `mm`."""
     rows = []
     for n, k, m in PRODUCTS:
-        left, right = torch.randn(n, k), torch.randn(m, k).t()
-        works = {"convolution": lambda: row_product(left, right), "mm": lambda: left @ right}  # noqa: B023
+        works: dict[str, Callable[[], object]] = {
+            "convolution": partial(row_product, torch.randn(n, k), torch.randn(m, k).t()),
+            "mm": partial(torch.mm, torch.randn(n, k), torch.randn(m, k).t()),
+        }
         with torch.no_grad():
             rows.append({"n": n, "k": k, "m": m, **medians(works, 3 * rounds)})
     return rows

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def test_a_budget_takes_over_after_the_fall(corpus: Path, seen: list[tuple[str, 
     in_training = [p for kind, p in seen if kind == "train"]
     assert in_training[:4] == pytest.approx([1, 0.8, 0.6, 0.4])
     assert in_training[4] < 0.4
-    assert all(later < earlier for earlier, later in zip(in_training[3:], in_training[4:], strict=False))
+    assert all(later < earlier for earlier, later in itertools.pairwise(in_training[3:]))
     assert next(iter(load_run(run).model.stages.values())).selection.top_p < 0.4
 
 
@@ -79,7 +80,7 @@ def test_resuming_in_the_middle_of_the_fall_is_exact(corpus: Path, monkeypatch: 
 
 
 def test_no_epoch_left_at_the_final_value_is_refused() -> None:
-    with pytest.raises(UserError, match="anneal_epochs 4.0 leaves none of 4 epochs"):
+    with pytest.raises(UserError, match=r"anneal_epochs 4\.0 leaves none of 4 epochs"):
         settings(anneal_epochs=4.0)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import nn
 
 from mme2e.data.batch import Batch
 from mme2e.data.collation import collate
@@ -33,6 +32,7 @@ from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_run import load_run_for, score_loaded
 from mme2e.evaluation.turns import Contestant, measure_in_turns
 from mme2e.models import MESM, build_model
+from mme2e.models.normalised_convolution import settle_normalisations
 from mme2e.ops.top_p import check_top_p
 from mme2e.training.run_folder import LoadedRun
 
@@ -199,13 +199,7 @@ def _random_fe2e(run: LoadedRun, batch: Batch) -> LoadedRun:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = build_model(settings, num_emotions=len(run.info.label_names), text_encoder=encoder)  # type: ignore[arg-type]
-        norms = [(module, module.momentum) for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-        for norm, _ in norms:
-            norm.momentum = 1.0
-        with torch.no_grad():
-            model.train()(batch)
-    for norm, momentum in norms:
-        norm.momentum = momentum
+        settle_normalisations(model, batch)
     return LoadedRun(model=model.eval(), tokenizer=run.tokenizer, info=replace(run.info, model=settings))
 
 

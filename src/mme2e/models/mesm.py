@@ -69,5 +69,7 @@ class MESM(FE2E):
 
     def _asked_of_towers(self, text: Tensor | None) -> Tensor | None:
         if text is None:
-            raise UserError("the sparse model selects by the words that are spoken, and there are none: give a transcript")
+            raise UserError(
+                "the sparse model selects by the words that are spoken, and there are none: give a transcript"
+            )
         return text

@@ -3,6 +3,9 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mme2e.data.batch import Batch
 
 
 def convolve_and_normalise(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
@@ -53,3 +56,22 @@ def _without_bias(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
         mean.copy_(moved + momentum * bias)
         norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
     return y
+
+
+def settle_normalisations(model: nn.Module, batch: Batch) -> None:
+    """Gives all normalisations the averages of a batch.
+
+    With the averages of a new network the towers let next to nothing through in evaluation: no state to time or
+    compare anything in.
+
+    Args:
+        model: Takes a `Batch`. It is in training afterwards.
+        batch: What the averages are of.
+    """
+    norms = [(module, module.momentum) for module in model.modules() if isinstance(module, _BatchNorm)]
+    for norm, _ in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(batch)
+    for norm, momentum in norms:
+        norm.momentum = momentum
