@@ -35,20 +35,22 @@ def test_every_weight_of_the_attention_and_the_text_learn(mode: str) -> None:
     selection(maps, text).features.square().sum().backward()
     for name, parameter in selection.named_parameters():
         assert parameter.grad is not None, name
-        if name != "attention.score.bias":  # a softmax does not notice what is added to all scores
+        if name != "attention.score.bias":  # the softmax does not notice what is added to all scores
             assert parameter.grad.abs().max() > 1e-6, name
     assert text.grad is not None
     assert text.grad[[0, 2]].abs().amin(dim=1).min() > 0
 
 
-def test_gates_are_the_attention_times_the_sites_that_shared_it() -> None:
+def test_gates_grow_with_the_attention_times_the_sites_that_shared_it() -> None:
     maps, text = random_maps()
     gated, plain = (make_selection(mode)(maps, text) for mode in ("gate", "frozen"))
-    attention = make_selection("gate").attention(maps, text)
+    selection = make_selection("gate")
+    attention = selection.attention(maps, text)
     counts = maps.sites.frame_offsets.diff()
     shared_by = torch.repeat_interleave(counts, counts)
     gates = dict(zip(maps.sites.positions.tolist(), (attention * shared_by).tolist(), strict=True))
-    wanted = torch.tensor([gates[position] for position in plain.sites.positions.tolist()], dtype=torch.float64)
+    shares = torch.tensor([gates[position] for position in plain.sites.positions.tolist()], dtype=torch.float64)
+    wanted = 1 + selection.strength * (shares - 1)
     torch.testing.assert_close(gated.features, plain.features * wanted[:, None])
     # 1 on average over a frame's sites.
     torch.testing.assert_close(torch.tensor(sum(gates.values())), torch.tensor(float(len(maps.sites))))

@@ -9,13 +9,19 @@ from mme2e.models.cross_modal_attention import CrossModalAttention
 from mme2e.ops.sparse_conv2d import SparseMaps
 from mme2e.ops.top_p import check_top_p, frame_of_site, top_p_mask
 
+_FIRST_STRENGTH = 0.1
+
 
 class Selection(nn.Module):
     """Attention, top-p, and the way by which the attention learns.
 
-    Selecting has no gradient. In the mode `gate` the features of a kept site are multiplied by its gate, the attention
-    weight times the number of sites that shared the attention, which is 1 on average; `straight_through` gives the
-    attention the same gradient and leaves the features as they are; `frozen` gives it none (the reference).
+    Selecting has no gradient. In the mode `gate` the features of a kept site are multiplied by its gate
+
+        1 + strength * (attention weight * number of sites that shared the attention - 1),
+
+    which is 1 on average; the strength is learnt and begins small, so that the words can not at once write themselves
+    into the features of face and sound. `straight_through` gives the attention the gradient of the first such gate and
+    leaves the features as they are; `frozen` gives it none (the reference).
 
     Args:
         channels: Channels of the maps.
@@ -43,6 +49,7 @@ class Selection(nn.Module):
         check_top_p(top_p)
         self.mode = mode
         self.attention = CrossModalAttention(channels, text_dim).requires_grad_(mode != "frozen")
+        self.strength = nn.Parameter(torch.tensor(_FIRST_STRENGTH)) if mode == "gate" else None
         self.register_buffer("_top_p", torch.tensor(top_p, dtype=torch.float64), persistent=moving)
 
     @property
@@ -72,5 +79,7 @@ class Selection(nn.Module):
         shared_by = offsets.diff().index_select(0, frame_of_site(offsets, len(weights)))
         gates = (weights * shared_by).index_select(0, keep).to(kept.features.dtype)
         if self.mode == "straight_through":
-            gates = 1 + (gates - gates.detach())
+            gates = 1 + _FIRST_STRENGTH * (gates - gates.detach())
+        else:
+            gates = 1 + self.strength * (gates - 1)
         return kept.with_features(kept.features * gates.unsqueeze(1))

@@ -11,13 +11,14 @@ from mme2e.ops.sparse_conv2d import Sites, SparseMaps, sparse_max_pool2d, subman
 
 
 class SiteNorm(nn.BatchNorm1d):
-    """Batch normalisation over active sites, with the reference's constants.
+    """Batch normalisation over active sites, with the reference's epsilon.
 
-    A single site has no variance: in training it becomes the bias, as a batch of equal sites does.
+    Its averages move by 0.1 a step, as those of the dense layers (the reference: 0.01). A single site has no variance:
+    in training it becomes the bias, as a batch of equal sites does.
     """
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=1e-4, momentum=0.01)
+        super().__init__(channels, eps=1e-4)
 
     def forward(self, features: Tensor) -> Tensor:
         """(sites, channels) to the same shape."""
@@ -37,7 +38,9 @@ class SubmanifoldConv2d(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(9, out_channels, in_channels))
-        nn.init.normal_(self.weight, std=(2 / (9 * in_channels)) ** 0.5)
+        # As nn.Conv2d begins, so that the stages learn at the pace of the dense ones.
+        bound = (9 * in_channels) ** -0.5
+        nn.init.uniform_(self.weight, -bound, bound)
 
     def forward(self, maps: SparseMaps) -> SparseMaps:
         """Features (sites, in_channels) to (sites, out_channels)."""
