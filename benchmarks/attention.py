@@ -1,0 +1,91 @@
+"""Which way of learning the attention scores best: every mode and three seeds on a prepared corpus.
+
+    mme2e sample raw --utterances 600 && mme2e prepare iemocap raw corpus
+    python benchmarks/attention.py corpus runs [SEEDS]
+
+Trains configs/demo.yaml at p = 0.5 (an hour on two cores), one after the other; what is finished is not trained again.
+Prints mean and standard deviation over seeds and writes results/attention.json and results/attention.md.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from fe2e import processor
+
+from mme2e.training.model_card import environment
+
+RESULTS = Path(__file__).parent / "results"
+CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
+MESM = ("--model.name", "mesm", "--model.top_p", "0.5", "--model.attention.mode")
+VARIANTS = {
+    "fe2e": ("--model.name", "fe2e"),
+    "frozen": (*MESM, "frozen"),
+    "gate": (*MESM, "gate"),
+    "straight_through": (*MESM, "straight_through"),
+    "straight_through, annealed": (*MESM, "straight_through", "--anneal_epochs", "6"),
+}
+METRICS = {"F1": "f1", "WAcc": "weighted_accuracy", "AUC": "auc"}
+
+
+def run_folder(runs: Path, variant: str, seed: int) -> Path:
+    return runs / f"{variant.replace(', ', '_')}-{seed}"
+
+
+def train_and_score(data: Path, run: Path, options: tuple[str, ...], seed: int) -> None:
+    """Does what is missing of a run."""
+    if (run / "evaluation" / "metrics_test.json").exists():
+        return
+    mme2e = [sys.executable, "-m", "mme2e"]
+    resume = ["--resume"] if run.exists() else []
+    train = ["train", "--config", str(CONFIG), "--data", str(data), "--out", str(run), "--seed", str(seed), *options]
+    subprocess.run([*mme2e, *train, *resume], check=True)  # noqa: S603
+    subprocess.run([*mme2e, "evaluate", str(run), "--data", str(data)], check=True)  # noqa: S603
+
+
+def scores_of(run: Path) -> dict[str, float]:
+    """Averages over emotions on the test split, in percent, and the best F1 on validation."""
+    scores = json.loads((run / "evaluation" / "metrics_test.json").read_text())["scores"]
+    best = json.loads((run / "metrics.json").read_text())["best"]
+    averages = {name: 100 * scores[key]["average"] for name, key in METRICS.items()}
+    return averages | {"validation F1": 100 * best["valid_macro_f1"]}
+
+
+def main() -> None:
+    """Trains, scores and writes the table."""
+    data, runs = Path(sys.argv[1]), Path(sys.argv[2])
+    seeds = range(int(sys.argv[3]) if len(sys.argv) > 3 else 3)
+    table: dict[str, list[dict[str, float]]] = {}
+    for seed in seeds:
+        for variant, options in VARIANTS.items():
+            run = run_folder(runs, variant, seed)
+            train_and_score(data, run, options, seed)
+            table.setdefault(variant, []).append(scores_of(run))
+    names = list(next(iter(table.values()))[0])
+    lines = [
+        "| | " + " | ".join(f"{name} %" for name in names) + " | test F1 by seed |",
+        "|---" * (len(names) + 2) + "|",
+    ]
+    for variant, rows in table.items():
+        cells = []
+        for name in names:
+            values = [row[name] for row in rows]
+            spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.1f}{spread}")
+        cells.append(", ".join(f"{row['F1']:.1f}" for row in rows))
+        lines.append(f"| {variant} | " + " | ".join(cells) + " |")
+    where = json.loads(environment())
+    about = (
+        f"Means and standard deviations over {len(seeds)} seeds, averaged over emotions; p = 0.5, {CONFIG.name}."
+        f"\n{processor()}; commit {where['git_commit']}."
+    )
+    print("\n".join(lines))
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "attention.md").write_text("# Attention that learns\n\n" + "\n".join(lines) + f"\n\n{about}\n")
+    (RESULTS / "attention.json").write_text(json.dumps({"runs": table, "environment": where}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
