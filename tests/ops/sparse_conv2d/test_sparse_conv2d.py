@@ -133,3 +133,26 @@ def test_what_does_not_fit_is_refused() -> None:
         SparseMaps.from_dense(dense, mask[:, :2])
     with pytest.raises(UserError, match="do not fit"):
         SparseMaps(maps.features[1:], maps.sites)
+
+
+def test_mixed_devices_are_refused() -> None:
+    maps = SparseMaps.from_dense(*random_maps((1, 4, 4), 0.5, 2))
+    with pytest.raises(UserError, match="features are on meta, sites on cpu"):
+        maps.with_features(maps.features.to("meta"))
+    with pytest.raises(UserError, match=r"weights are torch\.float64 on meta, features torch\.float64 on cpu"):
+        submanifold_conv2d(maps, torch.zeros(9, 3, 2, dtype=torch.float64, device="meta"))
+
+
+def test_lists_of_pairs_have_few_lengths() -> None:
+    rules = SparseMaps.from_dense(*random_maps((3, 9, 11), 0.6, 2)).sites.rule_book
+    for (sites, neighbours), filled in zip(rules.pairs, rules.padded_pairs, strict=True):
+        assert all(len(each) % 32 == 0 and len(each) - len(sites) < 32 for each in filled)
+        assert torch.equal(filled[0][: len(sites)], sites)
+        assert torch.equal(filled[1][: len(sites)], neighbours)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (0, 4, 4)])
+def test_products_of_full_maps(shape: tuple[int, int, int]) -> None:
+    sites = SparseMaps.from_dense(*random_maps(shape, 1.0, 2)).sites
+    assert sites.num_products == sites.dense_products
+    assert sites.num_products == int((sites.neighbours >= 0).sum())
