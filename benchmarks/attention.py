@@ -25,13 +25,12 @@ VARIANTS = {
     "frozen": (*MESM, "frozen"),
     "gate": (*MESM, "gate"),
     "straight_through": (*MESM, "straight_through"),
-    "straight_through, annealed": (*MESM, "straight_through", "--anneal_epochs", "6"),
 }
 METRICS = {"F1": "f1", "WAcc": "weighted_accuracy", "AUC": "auc"}
 
 
 def run_folder(runs: Path, variant: str, seed: int) -> Path:
-    return runs / f"{variant.replace(', ', '_')}-{seed}"
+    return runs / f"{variant}-{seed}"
 
 
 def train_and_score(data: Path, run: Path, options: tuple[str, ...], seed: int) -> None:

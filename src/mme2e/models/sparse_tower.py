@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mme2e.config import ModelSettings
 from mme2e.models.selection import Selection
-from mme2e.models.towers import Tower, TowerInput
+from mme2e.models.towers import Tower, TowerInput, in_groups
 from mme2e.ops.sparse_conv2d import Sites, SparseMaps, sparse_max_pool2d, submanifold_conv2d
 
 
@@ -104,6 +104,9 @@ class SparseTower(Tower):
         text_dim: Width of the text vector.
     """
 
+    _times = 4
+    """Sparse stages do many small products: fewer and larger groups suit them."""
+
     def __init__(self, source: TowerInput, settings: ModelSettings, *, text_dim: int) -> None:
         self._settings, self._text_dim = settings, text_dim
         sizes = {"hidden_dim": settings.tower_dim, "out_dim": settings.trans_dim}
@@ -115,7 +118,8 @@ class SparseTower(Tower):
     def _features(self, maps: Tensor, *asked: Tensor) -> Tensor:
         """As in the dense tower, zero where no site is left; asks for (maps, text_dim), each map's text vector."""
         (text,) = asked
-        sparse = SparseMaps.from_dense(self.low_level(maps))
+        low = self.low_level(maps) if self.training else in_groups(self.low_level, maps)
+        sparse = SparseMaps.from_dense(low)
         for stage in self.stages:
             sparse = stage(sparse, text)
         return sparse.to_dense().flatten(1)

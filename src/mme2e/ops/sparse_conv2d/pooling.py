@@ -77,7 +77,7 @@ class _MaxOfCorners(torch.autograd.Function):
             if winner is not None:
                 # Numbers rise, so the last corner that was higher is the maximum of them.
                 winner = torch.maximum(winner, (values > highest).view(torch.uint8).mul_(number))
-            highest = torch.maximum(highest, values)
+            torch.maximum(highest, values, out=highest)
         ctx.places, ctx.winner = places, winner
         return highest
 
