@@ -14,7 +14,7 @@ from mme2e.ops.sparse_conv2d.triton_conv import DTYPES, TritonConv2d, check_trit
 
 Path = Literal["auto", "gather", "triton", "dense", "naive"]
 
-_TRAFFIC_COST = 25.0
+_TRAFFIC_COST = 33.0
 """Multiply-adds that a number gathered or added costs the gather path; fitted with benchmarks/sparse_conv2d.py."""
 
 _CUDA_DENSE_DENSITY = 0.8
