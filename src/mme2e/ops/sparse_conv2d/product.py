@@ -1,8 +1,8 @@
 """Matrix products of many rows with a small matrix, by the fastest library at hand.
 
-On CPUs PyTorch hands `mm` to MKL; a 1x1 convolution is the same product and goes to oneDNN, which takes half of the time
-on the AMD processor that this was measured on (`benchmarks/sparse_conv2d.py` has the ratio). On other devices `mm` is the
-right call.
+On CPUs PyTorch hands `mm` to MKL; a 1x1 convolution is the same product and goes to oneDNN, which takes three quarters
+of the time or less on the AMD processor of the benchmarks (`benchmarks/sparse_conv2d.py`). On other devices `mm` is
+the right call.
 """
 
 import torch
