@@ -19,7 +19,7 @@ from mme2e.training.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
-MESM = ("--model.name", "mesm", "--model.top_p", "0.5", "--model.attention.mode")
+MESM = ("--model.name", "mesm", "--model.top_p", "0.5", "--anneal_epochs", "0", "--model.attention.mode")
 VARIANTS = {
     "fe2e": ("--model.name", "fe2e"),
     "frozen": (*MESM, "frozen"),
