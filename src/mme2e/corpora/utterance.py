@@ -28,6 +28,8 @@ class Utterance:
         labels: Names of the emotions present, a subset of the corpus' label names; may be empty (multi-label).
         split: "train", "valid", "test" or None while no protocol has been applied.
         video: File with the picture; None when missing.
+        images: Still frames in order, where there is no video.
+        images_per_s: How many still frames make a second; None: each of them is a sampled frame.
         audio: File with the sound; None when missing.
         region: Part of the picture that shows the speaker; None is all of it.
         audio_channel: Channel with the speaker's microphone, counted from 0; None mixes all.
@@ -42,6 +44,8 @@ class Utterance:
     labels: tuple[str, ...]
     split: str | None = None
     video: Path | None = None
+    images: tuple[Path, ...] = ()
+    images_per_s: float | None = None
     audio: Path | None = None
     region: Region | None = None
     audio_channel: int | None = None

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mme2e.atomic import replacing
 from mme2e.data.schema import ROW_SCHEMA, SPLITS, UNASSIGNED, CorpusInfo
 from mme2e.errors import UserError
 
@@ -139,15 +140,10 @@ def multi_hot(labels: list[str], label_names: tuple[str, ...]) -> np.ndarray:
 
 def _unpack(files: list[Path], path: Path) -> None:
     """Writes the rows of Parquet files into one Arrow stream, a row group at a time."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file, pa.ipc.new_stream(file, ROW_SCHEMA) as stream:
-            for source in files:
-                for table in _row_groups(source):
-                    stream.write_table(table)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file, pa.ipc.new_stream(file, ROW_SCHEMA) as stream:
+        for source in files:
+            for table in _row_groups(source):
+                stream.write_table(table)
 
 
 def _row_groups(path: Path) -> Iterator[pa.Table]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from mme2e.atomic import write_text
 from mme2e.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -80,9 +81,7 @@ class CorpusInfo:
 
     def write(self, folder: Path) -> None:
         """Writes `corpus.json` atomically."""
-        temporary = folder / f".{CORPUS_FILE}.tmp"
-        temporary.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(folder / CORPUS_FILE)
+        write_text(folder / CORPUS_FILE, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "CorpusInfo":

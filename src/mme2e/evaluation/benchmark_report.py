@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mme2e.atomic import replacing
 from mme2e.errors import UserError
 from mme2e.evaluation.benchmark_plot import plot_benchmark
 from mme2e.evaluation.benchmark_result import AS_TRAINED, FE2E_NAME, THIS_RUN, Account, BenchmarkResult, PartAccount
@@ -55,13 +56,8 @@ def write_benchmark(result: BenchmarkResult, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for kind, content in contents.items():
-            path = out / f"benchmark_{result.split}.{kind}"
-            temporary = path.with_name(f".{path.name}.tmp")
-            try:
+            with replacing(out / f"benchmark_{result.split}.{kind}") as temporary:
                 temporary.write_bytes(content)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write the benchmark into {out}: {error.strerror or error}") from error
 

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mme2e.atomic import replacing
 from mme2e.evaluation.metrics import average
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.tables import UNDEFINED, evaluation_title
@@ -33,9 +34,8 @@ def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
         _draw_bars(left, evaluation)
         _draw_confusion(right, evaluation.choice.confusion, names)
     figure.suptitle(evaluation_title(evaluation), fontsize=11)
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _draw_bars(axes: Axes, evaluation: Evaluation) -> None:

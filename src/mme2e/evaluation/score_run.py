@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from mme2e.atomic import write_text
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.errors import UserError
 from mme2e.evaluation.chance import always_yes, drawn_from_prior
@@ -215,9 +216,7 @@ def _write(evaluation: Evaluation, predictions: Predictions, out: Path) -> None:
             f"predictions_{evaluation.split}.csv": _predictions_csv(predictions, evaluation.label_names),
         }
         for name, text in texts.items():
-            temporary = out / f".{name}.tmp"
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(out / name)
+            write_text(out / name, text)
         plot_evaluation(evaluation, out / f"metrics_{evaluation.split}.png")
     except OSError as error:
         raise UserError(f"cannot write the evaluation into {out}: {error.strerror or error}") from error

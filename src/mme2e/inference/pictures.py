@@ -13,6 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from mme2e.atomic import replacing
 from mme2e.audio import SAMPLE_RATE_HZ
 from mme2e.data.batch import Batch
 from mme2e.errors import UserError
@@ -106,14 +107,11 @@ def draw_selection(path: Path, *, cells: SelectedCells, batch: Batch, caption: C
         frames = len(cells.visual[0].kept)
         raise ValueError(f"{len(caption.frame_times_s)} frame_times_s do not fit {frames} face crops")
     figure = selection_figure(cells=cells, batch=batch, caption=caption)
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        figure.savefig(temporary, format=path.suffix[1:].lower())
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:].lower())
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def selection_figure(*, cells: SelectedCells, batch: Batch, caption: Caption) -> Figure:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from mme2e.atomic import write_text
 from mme2e.errors import UserError
 
 
@@ -76,12 +77,9 @@ class EmotionResult:
             UserError: The file cannot be written.
         """
         check_writable(path)
-        temporary = path.with_name(f".{path.name}.tmp")
         try:
-            temporary.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            temporary.replace(path)
+            write_text(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n")
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
     def print(self) -> None:

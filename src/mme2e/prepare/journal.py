@@ -6,11 +6,11 @@ the sizes that the entry tells. Everything else is done anew. So a kill at any m
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mme2e.atomic import write_text
 from mme2e.corpora.utterance import Skipped
 from mme2e.data.schema import CORPUS_FILE, PROGRESS_FOLDER, SCHEMA_VERSION
 from mme2e.errors import UserError
@@ -53,7 +53,7 @@ class RecordingEntry:
 def fingerprint(task: RecordingTask) -> str:
     """Changes when the settings, the utterances or their files (by name, size and time of change) do."""
     utterances = [
-        {**asdict(u), "video": _state(u.video), "audio": _state(u.audio)}
+        {**asdict(u), "video": _state(u.video), "images": [_state(i) for i in u.images], "audio": _state(u.audio)}
         for u in sorted(task.utterances, key=lambda u: u.id)
     ]
     content = [SCHEMA_VERSION, task.frame_interval_ms, asdict(task.face), utterances]
@@ -100,7 +100,7 @@ class Journal:
                     f"{self.out} holds other files; wanted is an empty or a new folder, like {self._other()}"
                 )
             self._folder.mkdir(parents=True, exist_ok=True)
-            _write_json(path, settings)
+            write_text(path, json.dumps(settings, ensure_ascii=False))
         known = _read_json(path) or {}
         for name, value in json.loads(json.dumps(settings)).items():
             if known.get(name) != value:
@@ -143,7 +143,7 @@ class Journal:
 
     def add(self, entry: RecordingEntry) -> None:
         """Marks a recording as done; its rows must be in place."""
-        _write_json(self._path(entry.recording), asdict(entry))
+        write_text(self._path(entry.recording), json.dumps(asdict(entry), ensure_ascii=False))
 
     def _path(self, recording: str) -> Path:
         return self._folder / f"{file_name(recording)}{ENTRY_ENDING}"
@@ -168,12 +168,3 @@ def _read_json(path: Path) -> dict[str, object] | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError):
         return None
-
-
-def _write_json(path: Path, content: dict[str, object]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -13,13 +13,13 @@ from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mme2e.atomic import replacing, write_text
 from mme2e.training.history import (
     CSV_FILE,
     EpochRecord,
     TrainingReport,
     best_epoch,
     history_to_csv,
-    write_atomically,
 )
 
 CHECKPOINT_FOLDER = "checkpoints"
@@ -43,16 +43,12 @@ class CheckpointFiles(TorchCheckpointIO):
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
         try:
-            with temporary.open("wb") as file:
+            with replacing(path) as temporary, temporary.open("wb") as file:
                 torch.save(checkpoint, file)
-            temporary.replace(path)
         except RuntimeError as error:
             # torch puts an error of its own before the one that says what is the matter.
             raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 class BestAndLast(Checkpoint):
@@ -156,7 +152,7 @@ def write_report(run: Path, report: TrainingReport, history: list[EpochRecord], 
         history=tuple(history),
     ).write(run)
     (run / LOG_FOLDER).mkdir(exist_ok=True)
-    write_atomically(run / LOG_FOLDER / CSV_FILE, history_to_csv(history))
+    write_text(run / LOG_FOLDER / CSV_FILE, history_to_csv(history))
 
 
 def describe_epoch(history: list[EpochRecord], epochs: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from mme2e.atomic import write_text
 from mme2e.config import TrainSettings
 from mme2e.errors import UserError
 
@@ -112,7 +113,7 @@ class TrainingReport:
 
     def write(self, run: Path) -> None:
         """Writes `metrics.json` into a run folder; what is undefined is null."""
-        write_atomically(run / METRICS_FILE, json.dumps(_no_nan(asdict(self)), indent=2, ensure_ascii=False) + "\n")
+        write_text(run / METRICS_FILE, json.dumps(_no_nan(asdict(self)), indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def read(cls, run: Path) -> "TrainingReport":
@@ -144,16 +145,6 @@ def history_to_csv(history: list[EpochRecord]) -> str:
     writer.writeheader()
     writer.writerows(asdict(record) for record in history)
     return file.getvalue()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a whole text file or nothing."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from mme2e.atomic import write_text
 from mme2e.config import TrainSettings
 from mme2e.errors import UserError
 from mme2e.training.callbacks import CHECKPOINT_FOLDER, LAST_FILE
@@ -16,7 +17,6 @@ from mme2e.training.history import (
     best_epoch,
     require_same_settings,
     settings_to_yaml,
-    write_atomically,
 )
 
 
@@ -62,7 +62,7 @@ def begin(out: Path, settings: TrainSettings, report: TrainingReport) -> None:
     """
     (out / CHECKPOINT_FOLDER).mkdir(parents=True)
     report.write(out)
-    write_atomically(out / SETTINGS_FILE, settings_to_yaml(settings))
+    write_text(out / SETTINGS_FILE, settings_to_yaml(settings))
 
 
 def take_up(out: Path, settings: TrainSettings, corpus: str) -> Standing:

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from mme2e.atomic import replacing
 from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.text import build_encoder, load_config, load_tokenizer
@@ -157,13 +158,9 @@ def _write_text(path: Path, content: str) -> None:
 
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
     """Writes a file under a temporary name and renames it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with replacing(path) as temporary:
         # safetensors makes files that only their owner may read; this one gets the rights of any new file.
         temporary.touch()
         mode = temporary.stat().st_mode
         write(temporary)
         temporary.chmod(mode)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
