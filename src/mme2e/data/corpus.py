@@ -8,7 +8,7 @@ of change, so that a corpus that was prepared again is never served from an old 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -86,6 +86,18 @@ class Corpus:
             self._open[name] = Dataset.from_file(str(self._unpacked(name, files)))
         return self._open[name]
 
+    def columns(self, split: str, names: Sequence[str]) -> pa.Table:
+        """Some columns of a split, straight from the Parquet files; pictures and sound are not read for them.
+
+        Returns:
+            A row an utterance, in the order of `split`; none where the split has no utterances.
+
+        Raises:
+            UserError: A file is damaged or lacks a column; it is named.
+        """
+        empty = pa.schema([ROW_SCHEMA.field(name) for name in names]).empty_table()
+        return pa.concat_tables([empty, *(_read_columns(path, names) for path in self._files(split))])
+
     def labels(self, name: str) -> np.ndarray:
         """Labels of a split: (utterances, emotions) float32, 1 where present, emotions in `info.label_names` order.
 
@@ -154,6 +166,17 @@ def _row_groups(path: Path) -> Iterator[pa.Table]:
             for index in range(file.num_row_groups):
                 yield file.read_row_group(index)
     except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and run 'mme2e prepare' again") from error
+
+
+def _read_columns(path: Path, names: Sequence[str]) -> pa.Table:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            lacking = [name for name in names if name not in file.schema_arrow.names]
+            if lacking:
+                raise UserError(f"{path} has no column {', '.join(lacking)}; prepare the corpus again")
+            return file.read(columns=list(names))
+    except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run 'mme2e prepare' again") from error
 
 
