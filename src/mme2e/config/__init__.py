@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that `mme2e VERB --help` answers at once. A c
 `__post_init__`, naming the option.
 """
 
+from mme2e.config.baseline import FeatureSettings, RnnSettings
 from mme2e.config.model import MODALITIES, AttentionSettings, ModelSettings, TextSettings
 from mme2e.config.preparation import FaceSettings, PrepareSettings, SampleSettings, SplitSettings
 from mme2e.config.training import AugmentSettings, TrainSettings
@@ -13,8 +14,10 @@ __all__ = [
     "AttentionSettings",
     "AugmentSettings",
     "FaceSettings",
+    "FeatureSettings",
     "ModelSettings",
     "PrepareSettings",
+    "RnnSettings",
     "SampleSettings",
     "SplitSettings",
     "TextSettings",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mme2e.config.baseline import FeatureSettings, RnnSettings
 from mme2e.config.checks import require, require_positive
 
 MODALITIES = "tav"
@@ -65,13 +66,23 @@ class AttentionSettings:
 class ModelSettings:
     """The network; the defaults are the paper's."""
 
-    name: Literal["fe2e", "mesm"] = "fe2e"
-    """Model: fe2e (dense) or mesm (sparse)."""
+    name: Literal["fe2e", "mesm", "lf_rnn", "lf_transformer"] = "fe2e"
+    """Model: fe2e (dense) or mesm (sparse), end to end; lf_rnn or lf_transformer over hand-crafted features."""
 
     modalities: str = MODALITIES
     """Any subset of t (text), a (acoustic), v (visual)."""
 
+    fusion: Literal["late", "early"] = "late"
+    """late: a weighted sum of each modality's logits; early: each modality's features, side by side, are classified."""
+
+    feature_dim: int = 256
+    """Early fusion: features of each modality."""
+
     text: TextSettings = field(default_factory=TextSettings)
+
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+
+    rnn: RnnSettings = field(default_factory=RnnSettings)
 
     tower_channels: tuple[int, int, int, int] = (64, 128, 256, 512)
     """Channels of the low level and of the three stages of the face and sound towers."""
@@ -85,13 +96,14 @@ class ModelSettings:
     """Hidden width of the linear layers that end a tower."""
 
     trans_dim: int = 64
-    """Width of the sequence encoder over frames and chunks."""
+    """Width of the sequence encoder over frames and chunks (lf_transformer: that of the features)."""
 
     num_layers: int = 4
     """Layers of the sequence encoder."""
 
     num_heads: int = 4
-    """Attention heads of the sequence encoder."""
+    """Attention heads of the sequence encoder (lf_transformer: the largest number up to 4, 2 and 5 for text, sound and
+    picture that divides the number of features)."""
 
     feedforward_dim: int = 2048
     """Feed-forward width of the sequence encoder."""
@@ -105,7 +117,8 @@ class ModelSettings:
             0 < len(given) == len(set(given)) and set(given) <= set(MODALITIES),
             f"model.modalities must be some of the letters t, a, v, each once, not '{given}'",
         )
-        require_positive(self, "model.", "tower_dim", "trans_dim", "num_layers", "num_heads", "feedforward_dim")
+        sizes = ("feature_dim", "tower_dim", "trans_dim", "num_layers", "num_heads", "feedforward_dim")
+        require_positive(self, "model.", *sizes)
         require(
             self.trans_dim % self.num_heads == 0,
             f"model.trans_dim {self.trans_dim} is not a multiple of model.num_heads {self.num_heads}",
@@ -117,3 +130,17 @@ class ModelSettings:
         )
         require(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
         require(min(self.tower_channels) >= 1, f"model.tower_channels must be positive, not {self.tower_channels}")
+        require(
+            self.hand_crafted or self.features == FeatureSettings(),
+            f"model.features are for lf_rnn and lf_transformer; model.name {self.name} reads raw signals",
+        )
+
+    @property
+    def hand_crafted(self) -> bool:
+        """Whether the model reads hand-crafted features instead of raw signals."""
+        return self.name.startswith("lf_")
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the model has a text encoder and wants a tokenizer."""
+        return "t" in self.modalities and not self.hand_crafted

@@ -99,6 +99,9 @@ class TrainSettings:
     seed: int = 0
     """Seed of weights, order, augmentation and dropout."""
 
+    modality_dropout: float = 0.0
+    """Probability of hiding a modality of an utterance in training; one always stays, and for mesm the text."""
+
     precision: Literal["32", "bf16", "16"] = "32"
     """Arithmetic of the forward pass; bf16 and 16 are automatic mixed precision."""
 
@@ -119,6 +122,7 @@ class TrainSettings:
         for name in ("learning_rate", "text_lr_factor"):
             value = getattr(self, name)
             require(value > 0, f"{name} must be positive, not {value}")
+        require(0 <= self.modality_dropout < 1, f"modality_dropout must be in [0, 1), not {self.modality_dropout}")
         require(
             self.scheduler == "cosine" or self.warmup_epochs == 0,
             f"warmup_epochs {self.warmup_epochs} wants --scheduler cosine",
