@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from mme2e.data.collation import collate
     from mme2e.data.corpus import Corpus, load_corpus
     from mme2e.data.dataset import UtteranceDataset, UtteranceItem
+    from mme2e.data.feature_schema import FeaturesInfo, ModalityFeatures
+    from mme2e.data.feature_writer import FeatureWriter
+    from mme2e.data.features import Features, load_features
     from mme2e.data.loader import make_dataloader
     from mme2e.data.sampler import LengthBatchSampler
     from mme2e.data.schema import CorpusInfo, FaceFlag
@@ -18,12 +21,17 @@ __all__ = [
     "Corpus",
     "CorpusInfo",
     "FaceFlag",
+    "FeatureWriter",
+    "Features",
+    "FeaturesInfo",
     "LengthBatchSampler",
+    "ModalityFeatures",
     "UtteranceDataset",
     "UtteranceItem",
     "augment_mel",
     "collate",
     "load_corpus",
+    "load_features",
     "make_dataloader",
 ]
 
@@ -32,12 +40,17 @@ _HOMES = {
     "Corpus": "corpus",
     "CorpusInfo": "schema",
     "FaceFlag": "schema",
+    "FeatureWriter": "feature_writer",
+    "Features": "features",
+    "FeaturesInfo": "feature_schema",
     "LengthBatchSampler": "sampler",
+    "ModalityFeatures": "feature_schema",
     "UtteranceDataset": "dataset",
     "UtteranceItem": "dataset",
     "augment_mel": "augment",
     "collate": "collation",
     "load_corpus": "corpus",
+    "load_features": "features",
     "make_dataloader": "loader",
 }
 

@@ -22,6 +22,12 @@ class Batch:
         num_samples: (batch,) int64.
         input_ids: (batch, tokens) int64, padded to the longest text of the batch.
         attention_mask: (batch, tokens) int64, 1 where there is a token; a row of zeros where there is no text.
+        text_features: (total_words, size) float32, hand-crafted features, not normalised.
+        num_words: (batch,) int64, 0 where there is no text.
+        acoustic_features: (total_steps, size) float32, hand-crafted.
+        num_acoustic: (batch,) int64, steps of each utterance.
+        visual_features: (total_steps, size) float32, hand-crafted.
+        num_visual: (batch,) int64, steps of each utterance.
         labels: (batch, emotions) float32, 1 where the emotion is present.
         text_present, visual_present, acoustic_present: (batch,) bool; derived from the lengths when not given.
         ids: Utterance ids, in order.
@@ -35,6 +41,12 @@ class Batch:
     num_samples: Tensor | None = None
     input_ids: Tensor | None = None
     attention_mask: Tensor | None = None
+    text_features: Tensor | None = None
+    num_words: Tensor | None = None
+    acoustic_features: Tensor | None = None
+    num_acoustic: Tensor | None = None
+    visual_features: Tensor | None = None
+    num_visual: Tensor | None = None
     labels: Tensor | None = None
     text_present: Tensor | None = None
     visual_present: Tensor | None = None
@@ -46,15 +58,17 @@ class Batch:
             self.attention_mask = torch.ones_like(self.input_ids)
         if self.text_present is None and self.attention_mask is not None:
             self.text_present = self.attention_mask.any(dim=1)
-        if self.visual_present is None and self.num_frames is not None:
-            self.visual_present = self.num_frames > 0
-        sound = self.num_chunks if self.num_chunks is not None else self.num_samples
-        if self.acoustic_present is None and sound is not None:
-            self.acoustic_present = sound > 0
+        if self.text_present is None:
+            self.text_present = _any_steps(self.num_words)
+        if self.visual_present is None:
+            self.visual_present = _any_steps(self.num_frames, self.num_visual)
+        if self.acoustic_present is None:
+            self.acoustic_present = _any_steps(self.num_chunks, self.num_samples, self.num_acoustic)
 
     def __len__(self) -> int:
         """Number of utterances."""
-        for tensor in (self.num_frames, self.num_chunks, self.num_samples, self.input_ids, self.labels):
+        raw = (self.num_frames, self.num_chunks, self.num_samples, self.input_ids, self.labels)
+        for tensor in (*raw, self.num_words, self.num_acoustic, self.num_visual):
             if tensor is not None:
                 return len(tensor)
         return 0
@@ -82,3 +96,9 @@ class Batch:
 
         chunks, num_chunks = mel_chunks(self.waveforms, self.num_samples)
         return replace(self, mel_chunks=chunks, num_chunks=num_chunks)
+
+
+def _any_steps(*lengths: Tensor | None) -> Tensor | None:
+    """(batch,) bool from the first lengths that there are."""
+    given = next((each for each in lengths if each is not None), None)
+    return None if given is None else given > 0

@@ -115,7 +115,7 @@ class Corpus:
 
     def _unpacked(self, split: str, files: list[Path]) -> Path:
         states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        cache = self._cache_folder()
+        cache = cache_folder(self.folder)
         path = cache / f"{split}-{_digest(states)}.arrow"
         if not path.is_file():
             try:
@@ -127,13 +127,15 @@ class Corpus:
                 raise UserError(f"cannot unpack split '{split}' into {cache}: {error.strerror or error}") from error
         return path
 
-    def _cache_folder(self) -> Path:
-        if os.access(self.folder, os.W_OK):
-            return self.folder / CACHE_FOLDER
-        # A corpus that is shared read-only is unpacked where `datasets` keeps its own files.
-        from datasets.config import HF_DATASETS_CACHE
 
-        return Path(HF_DATASETS_CACHE) / "mme2e" / _digest(str(self.folder.resolve()))
+def cache_folder(folder: Path) -> Path:
+    """Where the unpacked rows of a prepared corpus are kept."""
+    if os.access(folder, os.W_OK):
+        return folder / CACHE_FOLDER
+    # A corpus that is shared read-only is unpacked where `datasets` keeps its own files.
+    from datasets.config import HF_DATASETS_CACHE
+
+    return Path(HF_DATASETS_CACHE) / "mme2e" / _digest(str(folder.resolve()))
 
 
 def multi_hot(labels: list[str], label_names: tuple[str, ...]) -> np.ndarray:

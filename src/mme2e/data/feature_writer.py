@@ -1,0 +1,227 @@
+"""Writing the hand-crafted features of a prepared corpus."""
+
+import os
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mme2e.data.corpus import Corpus
+from mme2e.data.feature_schema import (
+    FEATURE_SCHEMA,
+    FEATURES_FILE,
+    FEATURES_FOLDER,
+    MODALITY_NAMES,
+    FeaturesInfo,
+    ModalityFeatures,
+    utterance_fingerprint,
+)
+
+ROW_GROUP_BYTES = 8 << 20
+"""Matrices gathered before they are written: so much memory a split is used."""
+
+
+class FeatureWriter:
+    """Writes `features/` of a prepared corpus; what was there is replaced when the `with` block ends well.
+
+    Rows may come in any order. Utterances that are never written, or written without a modality, lack it. Values that
+    are not finite become 0 and are counted in `FeaturesInfo.non_finite`. ::
+
+        with FeatureWriter(load_corpus(folder), text=ModalityFeatures(kind="glove", ...)) as writer:
+            writer.write("train", "Ses01F_impro01_F000", text=matrix)
+        print(writer.info)
+
+    Args:
+        corpus: The corpus; its utterances are those that may be written.
+        text, acoustic, visual: What the features of each modality are; None: there are none.
+
+    Attributes:
+        info: What was written; None until the `with` block has ended.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        text: ModalityFeatures | None = None,
+        acoustic: ModalityFeatures | None = None,
+        visual: ModalityFeatures | None = None,
+    ) -> None:
+        self._corpus = corpus
+        self._modalities = {"text": text, "acoustic": acoustic, "visual": visual}
+        self._folder = corpus.folder / FEATURES_FOLDER
+        self._waiting = {name: set(corpus.split(name)["id"]) for name in corpus.splits}
+        self._tables: dict[str, RowFile] = {}
+        self._moments = {name: _Moments(each.size) for name, each in self._modalities.items() if each is not None}
+        self._counts: dict[str, dict[str, int]] = {name: dict.fromkeys(MODALITY_NAMES, 0) for name in corpus.splits}
+        self._non_finite: dict[str, int] = defaultdict(int)
+        self._skipped: list[dict[str, str]] = []
+        self.info: FeaturesInfo | None = None
+
+    def __enter__(self) -> "FeatureWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.info = self._finish()
+        finally:
+            for table in self._tables.values():
+                table.discard()
+
+    def write(
+        self,
+        split: str,
+        identity: str,
+        *,
+        text: np.ndarray | None = None,
+        acoustic: np.ndarray | None = None,
+        visual: np.ndarray | None = None,
+    ) -> None:
+        """Adds one utterance.
+
+        Args:
+            split: Its split in the corpus.
+            identity: Its id.
+            text: (words, size), or None without words. A matrix of no rows counts as None.
+            acoustic: (steps, size), or None without sound.
+            visual: (steps, size), or None without picture.
+
+        Raises:
+            ValueError: The corpus has no such utterance in the split, it was written before, or a matrix does not fit
+                the size that was announced.
+        """
+        if identity not in self._waiting.get(split, ()):
+            raise ValueError(f"'{identity}' is written twice, or is no utterance of split '{split}'")
+        matrices = {
+            name: self._checked(name, matrix)
+            for name, matrix in (("text", text), ("acoustic", acoustic), ("visual", visual))
+            if matrix is not None and len(matrix)
+        }
+        self._waiting[split].remove(identity)
+        for name, matrix in matrices.items():
+            self._counts[split][name] += 1
+            if split == "train":
+                self._moments[name].add(matrix)
+        if split not in self._tables:
+            self._tables[split] = RowFile(self._folder / f"{split}.parquet")
+        self._tables[split].add(identity, matrices)
+
+    def skip(self, item: str, reason: str) -> None:
+        """Notes a source that could not be read, for `FeaturesInfo.skipped`."""
+        self._skipped.append({"item": item, "reason": reason})
+
+    def _checked(self, name: str, matrix: np.ndarray) -> np.ndarray:
+        announced = self._modalities[name]
+        size = None if announced is None else announced.size
+        if matrix.ndim != 2 or matrix.shape[1] != size:
+            raise ValueError(f"{name} features of shape {matrix.shape}; announced were (steps, {size})")
+        with np.errstate(over="ignore"):  # what float32 cannot hold is not finite
+            matrix = np.ascontiguousarray(matrix, dtype=np.float32)
+        bad = ~np.isfinite(matrix)
+        if bad.any():
+            self._non_finite[name] += int(bad.sum())
+            matrix = np.where(bad, np.float32(0), matrix)
+        return matrix
+
+    def _finish(self) -> FeaturesInfo:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / FEATURES_FILE).unlink(missing_ok=True)  # while files change, there are no features
+        files = {f"{split}.parquet": table.finish() for split, table in sorted(self._tables.items())}
+        for old in self._folder.glob("*.parquet"):
+            if old.name not in files:
+                old.unlink()
+        known = {name: each and self._moments[name].put_into(each) for name, each in self._modalities.items()}
+        return FeaturesInfo(
+            corpus=utterance_fingerprint(self._corpus),
+            text=known["text"],
+            acoustic=known["acoustic"],
+            visual=known["visual"],
+            counts=self._counts,
+            non_finite=dict(self._non_finite),
+            skipped=tuple(self._skipped),
+        ).write(self._folder, files)
+
+
+class RowFile:
+    """A Parquet file of features that appears whole or not at all, written with bounded memory.
+
+    Args:
+        path: The file; its folder is made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._rows: list[dict[str, object]] = []
+        self._gathered_bytes = 0
+        self._writer = pq.ParquetWriter(
+            self._temporary,
+            FEATURE_SCHEMA,
+            compression="zstd",
+            use_dictionary=False,
+            write_statistics=False,
+            write_page_checksum=True,
+        )
+
+    def add(self, identity: str, matrices: dict[str, np.ndarray]) -> None:
+        """Adds the matrices (steps, size) float32 of one utterance, by modality."""
+        row: dict[str, object] = {"id": identity}
+        for name in MODALITY_NAMES:
+            matrix = matrices.get(name)
+            row[name] = None if matrix is None else matrix.ravel()
+            row[f"{name}_steps"] = 0 if matrix is None else len(matrix)
+            self._gathered_bytes += 0 if matrix is None else matrix.nbytes
+        self._rows.append(row)
+        if self._gathered_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def finish(self) -> int:
+        """Gives the file its name; returns its size in bytes."""
+        self._flush()
+        self._writer.close()
+        self._temporary.replace(self._path)
+        return self._path.stat().st_size
+
+    def discard(self) -> None:
+        """Leaves nothing behind of an unfinished file; a finished one stays."""
+        self._writer.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=FEATURE_SCHEMA))
+        self._rows, self._gathered_bytes = [], 0
+
+
+class _Moments:
+    """Mean and standard deviation of columns, gathered matrix by matrix (Chan et al. 1979)."""
+
+    def __init__(self, size: int) -> None:
+        self._count = 0
+        self._mean = np.zeros(size)
+        self._squares = np.zeros(size)  # summed squared deviations from the mean
+
+    def add(self, matrix: np.ndarray) -> None:
+        values = matrix.astype(np.float64)
+        count = len(values)
+        mean = values.mean(0)
+        shift = mean - self._mean
+        total = self._count + count
+        self._squares += ((values - mean) ** 2).sum(0) + shift**2 * self._count * count / total
+        self._mean += shift * count / total
+        self._count = total
+
+    def put_into(self, modality: ModalityFeatures) -> ModalityFeatures:
+        if not self._count:
+            return replace(modality, mean=(), std=())
+        std = np.sqrt(self._squares / self._count)
+        std[std < 1e-6 * np.maximum(1, np.abs(self._mean))] = 1  # a constant column, but for rounding
+        return replace(modality, mean=tuple(self._mean.tolist()), std=tuple(std.tolist()))
