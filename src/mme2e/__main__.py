@@ -51,6 +51,7 @@ VERBS: dict[str, Verb] = {
         settings=PrepareSettings,
         example="mme2e prepare iemocap demo/raw demo/corpus --jobs 2",
     ),
+    "audit": Verb(function=verbs.audit, positionals=("corpus",), example="mme2e audit demo/corpus --out demo/audit"),
     "train": Verb(
         function=verbs.train,
         positionals=(),

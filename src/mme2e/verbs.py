@@ -47,6 +47,20 @@ def prepare(corpus: Literal["iemocap", "mosei"], raw: Path, out: Path, settings:
     return EXIT_INCOMPLETE if summary.failed else EXIT_OK
 
 
+def audit(corpus: Path, out: Path | None = None) -> int:
+    """Tells what a prepared corpus holds and what its splits share; status 1 when test recordings are in training.
+
+    Unless the split protocol says so: the published lists of IEMOCAP share recordings by design.
+
+    Args:
+        corpus: Prepared corpus.
+        out: Folder for audit.json, audit.md and audit.png; CORPUS/audit when not given.
+    """
+    from mme2e.evaluation import audit as examine
+
+    return EXIT_INCOMPLETE if examine(corpus, out=out).leaks else EXIT_OK
+
+
 def import_checkpoint(
     checkpoint: Path,
     run: Path,

@@ -4,20 +4,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mme2e.evaluation.audit_result import Audit
+    from mme2e.evaluation.audit_run import audit
     from mme2e.evaluation.benchmark_result import BenchmarkResult
     from mme2e.evaluation.benchmark_run import benchmark
+    from mme2e.evaluation.overlap import Leakage, leakage
     from mme2e.evaluation.result import Evaluation
     from mme2e.evaluation.score_run import evaluate
     from mme2e.evaluation.tables import compare, print_evaluation
 
-__all__ = ["BenchmarkResult", "Evaluation", "benchmark", "compare", "evaluate", "print_evaluation"]
+__all__ = [
+    "Audit",
+    "BenchmarkResult",
+    "Evaluation",
+    "Leakage",
+    "audit",
+    "benchmark",
+    "compare",
+    "evaluate",
+    "leakage",
+    "print_evaluation",
+]
 
 _HOMES = {
+    "Audit": "audit_result",
     "BenchmarkResult": "benchmark_result",
     "Evaluation": "result",
+    "Leakage": "overlap",
+    "audit": "audit_run",
     "benchmark": "benchmark_run",
     "compare": "tables",
     "evaluate": "score_run",
+    "leakage": "overlap",
     "print_evaluation": "tables",
 }
 

@@ -13,6 +13,13 @@ MESM_GFLOPS: Mapping[float, float] = MappingProxyType(
 )
 """Of MESM by top-p, for the same utterance (Dai et al. 2021, figure of scores and GFLOPs by top-p)."""
 
+UTTERANCES: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {
+        "iemocap": MappingProxyType({"train": 5162, "valid": 737, "test": 1481}),
+        "mosei": MappingProxyType({"train": 14524, "valid": 1765, "test": 4188}),
+    }
+)
+"""Of each corpus and split, in the reference's published lists (Dai et al. 2021)."""
 
 TOP_P = tuple(MESM_GFLOPS)
 """Values of p that are tried when nobody says which: the paper's."""

@@ -1,0 +1,111 @@
+"""What a split shares with training: a score on what was seen before says less than one on what was not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mme2e.data.corpus import Corpus
+from mme2e.data.schema import CorpusInfo
+
+PUBLISHED_LISTS = "published lists"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """What two splits share of one kind of thing: of their speakers, recordings or texts.
+
+    Attributes:
+        shared: Different ones that are in both splits.
+        of: Different ones in the split that is scored.
+        utterances: Utterances of that split whose one is in the other split too.
+        of_utterances: All utterances of that split.
+    """
+
+    shared: int
+    of: int
+    utterances: int
+    of_utterances: int
+
+    @property
+    def share(self) -> float | None:
+        """Share of the utterances concerned, in [0, 1]; None without utterances."""
+        return self.utterances / self.of_utterances if self.of_utterances else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leakage:
+    """How much of a split another split knows already.
+
+    Attributes:
+        split: Whose utterances are counted, mostly "test".
+        against: In which split they are looked for, mostly "train".
+        speakers, recordings: By their ids.
+        texts: By their words, whatever their case and spaces; utterances without words share none.
+    """
+
+    split: str
+    against: str
+    speakers: Overlap
+    recordings: Overlap
+    texts: Overlap
+
+    def __str__(self) -> str:
+        counts = f"{_of(self.recordings)} recordings, {_of(self.speakers)} speakers and {_of(self.texts)} texts"
+        shares = [overlap.share or 0.0 for overlap in (self.recordings, self.speakers, self.texts)]
+        where = {"train": "training", "valid": "validation"}.get(self.against, self.against)
+        return (
+            f"{counts} are in the {where} split too "
+            f"({', '.join(f'{share:.1%}' for share in shares[:-1])} and {shares[-1]:.1%} of the utterances)"
+        )
+
+
+def leakage(corpus: Corpus, split: str = "test", against: str = "train") -> Leakage:
+    """Counts what a split shares with another one.
+
+    Args:
+        corpus: A prepared corpus; of its files only ids and texts are read.
+        split: Whose utterances are counted.
+        against: In which split they are looked for. A split without utterances shares nothing.
+
+    Raises:
+        UserError: A file of the corpus is damaged; it is named.
+    """
+    kinds = ("speaker", "recording", "text")
+    here, there = (corpus.columns(name, kinds).to_pydict() for name in (split, against))
+    speakers, recordings, texts = (
+        overlap_of([_key(kind, value) for value in here[kind]], [_key(kind, value) for value in there[kind]])
+        for kind in kinds
+    )
+    return Leakage(split=split, against=against, speakers=speakers, recordings=recordings, texts=texts)
+
+
+def overlap_of(here: Sequence[str | None], there: Sequence[str | None]) -> Overlap:
+    """What the utterances of one split share with those of another.
+
+    Args:
+        here: One value an utterance; None where it has none.
+        there: The same of the split in which they are looked for.
+    """
+    known = {value for value in there if value}
+    mine = {value for value in here if value}
+    return Overlap(
+        shared=len(mine & known),
+        of=len(mine),
+        utterances=sum(value in known for value in here),
+        of_utterances=len(here),
+    )
+
+
+def may_share_recordings(info: CorpusInfo) -> bool:
+    """Whether the split protocol shares recordings between train and test by design.
+
+    Only the published lists of IEMOCAP do, all of their 151 dialogues; those of MOSEI share no video.
+    """
+    return info.name == "iemocap" and info.split_protocol.startswith(PUBLISHED_LISTS)
+
+
+def _key(kind: str, value: str | None) -> str | None:
+    return " ".join(value.split()).casefold() if kind == "text" and value else value
+
+
+def _of(overlap: Overlap) -> str:
+    return f"{overlap.shared} of {overlap.of}"
