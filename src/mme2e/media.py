@@ -161,9 +161,12 @@ def _times_from(start_s: float, frame_interval_ms: float) -> Iterator[float]:
     return (start_s + i * frame_interval_ms / 1000 for i in itertools.count())
 
 
-def _upright_image(frame: Any, orientation: Orientation, region: Region | None, path: Path | str) -> np.ndarray:
-    """Converts to RGB, turns upright and cuts; the result owns its memory."""
-    image = orientation.apply(frame.to_ndarray(format="rgb24"))
+def cut_region(image: np.ndarray, region: Region | None, path: Path | str) -> np.ndarray:
+    """Cuts a region out of an upright image, (height, width, 3) uint8; the result is contiguous, and a copy if cut.
+
+    Raises:
+        MediaError: The region does not fit into the image; the message names `path`.
+    """
     if region is not None:
         height_px, width_px = image.shape[:2]
         right_px, bottom_px = region.x_px + region.width_px, region.y_px + region.height_px
@@ -288,7 +291,8 @@ def _frames_at(
                 return
             shown_s, frame = shown
             if frame is not converted:
-                image, converted = _upright_image(frame, cursor.orientation, region, path), frame
+                upright = cursor.orientation.apply(frame.to_ndarray(format="rgb24"))
+                image, converted = cut_region(upright, region, path), frame
             yield Frame(time_s=shown_s, requested_s=time_s, image=image)
     finally:
         cursor.close()

@@ -41,7 +41,7 @@ class Picture:
         times_s: Within the recording.
         flags: `FaceFlag` values.
         boxes: x1 y1 x2 y2 in pixels of the frame, or of the region where there is one.
-        error: Why the video could not be read (on); None where it could.
+        error: Why the video could not be read (on), or which images could not; None where all could.
         damage: What was wrong with the video in this interval; after a break-off, or at the end, with all of it.
     """
 
@@ -52,6 +52,13 @@ class Picture:
     boxes: list[list[float]] = field(default_factory=list)
     error: str | None = None
     damage: str = ""
+
+    def add(self, crop: "FaceCrop", png: bytes) -> None:
+        """Adds a frame: its crop and the same as a PNG file."""
+        self.crops.append(png)
+        self.times_s.append(crop.time_s)
+        self.flags.append(int(crop.flag))
+        self.boxes.append([float(edge) for edge in crop.box])
 
 
 def pictures(
@@ -92,9 +99,9 @@ def pictures(
     try:
         for crop in stopwatch.each("faces", tracker.crops(frames)):
             with stopwatch.stage("encode"):
-                png = _png(crop.crop)
+                png = encode_png(crop.crop)
             for position in wanting[crop.time_s]:
-                _add(open_pictures[position], crop, png)
+                open_pictures[position].add(crop, png)
                 if crop.time_s == times_s[position][-1]:
                     lost = Damage(lost_packets=sum(lost_packets.get(time_s, 0) for time_s in times_s[position]))
                     yield position, replace(open_pictures.pop(position), damage=str(lost))
@@ -114,14 +121,8 @@ def _with_losses(frames: Iterable[Frame], damage: Damage, lost_packets: dict[flo
         yield frame
 
 
-def _add(picture: Picture, crop: "FaceCrop", png: bytes) -> None:
-    picture.crops.append(png)
-    picture.times_s.append(crop.time_s)
-    picture.flags.append(int(crop.flag))
-    picture.boxes.append([float(edge) for edge in crop.box])
-
-
-def _png(crop: np.ndarray) -> bytes:
+def encode_png(crop: np.ndarray) -> bytes:
+    """Packs a crop, (48, 48, 3) uint8 RGB, into a PNG file."""
     file = io.BytesIO()
     Image.fromarray(crop).save(file, "png", compress_level=PNG_LEVEL)
     return file.getvalue()

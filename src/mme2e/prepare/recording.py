@@ -1,7 +1,8 @@
 """One recording to rows: its faces, its sound, its words."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mme2e.corpora.utterance import Region, Utterance
 from mme2e.errors import MediaError
 from mme2e.media import probe
 from mme2e.prepare.pictures import Picture, Tracker, pictures
+from mme2e.prepare.stills import still_picture, stills_duration_s
 from mme2e.prepare.stopwatch import Stopwatch
 
 SHORT_S = 0.5
@@ -69,20 +71,26 @@ def prepare_utterances(task: RecordingTask, tracker: Tracker, stopwatch: Stopwat
 
     The frames of one speaker (one region of one video) are read in one pass. The regions of a recording are read one
     after the other: their speakers take turns, so that passes over both together would save little, and each
-    tracker can follow its face without waiting for the other.
+    tracker can follow its face without waiting for the other. Still frames belong to one utterance each.
+
+    An utterance without an end ends with the longest of its files; words alone take no time.
     """
     groups: dict[tuple[Path | None, Region | None], list[tuple[Utterance, float]]] = defaultdict(list)
     for utterance in sorted(task.utterances, key=lambda u: (u.start_s, u.id)):
-        end_s = utterance.end_s if utterance.end_s is not None else _end_of_file_s(utterance)
-        if end_s is None or end_s <= utterance.start_s:
-            end = "has no known end" if end_s is None else f"ends at {end_s:g} s, not after its start"
-            yield PreparedUtterance(utterance=utterance, row=None, problems=[Problem(reason=f"it {end}")])
+        end_s = utterance.end_s if utterance.end_s is not None else _end_of_files_s(utterance, task.frame_interval_ms)
+        if end_s is not None and end_s <= utterance.start_s:
+            problem = Problem(reason=f"it ends at {end_s:g} s, not after its start")
+            yield PreparedUtterance(utterance=utterance, row=None, problems=[problem])
         else:
+            end_s = utterance.start_s if end_s is None else end_s
             groups[utterance.video, utterance.region].append((utterance, end_s))
     for (video, region), members in groups.items():
-        found: Iterator[tuple[int, Picture]]
+        found: Iterable[tuple[int, Picture]]
         if video is None:
-            found = ((position, Picture()) for position in range(len(members)))
+            found = (
+                (position, still_picture(utterance, end_s, task.frame_interval_ms, tracker, stopwatch))
+                for position, (utterance, end_s) in enumerate(members)
+            )
         else:
             intervals_s = [(utterance.start_s, end_s) for utterance, end_s in members]
             found = pictures(video, region, intervals_s, task.frame_interval_ms, tracker, stopwatch)
@@ -96,7 +104,7 @@ def _combine(utterance: Utterance, end_s: float, picture: Picture, stopwatch: St
     with stopwatch.stage("encode"):
         audio = encode_flac(samples) if len(samples) else None
     problems = [problem for problem in (_picture_problem(utterance, picture), sound_problem) if problem is not None]
-    text = utterance.text if utterance.text and utterance.text.strip() else None
+    text = _words(utterance)
     if text is None:
         problems.append(Problem(reason="words missing: no transcript"))
     if not picture.crops and audio is None and text is None:
@@ -119,17 +127,31 @@ def _combine(utterance: Utterance, end_s: float, picture: Picture, stopwatch: St
     return PreparedUtterance(utterance=utterance, row=row, problems=problems)
 
 
+def _words(utterance: Utterance) -> str | None:
+    return utterance.text if utterance.text and utterance.text.strip() else None
+
+
 def _picture_problem(utterance: Utterance, picture: Picture) -> Problem | None:
     found = len(picture.crops)
-    if utterance.video is None:
+    if utterance.video is None and not utterance.images:
         return Problem(reason="picture missing: the corpus has no video of it")
+    if utterance.video is None:
+        return _stills_problem(picture)
     name = utterance.video.name
     damage = f"{name} is damaged: {picture.damage}" if picture.damage else None
-    if found == picture.wanted:
+    if found == picture.wanted and not picture.error:
         return Problem(reason=f"picture incomplete: {damage}", unreadable=True) if damage else None
     why = picture.error or damage or f"{name} ends before"
     what = "picture missing" if found == 0 else f"picture cut short, {found} of {picture.wanted} frames"
     return Problem(reason=f"{what}: {why}", unreadable=bool(picture.error or damage))
+
+
+def _stills_problem(picture: Picture) -> Problem | None:
+    found = len(picture.crops)
+    if found == picture.wanted:
+        return None
+    what = "picture missing" if found == 0 else f"picture incomplete, {found} of {picture.wanted} frames"
+    return Problem(reason=f"{what}: {picture.error or 'its images end before'}", unreadable=bool(picture.error))
 
 
 def _read_sound(utterance: Utterance, end_s: float) -> tuple[np.ndarray, Problem | None]:
@@ -140,7 +162,7 @@ def _read_sound(utterance: Utterance, end_s: float) -> tuple[np.ndarray, Problem
         samples = read_audio(utterance.audio, start_s=utterance.start_s, end_s=end_s, channel=utterance.audio_channel)
     except MediaError as error:
         message = str(error).replace(str(utterance.audio), utterance.audio.name)
-        return silence, Problem(reason=f"sound missing: {message}", unreadable=True)
+        return silence, Problem(reason=f"sound missing: {message}", unreadable=not _is_silent_video(utterance))
     wanted_s, found_s = end_s - utterance.start_s, len(samples) / SAMPLE_RATE_HZ
     if len(samples) == 0:
         return samples, Problem(reason=f"sound missing: {utterance.audio.name} ends before")
@@ -150,8 +172,18 @@ def _read_sound(utterance: Utterance, end_s: float) -> tuple[np.ndarray, Problem
     return samples, None
 
 
-def _end_of_file_s(utterance: Utterance) -> float | None:
-    """End of the longer of its two files; sound is decoded where no container tells."""
+def _is_silent_video(utterance: Utterance) -> bool:
+    """Whether the sound was to come from the video's own file, which is in order but has none."""
+    if utterance.audio is None or utterance.audio != utterance.video:
+        return False
+    try:
+        return not probe(utterance.audio).has_audio
+    except MediaError:
+        return False
+
+
+def _end_of_files_s(utterance: Utterance, frame_interval_ms: float) -> float | None:
+    """End of the longest of its files; sound is decoded where no container tells. None when none can be read."""
     ends_s = []
     for path in (utterance.video, utterance.audio):
         if path is not None:
@@ -160,7 +192,10 @@ def _end_of_file_s(utterance: Utterance) -> float | None:
             except MediaError:
                 continue  # reported when its picture or sound is read
     known_s = [end_s for end_s in ends_s if end_s is not None]
-    if known_s:
-        return max(known_s)
-    samples, _ = _read_sound(utterance, float("inf"))
-    return utterance.start_s + len(samples) / SAMPLE_RATE_HZ if len(samples) else None
+    if not known_s and utterance.audio is not None:
+        with suppress(MediaError):  # reported likewise
+            samples = read_audio(utterance.audio, start_s=utterance.start_s, channel=utterance.audio_channel)
+            known_s = [utterance.start_s + len(samples) / SAMPLE_RATE_HZ] if len(samples) else []
+    if utterance.video is None and utterance.images:
+        known_s.append(utterance.start_s + stills_duration_s(utterance, frame_interval_ms))
+    return max(known_s, default=None)
