@@ -129,9 +129,8 @@ def _draw_modalities(axes: Axes, audit: Audit) -> None:
 
 def _draw_shared(axes: Axes, audit: Audit) -> None:
     found = audit.leakages[0]
-    heads = ("recordings", "speakers", "texts")
-    shares = [getattr(found, head).share for head in heads]
-    bars = axes.barh(heads, [100 * (share or 0.0) for share in shares], color=_SHARED_COLOUR)
+    shares = [overlap.share for overlap in (found.recordings, found.speakers, found.texts)]
+    bars = axes.barh(["recording", "speaker", "text"], [100 * (share or 0.0) for share in shares], color=_SHARED_COLOUR)
     told = ["no test utterances" if share is None else f"{share:.1%}" for share in shares]
     axes.bar_label(bars, told, padding=3, fontsize=8)
     axes.invert_yaxis()
@@ -139,4 +138,4 @@ def _draw_shared(axes: Axes, audit: Audit) -> None:
     axes.set_xticks(range(0, 101, 25))
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel("% of the test utterances", color=_GREY)
-    axes.set_title("Test utterances whose ... training has, too", fontsize=10)
+    axes.set_title("Test utterances whose ... is in training, too", fontsize=10)

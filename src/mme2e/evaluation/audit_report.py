@@ -152,4 +152,4 @@ def _co_occurrence(audit: Audit) -> Table:
 
 
 def _count_and_share(count: int, of: int) -> str:
-    return f"{count} ({count / of:.1%})" if of else UNDEFINED
+    return f"{count} ({count / of:.0%})" if of else UNDEFINED
