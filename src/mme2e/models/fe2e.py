@@ -1,12 +1,10 @@
 """FE2E: the dense, fully end-to-end model (reference section 1; Dai et al. 2021, section 4)."""
 
-import torch
 from torch import Tensor, nn
 
 from mme2e.config import ModelSettings
 from mme2e.data.batch import Batch
-from mme2e.errors import UserError
-from mme2e.models.fusion import WeightedFusion
+from mme2e.models.fusion import ModalityOutputs, build_fusion, head_width
 from mme2e.models.sequence_encoder import SequenceEncoder
 from mme2e.models.towers import FACE_INPUT, SOUND_INPUT, Tower, TowerInput
 
@@ -17,13 +15,13 @@ class TextBranch(nn.Module):
     Args:
         encoder: Called with `input_ids` and `attention_mask`, returns `last_hidden_state`; `config.hidden_size` is
             its width.
-        num_emotions: Logits.
+        out_dim: Logits, or features for early fusion.
     """
 
-    def __init__(self, encoder: nn.Module, num_emotions: int) -> None:
+    def __init__(self, encoder: nn.Module, out_dim: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Linear(encoder.config.hidden_size, num_emotions)  # type: ignore[union-attr,arg-type]
+        self.head = nn.Linear(encoder.config.hidden_size, out_dim)  # type: ignore[union-attr,arg-type]
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The first token's vector of the last layer.
@@ -43,7 +41,7 @@ class TextBranch(nn.Module):
         return self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits (batch, emotions) of `encode`'s vectors."""
+        """What the head makes of `encode`'s vectors: (batch, out_dim)."""
         return self.head(self.encode(input_ids, attention_mask))
 
 
@@ -53,10 +51,10 @@ class SequenceBranch(nn.Module):
     Args:
         tower: Takes maps, and the text vector of each map's utterance if it asks for it; returns (maps, trans_dim).
         settings: Sizes.
-        num_emotions: Logits.
+        out_dim: Logits, or features for early fusion.
     """
 
-    def __init__(self, tower: nn.Module, settings: ModelSettings, num_emotions: int) -> None:
+    def __init__(self, tower: nn.Module, settings: ModelSettings, out_dim: int) -> None:
         super().__init__()
         dim = settings.trans_dim
         self.tower = tower
@@ -67,10 +65,10 @@ class SequenceBranch(nn.Module):
             feedforward_dim=settings.feedforward_dim,
             dropout=settings.dropout,
         )
-        self.head = nn.Linear(dim, num_emotions)
+        self.head = nn.Linear(dim, out_dim)
 
     def forward(self, maps: Tensor, lengths: Tensor, text: Tensor | None = None) -> Tensor:
-        """Logits of each utterance.
+        """Logits or features of each utterance.
 
         Args:
             maps: (total, channels, height, width), the maps of all utterances one after the other.
@@ -78,7 +76,7 @@ class SequenceBranch(nn.Module):
             text: (batch, text_dim), for a tower that asks for it.
 
         Returns:
-            (batch, emotions).
+            (batch, out_dim).
         """
         asked = () if text is None else (text.repeat_interleave(lengths, dim=0, output_size=len(maps)),)
         vectors = self.tower(maps, *asked) if len(maps) else self.head.weight.new_zeros(0, self.head.in_features)
@@ -88,12 +86,16 @@ class SequenceBranch(nn.Module):
 class FE2E(nn.Module):
     """Text, faces and sound, each classified on its own, fused by a weighted sum of logits.
 
-    The branches are `text`, `visual` and `acoustic`; one that is not among the modalities is None.
+    With early fusion the branches give features of one width instead, which are classified together. The branches are
+    `text`, `visual` and `acoustic`; one that is not among the modalities is None.
 
     Args:
         settings: Modalities and sizes.
         num_emotions: Logits.
         text_encoder: Hugging Face encoder; needed when the modalities hold t.
+
+    Attributes:
+        fusion_order: The letters of the modalities in the order of the fusion weights.
 
     Raises:
         ValueError: The modalities hold t and there is no text encoder.
@@ -104,14 +106,16 @@ class FE2E(nn.Module):
         used = settings.modalities
         if "t" in used and text_encoder is None:
             raise ValueError(f"a model with modalities '{used}' wants a text encoder")
-        self.text = TextBranch(text_encoder, num_emotions) if "t" in used and text_encoder is not None else None
-        self.visual = self._branch(FACE_INPUT, settings, num_emotions) if "v" in used else None
-        self.acoustic = self._branch(SOUND_INPUT, settings, num_emotions) if "a" in used else None
-        self.fusion = WeightedFusion(len(used))
+        width = head_width(settings, num_emotions)
+        self.text = TextBranch(text_encoder, width) if "t" in used and text_encoder is not None else None
+        self.visual = self._branch(FACE_INPUT, settings, width) if "v" in used else None
+        self.acoustic = self._branch(SOUND_INPUT, settings, width) if "a" in used else None
+        self.fusion = build_fusion(settings, num_emotions)
+        self.fusion_order = "".join(letter for letter in "tva" if letter in used)
 
-    def _branch(self, source: TowerInput, settings: ModelSettings, num_emotions: int) -> SequenceBranch:
+    def _branch(self, source: TowerInput, settings: ModelSettings, out_dim: int) -> SequenceBranch:
         sizes = {"channels": settings.tower_channels, "hidden_dim": settings.tower_dim, "out_dim": settings.trans_dim}
-        return SequenceBranch(Tower(source, **sizes), settings, num_emotions)  # type: ignore[arg-type]
+        return SequenceBranch(Tower(source, **sizes), settings, out_dim)  # type: ignore[arg-type]
 
     def _asked_of_towers(self, text: Tensor | None) -> Tensor | None:
         """What the towers get to know of the text vectors (batch, hidden_size): nothing."""
@@ -132,13 +136,23 @@ class FE2E(nn.Module):
         Raises:
             UserError: An utterance has none of the model's modalities.
         """
+        outputs = self.modality_outputs(batch)
+        outputs.require_any(batch.ids)
+        return self.fusion(outputs.values, outputs.present)
+
+    def modality_outputs(self, batch: Batch) -> ModalityOutputs:
+        """What text, faces and sound say, each on its own, before fusion; as `forward`, but nothing is refused.
+
+        Args:
+            batch: Utterances, on the model's device.
+        """
         if self.acoustic is not None and batch.mel_chunks is None and batch.waveforms is not None:
             batch = batch.with_mel_chunks()
         text = None
         if self.text is not None and batch.input_ids is not None and batch.attention_mask is not None:
             text = self.text.encode(batch.input_ids, batch.attention_mask)
         asked = self._asked_of_towers(text)
-        # In the order of the fusion weights: text, visual, acoustic.
+        # In the order of `fusion_order`.
         parts: list[tuple[Tensor | None, Tensor | None]] = []
         if self.text is not None:
             parts.append((None if text is None else self.text.head(text), batch.text_present))
@@ -149,26 +163,5 @@ class FE2E(nn.Module):
             if branch is not None:
                 known = maps is not None and lengths is not None
                 parts.append((branch(maps, lengths, asked) if known else None, here))
-        return self._fuse(parts, batch)
-
-    def _fuse(self, parts: list[tuple[Tensor | None, Tensor | None]], batch: Batch) -> Tensor:
-        """Fuses the logits (batch, emotions) and presence (batch,) of each modality; None where it is missing."""
         head = next(branch.head for branch in (self.text, self.visual, self.acoustic) if branch is not None)
-        logits, present = [], []
-        for out, here in parts:
-            if out is None or here is None:
-                out = head.weight.new_zeros(len(batch), head.out_features)
-                here = torch.zeros(len(batch), dtype=torch.bool, device=head.weight.device)
-            logits.append(out.float() if out.dtype in (torch.float16, torch.bfloat16) else out)
-            present.append(here)
-        presence = torch.stack(present, dim=1)
-        _require_any(presence, batch.ids)
-        return self.fusion(torch.stack(logits, dim=1), presence)
-
-
-def _require_any(present: Tensor, ids: tuple[str, ...] | None) -> None:
-    """Raises UserError when an utterance of `present` (batch, modalities) has nothing to look at."""
-    empty = (~present.any(dim=1)).nonzero().flatten().tolist()
-    if empty:
-        name = ids[empty[0]] if ids is not None else f"number {empty[0]} of the batch"
-        raise UserError(f"utterance {name} has none of the modalities that the model uses: nothing to classify")
+        return ModalityOutputs.of(parts, batch=len(batch), width=head.out_features, like=head.weight)

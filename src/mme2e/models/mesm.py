@@ -64,8 +64,8 @@ class MESM(FE2E):
             follow_budget(self.stages.values(), self._attention.budget, self._attention.budget_scope)
         return logits
 
-    def _branch(self, source: TowerInput, settings: ModelSettings, num_emotions: int) -> SequenceBranch:
-        return SequenceBranch(SparseTower(source, settings, text_dim=self._text_dim), settings, num_emotions)
+    def _branch(self, source: TowerInput, settings: ModelSettings, out_dim: int) -> SequenceBranch:
+        return SequenceBranch(SparseTower(source, settings, text_dim=self._text_dim), settings, out_dim)
 
     def _asked_of_towers(self, text: Tensor | None) -> Tensor | None:
         if text is None:

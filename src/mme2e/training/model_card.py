@@ -3,6 +3,7 @@
 import json
 import platform
 import subprocess
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
@@ -18,10 +19,27 @@ _INPUTS = {
     "v": "one 48x48 face crop every {interval} ms",
 }
 
+_FEATURES = {
+    "t": "{text_size} numbers a word",
+    "a": "{acoustic_size} a step of sound",
+    "v": "{visual_size} of the picture",
+}
+_USE = """\
+```python
+import mme2e
+
+recognizer = mme2e.load("path/to/this/folder")
+result = recognizer.predict("clip.mp4", transcript="what is said in it")
+```"""
+_USE_OF_BASELINE = """\
+It reads hand-crafted features, not recordings: make those of a prepared corpus with `mme2e features CORPUS`, then
+`mme2e evaluate path/to/this/folder --data CORPUS`. From Python: `recognizer = mme2e.load("path/to/this/folder")`."""
+
+
 _CARD = """\
 # {title}
 
-A model that recognises emotions from {modalities}, trained end to end from raw signals ({name};
+A model that recognises emotions from {modalities}, trained {source} ({name};
 [Dai et al. 2021](https://aclanthology.org/2021.naacl-main.417)). Made with mme2e.
 
 - **Emotions**: {labels} ({kind}).
@@ -32,12 +50,7 @@ A model that recognises emotions from {modalities}, trained end to end from raw 
 {provenance}
 ## Use
 
-```python
-import mme2e
-
-recognizer = mme2e.load("path/to/this/folder")
-result = recognizer.predict("clip.mp4", transcript="what is said in it")
-```
+{use}
 
 `recognizer.model` is a plain PyTorch module that takes a `mme2e.data.Batch` and returns logits.
 Scores, once measured with `mme2e evaluate`, are beside this file.
@@ -58,14 +71,21 @@ def model_card(info: RunInfo) -> str:
     if info.thresholds is not None:
         pairs = zip(info.label_names, info.thresholds, strict=True)
         thresholds = ", ".join(f"{name} {value:.2f}" for name, value in pairs) + " (chosen on validation)"
+    if info.model.hand_crafted:
+        inputs = "hand-crafted features, " + ", ".join(_FEATURES[letter] for letter in used)
+        inputs = inputs.format(**asdict(info.model.features))
+    else:
+        inputs = ", ".join(_INPUTS[letter] for letter in used).format(interval=info.frame_interval_ms)
     body = _CARD.format(
         title=f"{info.model.name.upper()}: {', '.join(info.label_names)}",
         name=info.model.name.upper(),
         modalities=_listed([_MODALITIES[letter] for letter in used]),
         labels=", ".join(info.label_names),
         kind="none or several at once" if info.multi_label else "one at a time",
-        inputs=", ".join(_INPUTS[letter] for letter in used).format(interval=info.frame_interval_ms),
-        text=info.model.text.model if "t" in used else "none",
+        source="over hand-crafted features" if info.model.hand_crafted else "end to end from raw signals",
+        use=_USE_OF_BASELINE if info.model.hand_crafted else _USE,
+        inputs=inputs,
+        text=info.model.text.model if info.model.reads_tokens else "none",
         corpus=info.corpus or "unknown",
         thresholds=thresholds,
         provenance="".join(f"- **{key}**: {value}\n" for key, value in info.provenance.items()),

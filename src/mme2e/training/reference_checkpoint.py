@@ -19,6 +19,7 @@ from mme2e.config import AttentionSettings, FaceSettings, ModelSettings, TextSet
 from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.text import build_encoder, hub_tokenizer, load_config, load_tokenizer
+from mme2e.training.reference_baselines import baseline_of, baseline_settings
 from mme2e.training.reference_names import reference_name, says_nothing
 from mme2e.training.run_folder import NO_TOKENIZER, RunInfo, save_run
 from mme2e.training.run_info import check_label_names
@@ -54,8 +55,8 @@ def import_checkpoint(
         text_model: Hugging Face name or folder with `config.json` of the text encoder, which may hold its tokenizer
             too. Not needed for the published ALBERT v2 base, large and xlarge, nor without text.
         modalities: What the checkpoint was trained with: some of t, a, v.
-        num_heads: Attention heads of the sequence encoders.
-        top_p: Threshold of the sparse model, which is recognised by its weights; of no meaning to FE2E.
+        num_heads: Attention heads of the sequence encoders of the end-to-end models.
+        top_p: Threshold of the sparse model, which is recognised by its weights; of no meaning to the others.
         label_names: Emotions in the order of the logits; `emotion_0`, `emotion_1`, ... when not given.
 
     Raises:
@@ -63,9 +64,17 @@ def import_checkpoint(
             missing or of another shape than the others ask for.
     """
     state = read_state_dict(checkpoint)
-    text_config, text_name = _text_config(state, text_model) if "t" in modalities else (None, "")
-    settings = _settings(state, modalities=modalities, num_heads=num_heads, top_p=top_p, text_name=text_name)
-    num_emotions = _shape(state, f"{settings.modalities[0]}_out.weight", 2)[0]
+    text_config, text_name = None, ""
+    if baseline_of(state):
+        settings = baseline_settings(state, modalities=modalities)
+        _check_fusion(state, modalities)
+        last_weight = f"affines.{modalities[0]}.2.weight"
+    else:
+        if "t" in modalities:
+            text_config, text_name = _text_config(state, text_model)
+        settings = _settings(state, modalities=modalities, num_heads=num_heads, top_p=top_p, text_name=text_name)
+        last_weight = f"{modalities[0]}_out.weight"
+    num_emotions = _shape(state, last_weight, 2)[0]
     names = label_names or tuple(f"emotion_{i}" for i in range(num_emotions))
     if len(names) != num_emotions:
         raise UserError(f"{len(names)} label names were given but {checkpoint} has {num_emotions} emotions")
@@ -152,12 +161,7 @@ def _settings(
     asked = ModelSettings(
         name="mesm" if sparse else "fe2e", modalities=modalities, text=text, top_p=top_p, attention=attention
     )
-    fused = state.get("weighted_fusion.weight")
-    if fused is not None and tuple(fused.shape) != (1, len(modalities)):
-        raise UserError(
-            f"weighted_fusion.weight is {tuple(fused.shape)} in the checkpoint, but modalities '{modalities}' "
-            f"want {(1, len(modalities))}: give the modalities it was trained with"
-        )
+    _check_fusion(state, modalities)
     letter = next((letter for letter in "va" if letter in modalities), None)
     if letter is None:
         return asked
@@ -179,6 +183,15 @@ def _settings(
         num_heads=num_heads,
         feedforward_dim=_shape(state, f"{letter}_transformer.encoder.layers.0.linear1.weight", 2)[0],
     )
+
+
+def _check_fusion(state: Mapping[str, Tensor], modalities: str) -> None:
+    fused = state.get("weighted_fusion.weight")
+    if fused is not None and tuple(fused.shape) != (1, len(modalities)):
+        raise UserError(
+            f"weighted_fusion.weight is {tuple(fused.shape)} in the checkpoint, but modalities '{modalities}' "
+            f"want {(1, len(modalities))}: give the modalities it was trained with"
+        )
 
 
 def _text_config(state: Mapping[str, Tensor], text_model: str | None) -> tuple[Any, str]:
@@ -222,6 +235,9 @@ def _converted(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], settin
     weights, used = {}, set()
     for name, initial in wanted.items():
         key = reference_name(name, settings.name)
+        if key is None:
+            weights[name] = initial
+            continue
         used.add(key)
         if key not in state:
             if not key.endswith("num_batches_tracked"):  # older torch and sparse layers did not count
@@ -238,7 +254,7 @@ def _converted(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], settin
             raise UserError(
                 f"{key} holds numbers that are not finite: the checkpoint is damaged, or its training failed"
             )
-    unknown = [key for key in state if key not in used and not says_nothing(key, settings.modalities)]
+    unknown = [key for key in state if key not in used and not says_nothing(key, settings)]
     if unknown:
         raise UserError(f"the checkpoint has an unknown key {unknown[0]} (modalities '{settings.modalities}')")
     return weights

@@ -1,6 +1,9 @@
-"""How the reference names the weights of its end-to-end models, and which of them say nothing to ours."""
+"""How the reference names the weights of its models, and which of them say nothing to ours."""
 
 import re
+
+from mme2e.config import ModelSettings
+from mme2e.training.reference_baselines import baseline_name, baseline_says_nothing
 
 _DENSE_TOWER = {
     "tower.low_level.conv.": "{upper}.0.",
@@ -93,27 +96,32 @@ _UNUSED = {
 }
 
 
-def reference_name(name: str, model: str) -> str:
-    """The reference's name of one of our weights.
+def reference_name(name: str, model: str) -> str | None:
+    """The reference's name of one of our weights; None for those of which it knows nothing and that stay as they are.
 
     Args:
         name: Key of a state dict of ours.
-        model: "fe2e" or "mesm".
+        model: `ModelSettings.name`.
 
     Raises:
         KeyError: The reference has no such weight.
     """
+    if model not in _PREFIXES:
+        return baseline_name(name)
     for ours, theirs in _PREFIXES[model].items():
         if name.startswith(ours):
             return theirs + name.removeprefix(ours)
     raise KeyError(name)
 
 
-def says_nothing(key: str, modalities: str) -> bool:
-    """Whether a key of a reference checkpoint can be left out of a model with these modalities.
+def says_nothing(key: str, settings: ModelSettings) -> bool:
+    """Whether a key of a reference checkpoint can be left out of our model.
 
     The reference always builds all three branches and the fusion, used or not.
     """
+    modalities = settings.modalities
+    if settings.hand_crafted:
+        return baseline_says_nothing(key, modalities)
     if _IGNORED.fullmatch(key) or (key == "weighted_fusion.weight" and len(modalities) == 1):
         return True
     return any(pattern.fullmatch(key) for letter, pattern in _UNUSED.items() if letter not in modalities)

@@ -97,7 +97,7 @@ def load_run(folder: Path | str, device: torch.device | str = "cpu") -> LoadedRu
     folder = Path(folder)
     info = read_info(folder)
     encoder, tokenizer = None, None
-    if "t" in info.model.modalities:
+    if info.model.reads_tokens:
         encoder = build_encoder(load_config(_required_folder(folder / TEXT_FOLDER)))
         tokenizer = load_tokenizer(folder / TEXT_FOLDER)
         if tokenizer is None and NO_TOKENIZER not in info.provenance:
