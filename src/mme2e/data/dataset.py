@@ -16,6 +16,8 @@ from mme2e.audio import decode_flac
 from mme2e.config import MODALITIES, AugmentSettings
 from mme2e.data.augment import augment_crops, drop_words
 from mme2e.data.corpus import Corpus, multi_hot
+from mme2e.data.feature_schema import MODALITY_NAMES
+from mme2e.data.features import FeatureMatrices, Features, SplitFeatures
 from mme2e.data.schema import FACE_SIZE_PX, FaceFlag
 from mme2e.errors import UserError
 
@@ -39,18 +41,26 @@ class Draw(NamedTuple):
 class UtteranceItem:
     """One utterance. A modality that was not asked for is None; one that is missing has length 0.
 
+    It holds either pictures, sound and tokens, or the hand-crafted features of the three.
+
     Attributes:
         id: Its id.
         face_crops: (frames, 3, 48, 48) uint8, RGB.
         waveform: (samples,) int16, 16 kHz.
         input_ids: (tokens,) int64.
+        text_features: (words, size) float32.
+        acoustic_features: (steps, size) float32.
+        visual_features: (steps, size) float32.
         labels: (emotions,) float32, 1 where present.
     """
 
     id: str
-    face_crops: Tensor | None
-    waveform: Tensor | None
-    input_ids: Tensor | None
+    face_crops: Tensor | None = None
+    waveform: Tensor | None = None
+    input_ids: Tensor | None = None
+    text_features: Tensor | None = None
+    acoustic_features: Tensor | None = None
+    visual_features: Tensor | None = None
     labels: Tensor
 
 
@@ -64,11 +74,14 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         corpus: A prepared corpus.
         split: "train", "valid", "test" or "unassigned".
         modalities: Some of the letters t, a, v.
-        tokenizer: A transformers tokenizer; wanted for t.
-        max_length: Longest text in tokens; longer ones are cut.
+        tokenizer: A transformers tokenizer; wanted for t, but not with `features`.
+        max_length: Longest text in tokens (with `features`: in words); longer ones are cut.
+        features: Hand-crafted features of the corpus, to read instead of its pictures, sound and text, of which
+            nothing is decoded then. They are not augmented.
 
     Raises:
-        UserError: The split has no utterances with any of the modalities, or text is wanted without a tokenizer.
+        UserError: The split has no utterances with any of the modalities, text is wanted without a tokenizer, or
+            there are no features of a modality.
     """
 
     def __init__(
@@ -78,20 +91,25 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         modalities: str = MODALITIES,
         tokenizer: Any = None,
         max_length: int = 100,
+        features: Features | None = None,
     ) -> None:
-        if "t" in modalities and tokenizer is None:
+        if "t" in modalities and tokenizer is None and features is None:
             raise UserError(f"modalities '{modalities}' include text, which wants a tokenizer")
         rows = corpus.split(split)
         self.label_names = corpus.info.label_names
         self.modalities = modalities
         self.tokenizer = tokenizer
         self.max_length = max_length
-        usable = _has_any(rows, modalities)
+        self._features = None if features is None else _features_of(features, split, modalities)
+        usable = _has_any(rows, modalities) if self._features is None else _has_features(self._features, modalities)
         self.left_out = tuple(rows.select(np.flatnonzero(~usable))["id"])
         if not usable.any():
             raise UserError(f"{corpus.folder}: no utterance of '{split}' has any of the modalities '{modalities}'")
-        self.costs = _costs(rows, modalities)[usable]
-        columns = ["id", "labels", *(column for letter in modalities for column in _COLUMNS[letter])]
+        costs = _costs(rows, modalities) if self._features is None else _feature_costs(self._features, modalities)
+        self.costs = costs[usable]
+        columns = ["id", "labels"]
+        if self._features is None:
+            columns += [column for letter in modalities for column in _COLUMNS[letter]]
         self._rows = rows.select_columns(columns)
         if self.left_out:
             self._rows = self._rows.select(np.flatnonzero(usable))
@@ -104,7 +122,8 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         Raises:
             UserError: Word dropout with a tokenizer that has no unknown token.
         """
-        drops_words = settings is not None and settings.word_dropout > 0 and "t" in self.modalities
+        reads_text = "t" in self.modalities and self._features is None
+        drops_words = settings is not None and settings.word_dropout > 0 and reads_text
         if drops_words and self.tokenizer.unk_token is None:
             raise UserError("augment.word_dropout wants a tokenizer with an unknown token; this one has none")
         other = copy.copy(self)
@@ -125,14 +144,37 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         """Utterance `key`; a plain number means epoch 0."""
         draw = key if isinstance(key, Draw) else Draw(key, 0)
         row = self._rows[draw.utterance]
+        labels = torch.from_numpy(multi_hot(row["labels"], self.label_names))
+        if self._features is not None:
+            return self._feature_item(row["id"], self._features, labels)
         rng = np.random.default_rng([self._seed, draw.epoch, draw.utterance])
         return UtteranceItem(
             id=row["id"],
             face_crops=self._face_crops(row["face_crops"], row["face_flags"], rng) if "v" in self.modalities else None,
             waveform=_waveform(row["audio"]) if "a" in self.modalities else None,
             input_ids=self._input_ids(row["text"], rng) if "t" in self.modalities else None,
-            labels=torch.from_numpy(multi_hot(row["labels"], self.label_names)),
+            labels=labels,
         )
+
+    def _feature_item(self, identity: str, features: SplitFeatures, labels: Tensor) -> UtteranceItem:
+        matrices = features[identity]
+        wanted = {name: self._feature_matrix(name, matrices) for name in _names(self.modalities)}
+        return UtteranceItem(
+            id=identity,
+            text_features=wanted.get("text"),
+            acoustic_features=wanted.get("acoustic"),
+            visual_features=wanted.get("visual"),
+            labels=labels,
+        )
+
+    def _feature_matrix(self, name: str, matrices: FeatureMatrices) -> Tensor:
+        assert self._features is not None
+        modality = self._features.info.modality(name)
+        assert modality is not None
+        matrix = getattr(matrices, name)
+        if matrix is None:
+            return torch.zeros(0, modality.size)
+        return torch.tensor(matrix[: self.max_length] if name == "text" else matrix)  # a copy: the file is read only
 
     def _face_crops(self, pictures: list[bytes], flags: list[int], rng: np.random.Generator) -> Tensor:
         if not any(FaceFlag(flag).has_face for flag in flags):
@@ -156,6 +198,32 @@ class UtteranceDataset(Dataset[UtteranceItem]):
 
 def _waveform(audio: bytes | None) -> Tensor:
     return torch.zeros(0, dtype=torch.int16) if audio is None else torch.from_numpy(decode_flac(audio))
+
+
+def _names(modalities: str) -> list[str]:
+    """Some of "text", "acoustic", "visual", for letters."""
+    return [name for name in MODALITY_NAMES if name[0] in modalities]
+
+
+def _features_of(features: Features, split: str, modalities: str) -> SplitFeatures:
+    for name in _names(modalities):
+        if features.info.modality(name) is None:
+            raise UserError(
+                f"{features.folder} has no {name} features, but modalities are '{modalities}'; make them with "
+                f"'mme2e features {features.folder.parent} --modalities {modalities}'"
+            )
+    return features.split(split)
+
+
+def _has_features(features: SplitFeatures, modalities: str) -> np.ndarray:
+    """(utterances,) bool: which have at least one of the modalities."""
+    return np.any([features.steps(name) > 0 for name in _names(modalities)], axis=0)
+
+
+def _feature_costs(features: SplitFeatures, modalities: str) -> np.ndarray:
+    """(utterances,) float64: numbers in the features of each."""
+    known = ((name, features.info.modality(name)) for name in _names(modalities))
+    return np.sum([features.steps(name) * float(each.size) for name, each in known if each is not None], axis=0)
 
 
 def _has_any(rows: Any, modalities: str) -> np.ndarray:

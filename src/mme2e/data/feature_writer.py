@@ -54,7 +54,7 @@ class FeatureWriter:
         self._corpus = corpus
         self._modalities = {"text": text, "acoustic": acoustic, "visual": visual}
         self._folder = corpus.folder / FEATURES_FOLDER
-        self._waiting = {name: set(corpus.split(name)["id"]) for name in corpus.splits}
+        self._waiting = {name: set(corpus.columns(name, ["id"])["id"].to_pylist()) for name in corpus.splits}
         self._tables: dict[str, RowFile] = {}
         self._moments = {name: _Moments(each.size) for name, each in self._modalities.items() if each is not None}
         self._counts: dict[str, dict[str, int]] = {name: dict.fromkeys(MODALITY_NAMES, 0) for name in corpus.splits}

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mme2e.atomic import replacing
 from mme2e.data.corpus import Corpus, cache_folder, load_corpus
 from mme2e.data.feature_schema import (
     FEATURE_SCHEMA,
+    FEATURES_FILE,
     FEATURES_FOLDER,
     MODALITY_NAMES,
     FeaturesInfo,
@@ -57,10 +59,12 @@ class Features:
 
     Attributes:
         info: Its `features.json`: kinds, sizes, means.
+        folder: Where they are.
     """
 
     def __init__(self, corpus: Corpus, info: FeaturesInfo) -> None:
         self.info = info
+        self.folder = corpus.folder / FEATURES_FOLDER
         self._corpus = corpus
         self._open: dict[str, SplitFeatures] = {}
 
@@ -72,10 +76,17 @@ class Features:
         """
         if name not in self._open:
             identities = tuple(self._corpus.split(name)["id"])
-            path = self._corpus.folder / FEATURES_FOLDER / f"{name}.parquet"
+            path = self.folder / f"{name}.parquet"
             unpacked = self._unpacked(name, path) if any(self.info.counts.get(name, {}).values()) else None
             self._open[name] = SplitFeatures(identities, self.info, unpacked)
+            self._check(path, self._open[name])
         return self._open[name]
+
+    def _check(self, path: Path, features: "SplitFeatures") -> None:
+        if not features.fits_sizes():
+            raise UserError(
+                f"{path} does not fit {FEATURES_FILE} beside it; run 'mme2e features {self._corpus.folder}' again"
+            )
 
     def _unpacked(self, split: str, path: Path) -> Path:
         try:
@@ -118,7 +129,7 @@ class SplitFeatures(Mapping[str, FeatureMatrices]):
             {name: (column, column.values.to_numpy(), column.offsets.to_numpy()) for name, column in columns.items()}
             for columns in ({name: batch[name] for name in MODALITY_NAMES} for batch in self._table.to_batches())
         ]
-        self._places: dict[str, tuple[int, int]] = {}
+        self._places: dict[str, tuple[int, int] | None] = dict.fromkeys(self._identities)  # None: has no features
         for chunk, batch in enumerate(self._table.to_batches()):
             self._places.update((identity, (chunk, row)) for row, identity in enumerate(batch["id"].to_pylist()))
 
@@ -136,17 +147,26 @@ class SplitFeatures(Mapping[str, FeatureMatrices]):
         return iter(self._identities)
 
     def __getitem__(self, identity: str) -> FeatureMatrices:
-        if identity not in self._places:
-            if identity in self._identities:
-                return FeatureMatrices(None, None, None)
-            raise KeyError(identity)
-        chunk, row = self._places[identity]
+        place = self._places[identity]
+        if place is None:
+            return FeatureMatrices(None, None, None)
+        chunk, row = place
         return FeatureMatrices(*(self._matrix(name, chunk, row) for name in MODALITY_NAMES))
 
     def steps(self, modality: str) -> np.ndarray:
         """(utterances,) int64 in the order of the corpus: steps of "text", "acoustic" or "visual", 0 where missing."""
         lengths = dict(zip(self._table["id"].to_pylist(), self._table[f"{modality}_steps"].to_pylist(), strict=True))
         return np.array([lengths.get(identity, 0) for identity in self._identities], dtype=np.int64)
+
+    def fits_sizes(self) -> bool:
+        """Whether every matrix has the number of columns that `info` tells."""
+        for name in MODALITY_NAMES:
+            modality = self.info.modality(name)
+            lengths = pc.fill_null(pc.list_value_length(self._table[name]), 0).to_numpy()
+            size = 0 if modality is None else modality.size
+            if not np.array_equal(lengths, self._table[f"{name}_steps"].to_numpy() * size):
+                return False
+        return True
 
     def _matrix(self, name: str, chunk: int, row: int) -> np.ndarray | None:
         matrices, values, offsets = self._chunks[chunk][name]
