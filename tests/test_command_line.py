@@ -48,7 +48,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "--data", "x", "--out", "y", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["prepare", "youtube", "x", "y"], "youtube"),
         (["prepare", "mosei", "x", "y", "--frame_interval_ms", "0"], "frame_interval_ms"),
-        (["prepare", "mosei", "x", "y", "--split.protocol", "lists"], "--split.lists"),
+        (["prepare", "mosei", "x", "y", "--split.protocol", "lists"], "--splits"),
         (["train", "--data", "x", "--out", "y", "--model.num_heads", "0"], "num_heads must be at least 1, not 0"),
         (["evaluate"], "required: run, --data"),
         (["predict", "run", "clip.mp4", "--out", "nowhere/x.json"], "there is no folder nowhere"),

@@ -41,25 +41,19 @@ class SampleSettings:
 class SplitSettings:
     """Which utterances are for training, validation and test."""
 
-    protocol: Literal["auto", "lists", "session", "recording"] = "auto"
-    """`lists`: published id lists; `session`: IEMOCAP, leave one session out; `recording`: random by recording.
-    `auto`: lists when `lists` is given, else session where the corpus has enough sessions, else recording."""
-
-    lists: str | None = None
-    """Folder with train_split.txt, valid_split.txt and test_split.txt."""
+    protocol: Literal["auto", "lists", "corpus", "session", "speaker", "recording"] = "auto"
+    """`lists`: those of `--splits`; `corpus`: as the corpus has them; `session`: IEMOCAP, leave one session out;
+    `speaker`: random, no speaker and no recording shared; `recording`: random, no recording shared. `auto`: the first
+    of these that the corpus allows, `speaker` from ten groups of speakers on."""
 
     fold: int = 5
     """Test session of the `session` protocol (1 to 5); the session before it validates."""
 
     seed: int = 0
-    """Seed of the `recording` protocol."""
+    """Seed of the `speaker` and `recording` protocols."""
 
     def __post_init__(self) -> None:
         require(1 <= self.fold <= 5, f"split.fold must be in 1..5, not {self.fold}")
-        require(
-            self.protocol != "lists" or self.lists is not None,
-            "split.protocol lists wants --split.lists FOLDER",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +69,18 @@ class PrepareSettings:
     face: FaceSettings = field(default_factory=FaceSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
 
+    splits: str | None = None
+    """Lists of who is in which split: a folder with train_split.txt, valid_split.txt and test_split.txt, a CSV file
+    with columns id,split, or a JSON file {id: split} or {split: [ids]}."""
+
     def __post_init__(self) -> None:
+        require(
+            self.split.protocol != "lists" or self.splits is not None,
+            "split.protocol lists wants --splits DIR_OR_FILE",
+        )
+        require(
+            self.splits is None or self.split.protocol in ("auto", "lists"),
+            f"--splits goes with split.protocol lists or auto, not {self.split.protocol}",
+        )
         require(self.frame_interval_ms >= 1, f"frame_interval_ms must be at least 1, not {self.frame_interval_ms}")
         require(self.jobs >= 1, f"jobs must be at least 1, not {self.jobs}")

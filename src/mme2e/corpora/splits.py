@@ -2,91 +2,99 @@
 
 All thresholds and choices of a model come from validation; test is only scored. What train and test share is told by
 the protocol: the published lists of IEMOCAP share speakers and dialogues (reference, section 4, fault 6), `session`
-shares neither, `recording` no recording.
+and `speaker` share neither speakers nor recordings, `recording` no recording.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mme2e.config import SplitSettings
+from mme2e.corpora.split_lists import SPLITS, SplitLists, read_split_lists
 from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance
 from mme2e.errors import UserError
 
-SPLITS = ("train", "valid", "test")
 SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
-"""Aimed shares of the utterances in the `recording` protocol."""
+"""Aimed shares of the utterances in the random protocols."""
+
+ENOUGH_GROUPS = 10
+"""`auto` splits by speaker from this many groups of speakers on; with fewer, shares and emotions come out uneven."""
 
 
-def assign_splits(corpus: RawCorpus, settings: SplitSettings) -> tuple[RawCorpus, str]:
+def assign_splits(corpus: RawCorpus, settings: SplitSettings, lists: Path | None = None) -> RawCorpus:
     """Gives every utterance a split.
 
-    `auto` takes the lists when there are any, for IEMOCAP the sessions (when the test session and two others are
-    there), else random recordings.
+    `auto` takes the lists when there are any, else the splits that the corpus brings along, else for IEMOCAP the
+    sessions (when the test session and two others are there), else random speakers (when the corpus tells them and
+    they are enough), else random recordings.
+
+    Args:
+        corpus: What a corpus reader returned.
+        settings: The protocol.
+        lists: Split lists, see `read_split_lists`.
 
     Returns:
-        The corpus with splits, without the utterances that the protocol leaves out (they move to `skipped`), and one
-        phrase that describes the protocol, for tables.
+        The corpus with splits and their `split_protocol`, without the utterances that the protocol leaves out: they
+        move to `skipped`.
 
     Raises:
         UserError: A list is missing, empty, contradicts another or names none of the utterances; the corpus has no
-            sessions, or not the one to test on.
+            sessions, or not the one to test on; it brings no splits; it does not tell speakers, or too few.
     """
-    protocol = _automatic(corpus, settings) if settings.protocol == "auto" else settings.protocol
+    protocol = _automatic(corpus, settings, lists) if settings.protocol == "auto" else settings.protocol
     if protocol == "lists":
-        assert settings.lists is not None  # SplitSettings refuses lists without a folder
-        folder = Path(settings.lists)
-        return _by_lists(corpus, folder), f"published lists ({folder.name})"
+        if lists is None:
+            raise UserError("split.protocol lists wants --splits DIR_OR_FILE")
+        return apply_lists(corpus, read_split_lists(lists))
+    if protocol == "corpus":
+        brought = {utterance.id: utterance.split for utterance in corpus.utterances if utterance.split is not None}
+        if not brought:
+            raise UserError("split.protocol corpus: the corpus does not say which utterance is in which split")
+        return _apply(corpus, brought, corpus.split_protocol, "the corpus gives it no split")
     if protocol == "session":
-        return _apply(corpus, _by_session(corpus, settings.fold)), f"session, fold {settings.fold}"
-    return _apply(corpus, _by_recording(corpus, settings.seed)), f"recording, seed {settings.seed}"
+        return _apply(corpus, _by_session(corpus, settings.fold), f"session, fold {settings.fold}", "in no session")
+    groups = _groups_of_speakers(corpus) if protocol == "speaker" else {u.id: u.recording for u in corpus.utterances}
+    if protocol == "speaker":
+        _check_speakers(corpus, groups)
+    return _apply(corpus, _at_random(corpus, groups, settings.seed), f"{protocol}, seed {settings.seed}", "in no split")
 
 
-def _automatic(corpus: RawCorpus, settings: SplitSettings) -> str:
-    if settings.lists is not None:
-        return "lists"
-    sessions = _sessions(corpus) if corpus.name == "iemocap" else []
-    return "session" if settings.fold in sessions and len(sessions) >= len(SPLITS) else "recording"
+def apply_lists(corpus: RawCorpus, lists: SplitLists) -> RawCorpus:
+    """Splits by lists; what is in no list, or listed without being there, is told in `skipped`.
 
-
-def _by_lists(corpus: RawCorpus, folder: Path) -> RawCorpus:
-    """Splits of published lists; what is in no list, or listed without being there, is told in `skipped`."""
-    split_of = _read_lists(folder)
+    Raises:
+        UserError: The lists name none of the utterances.
+    """
     found = {utterance.id for utterance in corpus.utterances}
-    if found.isdisjoint(split_of):
-        raise UserError(f"the lists in {folder} name none of the {len(found)} utterances of the corpus")
+    if found.isdisjoint(lists.split_of):
+        raise UserError(f"the lists in {lists.name} name none of the {len(found)} utterances of the corpus")
     known = found | {skipped.item for skipped in corpus.skipped}
-    lost = sorted(split_of.keys() - known)
-    lost_reason = "in the split lists, but not in the corpus"
-    return _apply(
-        corpus, split_of, f"in no list of {folder.name}", [Skipped(item=id_, reason=lost_reason) for id_ in lost]
+    lost = tuple(
+        Skipped(item=id_, reason="in the split lists, but not in the corpus")
+        for id_ in sorted(lists.split_of.keys() - known)
     )
+    split = _apply(corpus, lists.split_of, lists.protocol(corpus.name), f"in no list of {lists.name}")
+    return replace(split, skipped=split.skipped + lost, listed=lists.counts)
 
 
-def _apply(
-    corpus: RawCorpus, split_of: dict[str, str], reason: str = "in no split", lost: Iterable[Skipped] = ()
-) -> RawCorpus:
+def _automatic(corpus: RawCorpus, settings: SplitSettings, lists: Path | None) -> str:
+    if lists is not None:
+        return "lists"
+    if any(utterance.split is not None for utterance in corpus.utterances):
+        return "corpus"
+    sessions = _sessions(corpus) if corpus.name == "iemocap" else []
+    if settings.fold in sessions and len(sessions) >= len(SPLITS):
+        return "session"
+    groups = set(_groups_of_speakers(corpus).values()) if _tells_speakers(corpus) else set()
+    return "speaker" if len(groups) >= ENOUGH_GROUPS else "recording"
+
+
+def _apply(corpus: RawCorpus, split_of: Mapping[str, str], protocol: str, reason: str) -> RawCorpus:
     kept = tuple(replace(u, split=split_of[u.id]) for u in corpus.utterances if u.id in split_of)
     left_out = tuple(Skipped(item=u.id, reason=reason) for u in corpus.utterances if u.id not in split_of)
-    return replace(corpus, utterances=kept, skipped=corpus.skipped + left_out + tuple(lost))
-
-
-def _read_lists(folder: Path) -> dict[str, str]:
-    """Split by utterance id from {train,valid,test}_split.txt, one id a line."""
-    split_of: dict[str, str] = {}
-    for split in SPLITS:
-        path = folder / f"{split}_split.txt"
-        if not path.is_file():
-            raise UserError(f"{folder} has no {path.name}; split.lists wants train_, valid_ and test_split.txt")
-        ids = path.read_text(encoding="utf-8").split()
-        if not ids:
-            raise UserError(f"{path} is empty; one utterance id a line is wanted")
-        for id_ in ids:
-            if split_of.setdefault(id_, split) != split:
-                raise UserError(f"'{id_}' is in {split_of[id_]}_split.txt and in {path.name} of {folder}")
-    return split_of
+    return replace(corpus, utterances=kept, skipped=corpus.skipped + left_out, split_protocol=protocol)
 
 
 def _session(utterance: Utterance) -> int | None:
@@ -110,31 +118,71 @@ def _by_session(corpus: RawCorpus, fold: int) -> dict[str, str]:
     return {u.id: names.get(s, "train") for u in corpus.utterances if (s := _session(u)) is not None}
 
 
-def _by_recording(corpus: RawCorpus, seed: int) -> dict[str, str]:
-    """Random 70/10/20 by recording, stratified: recordings of the rarest label are dealt first, each to the split
-    that lacks that label most (Sechidis et al. 2011, with recordings for examples).
-    """
-    recordings = sorted({u.recording for u in corpus.utterances})
-    row = {name: i for i, name in enumerate(recordings)}
-    column = {name: i for i, name in enumerate(corpus.label_names)}
-    counts = np.zeros((len(recordings), len(column) + 1), dtype=np.int64)  # last column: all utterances
-    for utterance in corpus.utterances:
-        counts[row[utterance.recording], [*(column[label] for label in utterance.labels), -1]] += 1
+def _tells_speakers(corpus: RawCorpus) -> bool:
+    """Whether speakers are more than the ids of their recordings, which stand in where a corpus does not tell."""
+    return any(utterance.speaker != utterance.recording for utterance in corpus.utterances)
 
+
+def _groups_of_speakers(corpus: RawCorpus) -> dict[str, str]:
+    """Group by utterance id: speakers who share a recording are kept together, so that none of both is torn apart."""
+    parent: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def find(node: tuple[str, str]) -> tuple[str, str]:
+        while (above := parent.setdefault(node, node)) != node:
+            parent[node] = parent[above]
+            node = above
+        return node
+
+    for utterance in corpus.utterances:
+        parent[find(("recording", utterance.recording))] = find(("speaker", utterance.speaker))
+    return {utterance.id: find(("speaker", utterance.speaker))[1] for utterance in corpus.utterances}
+
+
+def _check_speakers(corpus: RawCorpus, groups: dict[str, str]) -> None:
+    if not _tells_speakers(corpus):
+        raise UserError(
+            "split.protocol speaker: the corpus does not tell who speaks; split.protocol recording does not ask"
+        )
+    number = len(set(groups.values()))
+    if number < len(SPLITS):
+        speakers = len({utterance.speaker for utterance in corpus.utterances})
+        raise UserError(
+            f"split.protocol speaker: {speakers} speakers, of whom those in one recording stay together, make "
+            f"{number} groups; {len(SPLITS)} are wanted"
+        )
+
+
+def _at_random(corpus: RawCorpus, group_of: dict[str, str], seed: int) -> dict[str, str]:
+    """Random 70/10/20 by group, stratified: groups of the rarest label are dealt first, each to the split that lacks
+    that label most (Sechidis et al. 2011, with groups for examples).
+
+    Args:
+        corpus: The corpus.
+        group_of: Group by utterance id; a group stays whole.
+        seed: Decides the order of the groups.
+    """
+    groups = sorted(set(group_of.values()))
+    row = {name: i for i, name in enumerate(groups)}
+    column = {name: i for i, name in enumerate(corpus.label_names)}
+    counts = np.zeros((len(groups), len(column) + 1), dtype=np.int64)  # last column: all utterances
+    for utterance in corpus.utterances:
+        counts[row[group_of[utterance.id]], [*(column[label] for label in utterance.labels), -1]] += 1
+
+    order = np.random.default_rng(seed).permutation(len(groups))
+    waiting = {label: iter(order[counts[order, label] > 0].tolist()) for label in range(counts.shape[1])}
+    remaining = (counts > 0).sum(axis=0)  # groups with each label that are not dealt yet
     lacking = np.outer(list(SHARES.values()), counts.sum(axis=0))  # (splits, labels + 1), still wanted
     has_label = np.zeros(lacking.shape, dtype=bool)
-    chosen: dict[str, str] = {}
-    left = np.random.default_rng(seed).permutation(len(recordings)).tolist()
-    while left:
-        remaining = (counts[left] > 0).sum(axis=0)  # recordings with each label
-        label = int(np.argmin(np.where(remaining > 0, remaining, len(recordings) + 1)))
-        recording = next(i for i in left if counts[i, label])
+    chosen: dict[int, int] = {}
+    while len(chosen) < len(groups):
+        label = int(np.argmin(np.where(remaining > 0, remaining, len(groups) + 1)))
+        group = next(i for i in waiting[label] if i not in chosen)
         candidates = [s for s in range(len(SPLITS)) if not has_label[s, label]]
         if remaining[label] > len(candidates):  # enough left to give every split its own
             candidates = list(range(len(SPLITS)))
         split = max(candidates, key=lambda s: (lacking[s, label], lacking[s, -1]))
-        chosen[recordings[recording]] = SPLITS[split]
-        lacking[split] -= counts[recording]
-        has_label[split] |= counts[recording] > 0
-        left.remove(recording)
-    return {u.id: chosen[u.recording] for u in corpus.utterances}
+        chosen[group] = split
+        lacking[split] -= counts[group]
+        has_label[split] |= counts[group] > 0
+        remaining -= counts[group] > 0
+    return {u.id: SPLITS[chosen[row[group_of[u.id]]]] for u in corpus.utterances}

@@ -74,6 +74,8 @@ class RawCorpus:
         multi_label: Whether an utterance may have none or several.
         utterances: In a stable order.
         skipped: What could not be used, with reasons.
+        split_protocol: What the splits are, one phrase for tables; of no meaning while no utterance has one.
+        listed: How many ids the split lists name, by split; empty where there are no lists.
     """
 
     name: str
@@ -81,3 +83,5 @@ class RawCorpus:
     multi_label: bool
     utterances: tuple[Utterance, ...]
     skipped: tuple[Skipped, ...] = field(default=())
+    split_protocol: str = "as the corpus has them"
+    listed: dict[str, int] = field(default_factory=dict)

@@ -45,7 +45,7 @@ def prepare_corpus(
     inputs are the same. A progress bar runs on standard error.
 
     Args:
-        corpus: What a corpus reader returned; utterances without a split get one by `settings.split`.
+        corpus: What a corpus reader returned; `settings.split` gives them splits.
         out: Folder of the prepared corpus; new, empty, or of an earlier call with the same settings.
         settings: How to prepare.
         source: Name of the raw corpus' folder, for the provenance.
@@ -57,13 +57,13 @@ def prepare_corpus(
             other settings, or cannot be written (a full disk: what was done is kept).
     """
     started_s = monotonic()
-    corpus, protocol = _with_splits(corpus, settings)
+    corpus = _with_splits(corpus, settings)
     tasks = _tasks(corpus, settings)
     journal = Journal(out)
     entries: dict[str, RecordingEntry] = {}
     failures: list[Failure] = []
     try:
-        journal.open(_fixed_settings(corpus, settings, protocol))
+        journal.open(_fixed_settings(corpus, settings))
         journal.keep_only(task.recording for task in tasks)
         known = journal.entries()
         already = [t for t in tasks if t.recording in known and journal.is_done(known[t.recording], t)]
@@ -82,7 +82,7 @@ def prepare_corpus(
                 else:
                     entries[outcome.recording] = outcome
         in_order = [entries[task.recording] for task in tasks if task.recording in entries]
-        info = _corpus_info(corpus, settings, protocol, source, in_order, failures)
+        info = _corpus_info(corpus, settings, source, in_order, failures)
         _write_if_new(info, out)
     except OSError as error:
         if error.errno not in OUTPUT_ERRORS:
@@ -94,6 +94,7 @@ def prepare_corpus(
     return PrepareSummary(
         folder=out,
         counts=info.counts,
+        listed=corpus.listed,
         done=sum(sum(entry.counts.values()) for entry in new),
         already_done=sum(info.counts.values()) - sum(sum(entry.counts.values()) for entry in new),
         skipped=tuple(Skipped(**item) for item in info.skipped),
@@ -106,7 +107,7 @@ def prepare_corpus(
     )
 
 
-def _with_splits(corpus: RawCorpus, settings: PrepareSettings) -> tuple[RawCorpus, str]:
+def _with_splits(corpus: RawCorpus, settings: PrepareSettings) -> RawCorpus:
     if not corpus.utterances:
         first = f"; the first reason: {corpus.skipped[0].item}: {corpus.skipped[0].reason}" if corpus.skipped else ""
         raise UserError(f"the corpus '{corpus.name}' has no usable utterances{first}")
@@ -114,9 +115,7 @@ def _with_splits(corpus: RawCorpus, settings: PrepareSettings) -> tuple[RawCorpu
     twice = [id_ for id_, count in ids.items() if count > 1]
     if twice:
         raise UserError(f"utterance ids must be unique; {len(twice)} come more than once, like '{twice[0]}'")
-    if any(utterance.split is None for utterance in corpus.utterances):
-        return assign_splits(corpus, settings.split)
-    return corpus, "as the corpus has them"
+    return assign_splits(corpus, settings.split, None if settings.splits is None else Path(settings.splits))
 
 
 def _tasks(corpus: RawCorpus, settings: PrepareSettings) -> list[RecordingTask]:
@@ -134,7 +133,7 @@ def _tasks(corpus: RawCorpus, settings: PrepareSettings) -> list[RecordingTask]:
     ]
 
 
-def _fixed_settings(corpus: RawCorpus, settings: PrepareSettings, protocol: str) -> dict[str, object]:
+def _fixed_settings(corpus: RawCorpus, settings: PrepareSettings) -> dict[str, object]:
     """What all rows of a prepared corpus have in common, under the names that the user knows."""
     return {
         "corpus": corpus.name,
@@ -142,14 +141,13 @@ def _fixed_settings(corpus: RawCorpus, settings: PrepareSettings, protocol: str)
         "frame_interval_ms": settings.frame_interval_ms,
         "face.mode": settings.face.mode,
         "face.margin": settings.face.margin,
-        "split protocol": protocol,
+        "split protocol": corpus.split_protocol,
     }
 
 
 def _corpus_info(
     corpus: RawCorpus,
     settings: PrepareSettings,
-    protocol: str,
     source: str,
     entries: list[RecordingEntry],
     failures: list[Failure],
@@ -172,7 +170,7 @@ def _corpus_info(
         multi_label=corpus.multi_label,
         frame_interval_ms=settings.frame_interval_ms,
         sample_rate_hz=SAMPLE_RATE_HZ,
-        split_protocol=protocol,
+        split_protocol=corpus.split_protocol,
         provenance={
             "mme2e": version("mme2e"),
             "source": source,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +23,7 @@ class PrepareSummary:
     Attributes:
         folder: The prepared corpus.
         counts: Utterances in it, by split.
+        listed: Ids in the split lists, by split; empty without lists.
         done: Utterances prepared by this call.
         already_done: Utterances that an earlier call had prepared.
         skipped: Everything left out, or kept without one of its modalities, with reasons; also what the corpus reader
@@ -37,6 +38,7 @@ class PrepareSummary:
 
     folder: Path
     counts: dict[str, int]
+    listed: dict[str, int] = field(default_factory=dict)
     done: int
     already_done: int
     skipped: tuple[Skipped, ...]
@@ -55,7 +57,8 @@ class PrepareSummary:
     def table(self) -> Table:
         """The summary for the terminal."""
         table = Table(title=f"prepared corpus {self.folder}", show_header=False, title_justify="left")
-        splits = ", ".join(f"{split} {count}" for split, count in self.counts.items())
+        listed = {split: f" of {count} listed" for split, count in self.listed.items()}
+        splits = ", ".join(f"{split} {count}{listed.get(split, '')}" for split, count in self.counts.items())
         table.add_row("utterances", splits)
         empty = [split for split in SPLITS if not self.counts.get(split)]
         if empty:

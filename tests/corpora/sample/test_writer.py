@@ -147,7 +147,7 @@ def test_mosei_has_enough_recordings_to_split(utterances: int, videos: int):
 
 
 def test_a_small_mosei_sample_fills_all_splits(samples):
-    corpus, _ = assign_splits(read(samples, "mosei"), SplitSettings())
+    corpus = assign_splits(read(samples, "mosei"), SplitSettings())
     assert {utterance.split for utterance in corpus.utterances} == {"train", "valid", "test"}
 
 
