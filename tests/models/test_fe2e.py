@@ -203,3 +203,22 @@ def test_the_paper_s_widths() -> None:
     assert shapes["acoustic.tower.hidden.weight"] == (1024, 512 * 8 * 2)
     assert shapes["visual.tower.low_level.conv.weight"] == (64, 3, 5, 5)
     assert shapes["acoustic.sequence.encoder.layers.3.linear1.weight"] == (2048, 64)
+
+
+@pytest.mark.parametrize("modalities", ["t", "av", "tav"])
+def test_early_fusion_classifies_the_features_of_all_branches_together(modalities: str) -> None:
+    model = make_model(modalities, fusion="early", feature_dim=7).eval()
+    batch = make_batch(frames=(2, 0, 3))
+    outputs = model.modality_outputs(batch)
+    assert outputs.values.shape == (3, len(modalities), 7)
+    logits = model(batch)
+    assert logits.shape == (3, EMOTIONS)
+    joined = (outputs.values.relu() * outputs.present.unsqueeze(2)).flatten(1)
+    torch.testing.assert_close(logits, model.fusion.classifier(joined))
+    model.train()(batch).square().sum().backward()
+    assert not [name for name, p in model.named_parameters() if p.grad is None]
+
+
+def test_the_fusion_order() -> None:
+    assert make_model("vat").fusion_order == "tva"
+    assert make_model("a").fusion_order == "a"

@@ -1,7 +1,8 @@
 import torch
 from torch import nn
 
-from mme2e.models.fusion import WeightedFusion
+from mme2e.config import ModelSettings
+from mme2e.models.fusion import EarlyFusion, ModalityOutputs, WeightedFusion, build_fusion, head_width
 
 
 def make_fusion(*weights: float) -> WeightedFusion:
@@ -58,3 +59,35 @@ def test_gradient_of_the_weights_is_finite() -> None:
     fusion(torch.randn(2, 3, 4), present).square().sum().backward()
     assert fusion.weight.grad.isfinite().all()
     assert fusion.weight.grad.abs().sum() > 0
+
+
+def test_early_fusion_is_one_classifier_over_all_features() -> None:
+    torch.manual_seed(0)
+    fusion = EarlyFusion(2, 3, 4)
+    features = torch.randn(5, 2, 3)
+    present = torch.ones(5, 2, dtype=torch.bool)
+    present[0, 1] = False
+    side_by_side = features.relu().flatten(1)
+    side_by_side[0, 3:] = 0
+    torch.testing.assert_close(fusion(features, present), fusion.classifier(side_by_side))
+    features[0, 1] = torch.nan
+    torch.testing.assert_close(fusion(features, present), fusion.classifier(side_by_side))
+
+
+def test_the_settings_choose_the_fusion() -> None:
+    early = ModelSettings(modalities="tv", fusion="early", feature_dim=7)
+    assert head_width(early, 3) == 7
+    assert head_width(ModelSettings(), 3) == 3
+    fusion = build_fusion(early, 3)
+    assert isinstance(fusion, EarlyFusion)
+    assert fusion.classifier.weight.shape == (3, 14)
+    assert isinstance(build_fusion(ModelSettings(), 3), WeightedFusion)
+
+
+def test_what_a_whole_batch_lacks_is_absent() -> None:
+    half = torch.ones(2, 3, dtype=torch.bfloat16)
+    here = torch.tensor([True, False])
+    outputs = ModalityOutputs.of([(half, here), (None, here), (half, None)], batch=2, width=3, like=torch.zeros(1))
+    assert outputs.values.dtype == torch.float32
+    assert outputs.values.shape == (2, 3, 3)
+    assert outputs.present.tolist() == [[True, False, False], [False, False, False]]

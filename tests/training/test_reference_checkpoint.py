@@ -184,6 +184,28 @@ def test_golden_logits(name: str, shared, tmp_path: Path) -> None:  # type: igno
     np.testing.assert_allclose(logits.numpy(), golden["logits"], rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["lf_rnn", "lf_transformer"])
+def test_golden_logits_of_the_baselines(name: str, shared, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    golden = {key: torch.from_numpy(values) for key, values in np.load(shared(f"golden/{name}.npz")).items()}
+    path = tmp_path / "reference.pt"
+    path.write_bytes(lzma.decompress(shared(f"golden/{name}.pt.xz").read_bytes()))
+    import_checkpoint(path, tmp_path / "run")
+    utterances, words, _ = golden["text_features"].shape
+    batch = Batch(
+        text_features=golden["text_features"].flatten(0, 1),
+        num_words=torch.full((utterances,), words),
+        acoustic_features=golden["acoustic_features"],
+        num_acoustic=golden["num_acoustic"],
+        visual_features=golden["visual_features"],
+        num_visual=golden["num_frames"],
+    )
+    run = load_run(tmp_path / "run")
+    with torch.no_grad():
+        torch.testing.assert_close(run.model(batch), golden["logits"], rtol=0, atol=1e-4)
+    assert run.info.model.name == name
+    assert not run.info.model.features.masked
+
+
 def test_what_older_libraries_and_the_reference_add_is_tolerated(text_model: str, tmp_path: Path) -> None:
     model, batch = make(), make_batch()
     state = {key: value for key, value in model.state_dict().items() if "num_batches_tracked" not in key}
