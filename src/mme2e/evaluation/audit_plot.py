@@ -26,7 +26,7 @@ def plot_audit(audit: Audit) -> bytes:
     emotions = len(audit.label_names)
     bars_width, matrix_width = 2.0 + 1.1 * emotions, 2.6 + 0.55 * emotions if audit.multi_label else 0.0
     figure = Figure(figsize=(max(11.0, bars_width + matrix_width), 8.4), layout="constrained", dpi=120)
-    above, below = figure.subfigures(2, 1, height_ratios=(1.15, 1))
+    above, below = figure.subfigures(2, 1, height_ratios=(1.15, 1))  # type: ignore[misc]  # an array for two
     if audit.multi_label:
         left, right = above.subplots(1, 2, width_ratios=(bars_width, matrix_width))
         _draw_emotions(left, audit)
@@ -55,7 +55,8 @@ def _draw_emotions(axes: Axes, audit: Audit) -> None:
     _grouped_bars(axes, heads, filled, [shares(split) for split in filled])
     axes.set_ylabel("% of the split's utterances")
     axes.set_title("Emotions", fontsize=10)
-    axes.legend(frameon=False, fontsize=8, ncols=len(filled))
+    if filled:
+        axes.legend(frameon=False, fontsize=8, ncols=len(filled))
 
 
 def _grouped_bars(
@@ -102,9 +103,10 @@ def _draw_durations(axes: Axes, audit: Audit) -> None:
         for split in filled
         if split.durations is not None
     ]
-    drawn = axes.bxp(boxes, widths=0.5, patch_artist=True, medianprops={"color": "black"})
-    for patch, split in zip(drawn["boxes"], filled, strict=True):
-        patch.set_facecolor(_SPLIT_COLOURS[split.name])
+    if boxes:
+        drawn = axes.bxp(boxes, widths=0.5, patch_artist=True, medianprops={"color": "black"})
+        for patch, split in zip(drawn["boxes"], filled, strict=True):
+            patch.set_facecolor(_SPLIT_COLOURS[split.name])
     axes.set_ylim(0, None)
     axes.set_ylabel("s")
     axes.grid(axis="y", alpha=0.25)
