@@ -47,7 +47,7 @@ VERBS: dict[str, Verb] = {
     ),
     "prepare": Verb(
         function=verbs.prepare,
-        positionals=("corpus", "raw", "out"),
+        positionals=("layout", "raw", "out"),
         settings=PrepareSettings,
         example="mme2e prepare iemocap demo/raw demo/corpus --jobs 2",
     ),

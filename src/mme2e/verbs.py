@@ -26,14 +26,19 @@ def sample(out: Path, settings: SampleSettings) -> int:
     return EXIT_OK
 
 
-def prepare(corpus: Literal["iemocap", "mosei"], raw: Path, out: Path, settings: PrepareSettings) -> int:
+def prepare(
+    layout: Literal["iemocap", "mosei", "manifest", "ravdess", "crema_d", "meld"],
+    raw: Path,
+    out: Path,
+    settings: PrepareSettings,
+) -> int:
     """Turns a raw corpus into a prepared one: faces, sound and words of each utterance, in Parquet.
 
     Can be interrupted at any moment and called again: what was done is kept.
 
     Args:
-        corpus: Layout of the raw corpus.
-        raw: Folder of the raw corpus.
+        layout: Layout of the raw corpus; manifest is a table of your own data.
+        raw: Folder of the raw corpus; of a manifest the file, in CSV or JSON lines.
         out: Folder of the prepared corpus.
         settings: How to prepare.
     """
@@ -42,7 +47,7 @@ def prepare(corpus: Literal["iemocap", "mosei"], raw: Path, out: Path, settings:
     from mme2e.corpora import read_corpus
     from mme2e.prepare import prepare_corpus
 
-    summary = prepare_corpus(read_corpus(corpus, raw), out, settings, source=raw.name)
+    summary = prepare_corpus(read_corpus(layout, raw), out, settings, source=raw.name)
     Console().print(summary.table())
     return EXIT_INCOMPLETE if summary.failed else EXIT_OK
 

@@ -1,24 +1,47 @@
-"""Readers of raw corpora: each turns a folder into `Utterance` records."""
+"""Readers of raw corpora: each turns a folder, or a manifest, into `Utterance` records."""
 
 from pathlib import Path
 
+from mme2e.corpora.crema_d import read_crema_d
 from mme2e.corpora.iemocap import read_iemocap
+from mme2e.corpora.manifest import read_manifest
+from mme2e.corpora.meld import read_meld
 from mme2e.corpora.mosei import read_mosei
+from mme2e.corpora.ravdess import read_ravdess
 from mme2e.corpora.utterance import RawCorpus, Region, Skipped, Utterance
 
-__all__ = ["RawCorpus", "Region", "Skipped", "Utterance", "read_corpus", "read_iemocap", "read_mosei"]
+__all__ = [
+    "RawCorpus",
+    "Region",
+    "Skipped",
+    "Utterance",
+    "read_corpus",
+    "read_crema_d",
+    "read_iemocap",
+    "read_manifest",
+    "read_meld",
+    "read_mosei",
+    "read_ravdess",
+]
 
-_READERS = {"iemocap": read_iemocap, "mosei": read_mosei}
+_READERS = {
+    "iemocap": read_iemocap,
+    "mosei": read_mosei,
+    "manifest": read_manifest,
+    "ravdess": read_ravdess,
+    "crema_d": read_crema_d,
+    "meld": read_meld,
+}
 
 
 def read_corpus(layout: str, raw: Path) -> RawCorpus:
     """Reads a raw corpus.
 
     Args:
-        layout: "iemocap" or "mosei".
-        raw: Its folder.
+        layout: "iemocap", "mosei", "manifest", "ravdess", "crema_d" or "meld".
+        raw: Its folder; of a manifest the file.
 
     Raises:
-        UserError: The folder is missing or holds nothing of that layout.
+        UserError: The folder or file is missing or holds nothing of that layout.
     """
     return _READERS[layout](raw)

@@ -39,8 +39,14 @@ def files_of(folder: Path, suffix: str) -> dict[str, Path]:
     return {path.stem: path for path in sorted(found) if path.is_file()}
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank, with their numbers from 1, read as UTF-8 or else as Latin-1, in which old releases are.
+def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Files with one of the suffixes in the folder and in all folders under it, sorted; without `._*` files."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and not path.name.startswith("._"))
+    return sorted(path for path in found if path.is_file())
+
+
+def text_of(path: Path) -> str:
+    """A text file, read as UTF-8 or else as Latin-1, in which old releases are.
 
     Raises:
         UserError: The file cannot be read.
@@ -50,9 +56,17 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    for number, line in enumerate(text.split("\n"), start=1):
+        return content.decode("latin-1")
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, with their numbers from 1 (see `text_of`).
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    for number, line in enumerate(text_of(path).split("\n"), start=1):
         if line.strip():
             yield number, line.rstrip("\r")

@@ -1,0 +1,247 @@
+"""Reader of anybody's own data: a manifest, that is a table with one utterance a row.
+
+Columns: `labels` and at least one of `video`, `images`, `audio`, `text`; all others (see `COLUMNS` of
+`mme2e.corpora.manifest_rows`) may be left out. Any cell but that of a time's column may be empty: what is empty is
+missing.
+"""
+
+import json
+import math
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from mme2e.corpora.manifest_rows import ManifestRow, read_rows
+from mme2e.corpora.utterance import RawCorpus, Region, Skipped, Utterance
+from mme2e.errors import UserError
+
+SPLIT_NAMES = {
+    "train": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "test": "test",
+}
+
+
+def read_manifest(path: Path) -> RawCorpus:
+    """Reads a manifest; media files are looked up, not opened.
+
+    Paths are relative to the manifest. Without a column `audio` the sound is that of the video. Label names are in
+    alphabetical order; the corpus is multi-label when any row has several labels or none.
+
+    What is not given: the recording is the file that the utterance is cut from (video, else audio, else the one image
+    or the folder of the images), by its stem, with as many folders before it as tell it from others of that stem;
+    words alone are a recording of their own. A `dialogue` is a recording, numbered within its split as MELD's are. The
+    speaker is the recording. The id is the recording, with a number when it has several rows.
+
+    Rows with a mistake (a file that does not exist, an impossible time, an unknown split, an id that an earlier row
+    has) are skipped, with "file:line" and the reason. An image among several that does not exist is left for the
+    preparation to meet. Rows without a split come as they are, also where others have one.
+
+    Args:
+        path: CSV file, or JSON lines when it ends in .jsonl.
+
+    Raises:
+        UserError: The file cannot be read, lacks a column, or none of its rows can be used.
+    """
+    table = read_rows(path)
+    skipped = list(table.skipped)
+    found: list[tuple[ManifestRow, Utterance]] = []
+    for row in table.rows:
+        try:
+            found.append((row, _utterance(row.cells, path.parent, own_sound="audio" not in table.columns)))
+        except ValueError as error:
+            skipped.append(Skipped(item=f"{path.name}:{row.line}", reason=str(error)))
+    utterances = _unique(_named(found, path), path, skipped)
+    label_names = tuple(sorted({label for utterance in utterances for label in utterance.labels}))
+    if not utterances:
+        first = f"; the first reason: {skipped[0].item}: {skipped[0].reason}" if skipped else ""
+        raise UserError(f"{path}: none of its {len(table.rows)} rows can be used{first}")
+    if not label_names:
+        raise UserError(f"{path}: none of its {len(utterances)} usable rows has a label")
+    unlabelled = [row.line for row, utterance in found if not utterance.labels]
+    if unlabelled and not any(len(utterance.labels) > 1 for utterance in utterances):
+        reason = f"{len(unlabelled)} rows have no label, the first in line {unlabelled[0]}: taken as multi-label"
+        skipped.append(Skipped(item=path.name, reason=reason))
+    return RawCorpus(
+        name=f"manifest:{path.stem}",
+        label_names=label_names,
+        multi_label=any(len(utterance.labels) != 1 for utterance in utterances),
+        utterances=utterances,
+        skipped=tuple(skipped),
+    )
+
+
+def _utterance(cells: dict[str, str], folder: Path, *, own_sound: bool) -> Utterance:
+    """What one row tells; its id, recording and speaker are empty where it does not.
+
+    Raises:
+        ValueError: A cell cannot be used; one line says why.
+    """
+    video = _file("video", cells["video"], folder) if "video" in cells else None
+    images = _images(cells["images"], folder) if "images" in cells else ()
+    audio = _file("audio", cells["audio"], folder) if "audio" in cells else video if own_sound else None
+    if video is None and not images and audio is None and "text" not in cells:
+        raise ValueError("no video, no images, no audio and no text")
+    start_s = _number("start_s", cells.get("start_s", "0"))
+    end_s = _number("end_s", cells["end_s"]) if "end_s" in cells else None
+    if end_s is not None and end_s <= start_s:
+        raise ValueError(f"ends at {end_s:g} s, not after its start at {start_s:g} s")
+    images_per_s = _number("images_per_s", cells["images_per_s"]) if "images_per_s" in cells else None
+    if images_per_s == 0:
+        raise ValueError("images_per_s is 0")
+    split = cells.get("split")
+    if split is not None and split.lower() not in SPLIT_NAMES:
+        raise ValueError(f"split '{split}'; there are {', '.join(SPLIT_NAMES)}")
+    split = None if split is None else SPLIT_NAMES[split.lower()]
+    recording = cells.get("recording", "")
+    if not recording and "dialogue" in cells:
+        recording = "_".join(part for part in (split, f"dialogue{cells['dialogue']}") if part)
+    return Utterance(
+        id=cells.get("id", ""),
+        recording=recording,
+        speaker=cells.get("speaker", ""),
+        start_s=start_s,
+        end_s=end_s,
+        text=cells.get("text"),
+        labels=tuple(sorted({label.strip() for label in _items(cells.get("labels", "")) if label.strip()})),
+        split=split,
+        video=video,
+        images=images,
+        images_per_s=images_per_s,
+        audio=audio,
+        region=_region(cells["region"]) if "region" in cells else None,
+        audio_channel=_whole_number("audio_channel", cells["audio_channel"]) if "audio_channel" in cells else None,
+    )
+
+
+def _items(cell: str) -> list[str]:
+    """The items of a list, in JSON or with `|` between them."""
+    if cell.startswith("["):
+        try:
+            return [str(item) for item in json.loads(cell)]
+        except (json.JSONDecodeError, RecursionError):
+            pass  # a glob may begin so, too
+    return cell.split("|")
+
+
+def _file(column: str, cell: str, folder: Path) -> Path:
+    path = _path(cell, folder)
+    if not _is_file(path):
+        raise ValueError(f"{column} {cell[:80]} is no file, or does not exist")
+    return path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a whole sentence, in the wrong column, is too long a name
+        return False
+
+
+def _path(cell: str, folder: Path) -> Path:
+    return Path(os.path.normpath(folder / cell))
+
+
+def _images(cell: str, folder: Path) -> tuple[Path, ...]:
+    """The images of a list, in its order, or of a glob, in that of their names, where 10 comes after 9."""
+    names = [item.strip() for item in _items(cell) if item.strip()]
+    if len(names) == 1 and set("*?[") & set(names[0]) and not _is_file(_path(names[0], folder)):
+        pattern = Path(names[0])
+        root = Path(pattern.anchor) if pattern.is_absolute() else folder
+        matches = root.glob(str(pattern.relative_to(pattern.anchor)))
+        found = tuple(sorted((_path(str(path), folder) for path in matches if _is_file(path)), key=_natural))
+        if not found:
+            raise ValueError(f"no file matches images {cell}")
+        return found
+    images = tuple(_path(name, folder) for name in names)
+    if not any(_is_file(image) for image in images):
+        raise ValueError(f"images {cell[:80]} {'do' if len(images) > 1 else 'does'} not exist")
+    return images
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+
+
+def _number(column: str, cell: str) -> float:
+    try:
+        number = float(cell)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{column} is '{cell}'; wanted is a number from 0")
+    return number
+
+
+def _whole_number(column: str, cell: str) -> int:
+    if not cell.isdecimal():
+        raise ValueError(f"{column} is '{cell}'; wanted is a whole number from 0")
+    return int(cell)
+
+
+def _region(cell: str) -> Region:
+    numbers = [item.strip() for item in (_items(cell) if cell.startswith("[") else cell.split(","))]
+    if len(numbers) != 4 or not all(number.isdecimal() for number in numbers) or 0 in map(int, numbers[2:]):
+        raise ValueError(f"region is '{cell}'; wanted are x,y,width,height in pixels")
+    x_px, y_px, width_px, height_px = map(int, numbers)
+    return Region(x_px=x_px, y_px=y_px, width_px=width_px, height_px=height_px)
+
+
+def _named(found: list[tuple[ManifestRow, Utterance]], path: Path) -> list[tuple[ManifestRow, Utterance]]:
+    """Gives every utterance an id, a recording and a speaker."""
+    sources = {row.line: source for row, u in found if not u.recording and (source := _source(u)) is not None}
+    names = _short_names(sources.values())
+    with_recording: list[tuple[ManifestRow, Utterance]] = []
+    for row, utterance in found:
+        own = names[sources[row.line]] if row.line in sources else utterance.id or f"{path.stem}_{row.line}"
+        recording = utterance.recording or own
+        speaker = utterance.speaker or recording
+        with_recording.append((row, replace(utterance, recording=recording, speaker=speaker)))
+    rows = Counter(utterance.recording for _, utterance in with_recording)
+    numbers: Counter[str] = Counter()
+    named = []
+    for row, utterance in with_recording:
+        numbers[utterance.recording] += 1
+        number = f"_{numbers[utterance.recording]}" if rows[utterance.recording] > 1 else ""
+        named.append((row, replace(utterance, id=utterance.id or f"{utterance.recording}{number}")))
+    return named
+
+
+def _source(utterance: Utterance) -> Path | None:
+    """What an utterance is cut from, without suffix; None where there are words only."""
+    file = utterance.video or utterance.audio
+    if file is None and len(utterance.images) > 1:
+        return utterance.images[0].parent
+    file = file or next(iter(utterance.images), None)
+    return None if file is None else file.with_suffix("")
+
+
+def _short_names(sources: Iterable[Path]) -> dict[Path, str]:
+    """The last part of each path, or as many as tell it from the others with the same last part."""
+    same: dict[str, set[Path]] = defaultdict(set)
+    for source in sources:
+        same[source.name].add(source)
+    names: dict[Path, str] = {}
+    for name, paths in same.items():
+        common = os.path.commonpath(paths) if len(paths) > 1 else None
+        names |= {path: name if common is None else path.relative_to(common).as_posix() for path in paths}
+    return names
+
+
+def _unique(named: list[tuple[ManifestRow, Utterance]], path: Path, skipped: list[Skipped]) -> tuple[Utterance, ...]:
+    """The utterances, without those whose id an earlier row has."""
+    first: dict[str, Utterance] = {}
+    lines: dict[str, int] = {}
+    for row, utterance in named:
+        if utterance.id in first:
+            reason = f"second row with the id '{utterance.id}', after line {lines[utterance.id]}"
+            skipped.append(Skipped(item=f"{path.name}:{row.line}", reason=reason))
+        else:
+            first[utterance.id], lines[utterance.id] = utterance, row.line
+    return tuple(first.values())
