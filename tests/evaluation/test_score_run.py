@@ -88,7 +88,7 @@ class TestFiles:
         markdown, printed = (out / "metrics_test.md").read_text(), console.file.getvalue()
         for text in (markdown, printed):
             assert f"{100 * evaluation.macro_f1:.1f}" in text
-            assert "tiny, by recording; 0 of 4 recordings and 0 of 2 speakers" in text
+            assert "tiny, by recording; 0 of 4 recordings, 0 of 2 speakers and 3 of 3 texts" in text
             assert "chance" in text
         with (out / "predictions_test.csv").open() as file:
             rows = list(csv.DictReader(file))
@@ -190,8 +190,8 @@ class TestSplitProtocol:
         pq.write_table(table, path)
         shared = evaluate(run, data=data, out=tmp_path / "out", console=silent()).shared
         assert shared is not None
-        assert (shared.recordings, shared.of_recordings) == (1, 4)
-        assert (shared.speakers, shared.of_speakers) == (1, 3)
+        assert (shared.recordings.shared, shared.recordings.of, shared.recordings.utterances) == (1, 4, 2)
+        assert (shared.speakers.shared, shared.speakers.of, shared.speakers.utterances) == (1, 3, 2)
 
     def test_another_frame_interval_is_noted(self, run, corpus, tmp_path):
         data = shutil.copytree(corpus, tmp_path / "corpus")

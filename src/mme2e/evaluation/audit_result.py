@@ -143,10 +143,8 @@ class Audit:
         content = plain(self)
         for split, part in zip([*content["splits"], content["all"]], [*self.splits, self.all], strict=True):
             split["face_share"] = part.face_share
-        for told, found in zip(content["leakages"], self.leakages, strict=True):
-            for kind in ("speakers", "recordings", "texts"):
-                told[kind]["share"] = getattr(found, kind).share
-        return {**content, "leaks": self.leaks}
+        leakages = [found.to_dict() for found in self.leakages]
+        return {**content, "leakages": leakages, "leaks": self.leaks}
 
     def to_json(self) -> str:
         """`to_dict` as text."""

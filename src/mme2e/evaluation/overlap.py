@@ -1,7 +1,8 @@
 """What a split shares with training: a score on what was seen before says less than one on what was not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from mme2e.data.corpus import Corpus
 from mme2e.data.schema import CorpusInfo
@@ -47,6 +48,13 @@ class Leakage:
     speakers: Overlap
     recordings: Overlap
     texts: Overlap
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, with the share of the utterances concerned."""
+        content = asdict(self)
+        for kind in ("speakers", "recordings", "texts"):
+            content[kind]["share"] = getattr(self, kind).share
+        return content
 
     def __str__(self) -> str:
         counts = f"{_of(self.recordings)} recordings, {_of(self.speakers)} speakers and {_of(self.texts)} texts"

@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader
 
 from mme2e.data.batch import Batch
 from mme2e.data.corpus import Corpus
-from mme2e.data.dataset import UtteranceDataset
 from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
 from mme2e.evaluation.metrics import Bools, Floats, sigmoid, softmax
+from mme2e.training.hand_crafted import open_dataset
 from mme2e.training.run_folder import LoadedRun
 
 
@@ -58,10 +58,10 @@ def predict_split(
         progress: Where the way through the split is shown; a bar of its own when None.
 
     Raises:
-        UserError: The corpus has no such split, or the run has no tokenizer for its words.
+        UserError: The corpus has no such split, the run has no tokenizer for its words, or the corpus lacks the
+            features that the run reads.
     """
-    settings = run.info.model
-    dataset = UtteranceDataset(corpus, split, settings.modalities, run.tokenizer, settings.text.max_length)
+    dataset = open_dataset(corpus, split, run.info.model, run.tokenizer)
     loader = make_dataloader(dataset, batch_size=batch_size, pin_memory=device.type == "cuda")
     ids: list[str] = []
     logits, labels = [], []

@@ -10,27 +10,7 @@ import numpy as np
 
 from mme2e.evaluation.chance import Chance
 from mme2e.evaluation.metrics import ChoiceScores, EmotionScores, SetScores, average
-
-
-@dataclass(frozen=True, kw_only=True)
-class SharedWithTrain:
-    """How much of the scored split training has heard or seen already.
-
-    Attributes:
-        recordings, speakers: Of the split, that are in the training split too.
-        of_recordings, of_speakers: All of the split.
-    """
-
-    recordings: int
-    of_recordings: int
-    speakers: int
-    of_speakers: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.recordings} of {self.of_recordings} recordings and {self.speakers} of {self.of_speakers} speakers "
-            "are in the training split too"
-        )
+from mme2e.evaluation.overlap import Leakage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +44,7 @@ class Evaluation:
     corpus: str
     split: str
     split_protocol: str
-    shared: SharedWithTrain | None
+    shared: Leakage | None
     label_names: tuple[str, ...]
     multi_label: bool
     loss: str
@@ -94,6 +74,7 @@ class Evaluation:
         for name in ("scores", "at_half", "choice", "chance", "choice_chance"):
             if content[name] is not None:
                 content[name] = _with_averages(content[name])
+        content["shared"] = None if self.shared is None else self.shared.to_dict()
         return {"macro_f1": plain(self.macro_f1), **plain(content)}
 
     def to_json(self) -> str:

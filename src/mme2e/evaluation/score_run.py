@@ -15,9 +15,10 @@ from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.errors import UserError
 from mme2e.evaluation.chance import always_yes, drawn_from_prior
 from mme2e.evaluation.metrics import Floats, choice_scores, emotion_scores, one_choice, set_scores
+from mme2e.evaluation.overlap import leakage
 from mme2e.evaluation.plots import plot_evaluation
 from mme2e.evaluation.predictions import Predictions, predict_split
-from mme2e.evaluation.result import Evaluation, SharedWithTrain
+from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.tables import print_evaluation, to_markdown
 from mme2e.evaluation.thresholds import DEFAULT_THRESHOLD, choose_thresholds, decide
 from mme2e.training.run_folder import LoadedRun, load_run
@@ -149,7 +150,7 @@ def score(
         corpus=f"{corpus.info.name} {corpus.fingerprint}",
         split=split,
         split_protocol=corpus.info.split_protocol,
-        shared=_shared(corpus, split),
+        shared=leakage(corpus, split) if split != "train" and "train" in corpus.splits else None,
         label_names=info.label_names,
         multi_label=corpus.info.multi_label,
         loss=info.loss,
@@ -180,19 +181,6 @@ def _thresholds(
         return chosen, f"thresholds chosen on the validation split of {corpus.folder.resolve().name}"
     reason = "the run stores none for this corpus, and the corpus has no validation split"
     return np.full(len(run.info.label_names), DEFAULT_THRESHOLD), f"default 0.5: {reason}"
-
-
-def _shared(corpus: Corpus, split: str) -> SharedWithTrain | None:
-    if split == "train" or "train" not in corpus.splits:
-        return None
-    here, there = corpus.split(split), corpus.split("train")
-    recordings, speakers = (set(here[column]) for column in ("recording", "speaker"))
-    return SharedWithTrain(
-        recordings=len(recordings & set(there["recording"])),
-        of_recordings=len(recordings),
-        speakers=len(speakers & set(there["speaker"])),
-        of_speakers=len(speakers),
-    )
 
 
 def _notes(info: RunInfo, corpus: Corpus, predictions: Predictions) -> tuple[str, ...]:
