@@ -1,10 +1,15 @@
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from media_writing import grey_image
 
 from mme2e.corpora import Region
 from mme2e.corpora.iemocap import LABEL_NAMES, read_iemocap
 from mme2e.errors import UserError
+from mme2e.media import frame_times, read_frames
 
 HEADER = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
 
@@ -71,6 +76,64 @@ def test_a_colon_does_not_cut_the_text(root: Path):
     assert [u.text for u in read_iemocap(root).utterances] == ["He said: at 10:30, not later.", "What?"]
 
 
+def test_remarks_stay_in_the_words(root: Path):
+    transcript = (
+        "Ses01F_impro01_F000 [006.2901-008.2357]: (…) Yes. [LAUGHTER] (sighs)\n"
+        "Ses01F_impro01_M000 [010.0100-011.3925]: [BREATHING]\nSes01F_impro01_MXX0 [011.4-011.5]: Mm.\n"
+    )
+    write_dialogue(root, "Ses01F_impro01", LABELS, transcript)
+    corpus = read_iemocap(root)
+    assert [u.text for u in corpus.utterances] == ["(…) Yes. [LAUGHTER] (sighs)", "[BREATHING]"]
+    assert [s.reason for s in corpus.skipped] == ["label xxx"]
+
+
+def test_overlapping_turns_keep_their_own_times(root: Path):
+    lines = (
+        "[1.0 - 5.0]\tSes01F_impro01_F000\tneu\t[]\n[2.0 - 4.0]\tSes01F_impro01_M000\tang\t[]\n"
+        "[4.5 - 6.0]\tSes01F_impro01_F001\tsad\t[]\n"
+    )
+    write_dialogue(root, "Ses01F_impro01", lines)
+    found = [(u.start_s, u.end_s, u.audio_channel) for u in read_iemocap(root).utterances]
+    assert found == [(1, 5, 0), (2, 4, 1), (4.5, 6, 0)]
+
+
+def test_a_turn_without_words_is_kept(root: Path):
+    write_dialogue(root, "Ses01F_impro01", LABELS, "Ses01F_impro01_F000 [006.2901-008.2357]:   \n")
+    assert [u.text for u in read_iemocap(root).utterances] == [None, None]
+
+
+def test_of_two_transcript_lines_the_first_counts_and_the_second_is_told(root: Path):
+    write_dialogue(root, "Ses01F_impro01", LABELS, TRANSCRIPT + "Ses01F_impro01_F000 [006.2901-008.2357]: No.\n")
+    corpus = read_iemocap(root)
+    assert corpus.utterances[0].text == "He said: at 10:30, not later."
+    assert (corpus.skipped[0].item, corpus.skipped[0].reason) == (
+        "Ses01F_impro01.txt:4",
+        "second transcript line of Ses01F_impro01_F000",
+    )
+
+
+@pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(14985, 1000), Fraction(50)])
+def test_frames_of_a_turn_are_found_at_any_frame_rate(root: Path, rate: Fraction):
+    video = root / "Session1/dialog/avi/DivX/Ses01F_impro01.avi"
+    seconds = [index / rate for index in range(int(9 * rate))]
+    write_avi(video, [grey_image(16 * int(second) + 8, 480, 720) for second in seconds], rate)
+    turn = read_iemocap(root).utterances[0]
+    frames = list(read_frames(turn.video, frame_times(turn.start_s, turn.end_s, 500), turn.region))
+    assert len(frames) == 4
+    for frame in frames:
+        assert frame.image.shape == (224, 224, 3)
+        assert frame.image.mean() == pytest.approx(16 * int(frame.requested_s + 1e-3) + 8, abs=3)
+
+
+def write_avi(path: Path, images: list[np.ndarray], rate: Fraction) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate, options={"qmin": "1", "qmax": "4"})
+        stream.width, stream.height, stream.pix_fmt = 720, 480, "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
 def test_other_labels_are_skipped_with_the_reason(root: Path):
     assert [(s.item, s.reason) for s in read_iemocap(root).skipped] == [("Ses01F_impro01_F001", "label xxx")]
 
@@ -80,8 +143,11 @@ def test_the_parent_of_the_release_folder_is_accepted(root: Path):
 
 
 def test_files_of_macos_are_ignored(root: Path):
-    (root / "Session1/dialog/EmoEvaluation/._Ses01F_impro01.txt").write_bytes(b"\0\x05\x16\x07")
-    assert len(read_iemocap(root).utterances) == 2
+    corpus = read_iemocap(root)
+    for name in ("EmoEvaluation/._{}.txt", "transcriptions/._{}.txt", "wav/._{}.wav", "avi/DivX/._{}.avi"):
+        (root / "Session1/dialog" / name.format("Ses01F_impro01")).write_bytes(b"\0\x05\x16\x07")
+        (root / "Session1/dialog" / name.format("Ses01F_impro09")).write_bytes(b"\0\x05\x16\x07")
+    assert read_iemocap(root) == corpus
 
 
 @pytest.mark.parametrize(

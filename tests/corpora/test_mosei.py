@@ -60,6 +60,48 @@ def test_rows_of_several_files_are_summed(root: Path):
     assert read_mosei(root).utterances[-1].labels == ("disgust", "surprise")
 
 
+def test_an_annotator_who_comes_twice_changes_no_label(root: Path):
+    before = [u.labels for u in read_mosei(root).utterances]
+    rows = LABELS.splitlines()
+    write(root, "Labels/batch.csv", "\n".join([*rows, rows[1], rows[1]]))
+    assert [u.labels for u in read_mosei(root).utterances] == before
+
+
+def test_scores_above_3_count_and_are_told_once_a_file(root: Path):
+    write(root, "Labels/batch.csv", f"{COLUMNS}\nh,xyz,3,0,0,9,0,0,0,0\nh,xyz,3,4,0,0,0,0,0,-1\n")
+    corpus = read_mosei(root)
+    assert corpus.utterances[0].labels == ("anger", "fear")
+    told = [(s.item, s.reason) for s in corpus.skipped if s.item.startswith("batch")]
+    assert told == [("batch.csv:row 1", "2 rows have scores outside 0 to 3 and count as they are")]
+
+
+def test_an_empty_score_counts_as_0_and_an_empty_row_is_broken(root: Path):
+    write(root, "Labels/batch.csv", f"{COLUMNS}\nh,xyz,3,,,2,,,,\nh,-abc_d,0,,,,,,1,\n")
+    corpus = read_mosei(root)
+    assert [(u.id, u.labels) for u in corpus.utterances] == [("xyz_3", ("fear",))]
+    assert ("batch.csv:row 2", "broken label row: no scores") in [(s.item, s.reason) for s in corpus.skipped]
+
+
+def test_an_id_with_its_folder_is_the_video(root: Path):
+    write(root, "Labels/batch.csv", f"{COLUMNS}\nh,full/part/xyz,3,1,0,0,0,0,0,0\n")
+    write(root, "Transcript/Combined/xyz.txt", "full/xyz___3___1___2___words\n")
+    assert [(u.id, u.labels) for u in read_mosei(root).utterances] == [("xyz_3", ("anger",))]
+
+
+def test_an_end_past_the_video_is_kept_and_a_second_line_of_a_clip_told(root: Path):
+    write(root, "Transcript/Combined/xyz.txt", "xyz___3___1___9999___long\nxyz___3___2___3___again\n")
+    corpus = read_mosei(root)
+    assert (corpus.utterances[-1].start_s, corpus.utterances[-1].end_s) == (1, 9999)
+    assert ("xyz.txt:2", "second transcript line of xyz_3") in [(s.item, s.reason) for s in corpus.skipped]
+
+
+def test_files_of_macos_are_ignored(root: Path):
+    for name in ("Videos/Full/Combined/._xyz.mp4", "Audio/WAV_16000/._xyz.wav", "Transcript/Combined/._xyz.txt"):
+        write(root, name, "\0\5")
+    write(root, "Labels/._batch.csv", "\0\5")
+    assert len(read_mosei(root).utterances) == 3
+
+
 def test_the_parent_of_raw_is_accepted(root: Path, tmp_path_factory: pytest.TempPathFactory):
     parent = tmp_path_factory.mktemp("mosei")
     (parent / "Raw").symlink_to(root, target_is_directory=True)
@@ -68,7 +110,12 @@ def test_the_parent_of_raw_is_accepted(root: Path, tmp_path_factory: pytest.Temp
 
 @pytest.mark.parametrize(
     ("row", "reason"),
-    [("h5,xyz", "broken label row"), ("h5,xyz,3,a,0,0,0,0,0,0", "'a'"), ("h5,xyz,3,nan,0,0,0,0,0,0", "nan")],
+    [
+        ("h5,xyz", "broken label row"),
+        ("h5,xyz,3,1", "too few columns"),
+        ("h5,xyz,3,a,0,0,0,0,0,0", "'a'"),
+        ("h5,xyz,3,nan,0,0,0,0,0,0", "nan"),
+    ],
 )
 def test_a_broken_label_row_is_named_and_the_rest_goes_on(root: Path, row: str, reason: str):
     write(root, "Labels/batch.csv", LABELS + row + "\n")

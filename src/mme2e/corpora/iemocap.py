@@ -10,6 +10,7 @@ Expected layout, for each session S from 1 to 5::
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from mme2e.corpora.raw_folder import existing_folder, files_of, numbered_lines
@@ -31,6 +32,34 @@ _OTHER_LABEL_FILE_LINE = re.compile(r"^(%|[CA]-[EFM]\d+:)")  # header, single an
 _TURN = re.compile(r"^(?P<dialogue>Ses(?P<session>\d\d)(?P<left>[FM])_\w+)_(?P<speaker>[FM])\w*$")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """What the id of a turn tells.
+
+    Attributes:
+        dialogue: Its recording.
+        speaker: Session and letter of who speaks ("Ses01F").
+        left: Whether that person is left in the picture and on channel 0: the one whose letter ends the session
+            prefix (`Ses01F_impro01_F000`) is.
+    """
+
+    dialogue: str
+    speaker: str
+    left: bool
+
+
+def turn_of(id_: str) -> Turn | None:
+    """The turn that an id names; None where it names none."""
+    match = _TURN.match(id_)
+    if match is None:
+        return None
+    return Turn(
+        dialogue=match["dialogue"],
+        speaker=f"Ses{match['session']}{match['speaker']}",
+        left=match["speaker"] == match["left"],
+    )
+
+
 def region_of_half(left: bool) -> Region:
     """The centre 224x224 of the left or right half of a 720x480 frame, where one of the two people sits."""
     half_px = FRAME_WIDTH_PX // 2
@@ -45,8 +74,9 @@ def region_of_half(left: bool) -> Region:
 def read_iemocap(raw: Path) -> RawCorpus:
     """Reads IEMOCAP's labels and transcripts; media files are looked up, not opened.
 
-    A turn whose speaker's letter ends the session prefix is left in the picture and on channel 0
-    (`Ses01F_impro01_F000`), the other one right and on channel 1.
+    Times, picture, channel and words of a turn are its own, also where turns overlap. Words are kept as they are
+    written, with remarks such as `[LAUGHTER]` or `(sighs)`, as the reference keeps them. Frame rates are of no matter:
+    frames are found by their times.
 
     Args:
         raw: The folder with Session1 ... Session5, or its parent. Some of the sessions are enough.
@@ -95,7 +125,10 @@ def _read_transcript(path: Path, skipped: list[Skipped]) -> dict[str, str]:
     """Text by turn id; broken lines are added to `skipped`. Only the first ':' after the times ends the head."""
     texts = {}
     for number, line in numbered_lines(path):
-        if match := _TRANSCRIPT_LINE.match(line):
+        match = _TRANSCRIPT_LINE.match(line)
+        if match and match["id"] in texts:
+            skipped.append(Skipped(item=f"{path.name}:{number}", reason=f"second transcript line of {match['id']}"))
+        elif match:
             texts[match["id"]] = match["text"].strip()
         elif not _UNTIMED_LINE.match(line):
             skipped.append(Skipped(item=f"{path.name}:{number}", reason=f"not 'id [start-end]: text': {line[:80]}"))
@@ -114,10 +147,10 @@ def _read_labels(
         if match is None:
             yield number, Skipped(item=place, reason=f"not '[start - end]<tab>id<tab>label': {line[:80]}")
             continue
-        turn = _TURN.match(match["id"])
+        turn = turn_of(match["id"])
         start_s, end_s = float(match[1]), float(match[2])
         text = texts.get(match["id"]) or None
-        if turn is None or turn["dialogue"] != path.stem:
+        if turn is None or turn.dialogue != path.stem:
             yield number, Skipped(item=place, reason=f"'{match['id']}' is no turn of {path.stem}")
         elif match["label"] not in LABEL_NAMES:
             yield number, Skipped(item=match["id"], reason=f"label {match['label']}")
@@ -126,20 +159,19 @@ def _read_labels(
         elif video is None and audio is None and text is None:
             yield number, Skipped(item=match["id"], reason="no video, no audio and no transcript")
         else:
-            left = turn["speaker"] == turn["left"]
             yield (
                 number,
                 Utterance(
                     id=match["id"],
                     recording=path.stem,
-                    speaker=f"Ses{turn['session']}{turn['speaker']}",
+                    speaker=turn.speaker,
                     start_s=start_s,
                     end_s=end_s,
                     text=text,
                     labels=(match["label"],),
                     video=video,
                     audio=audio,
-                    region=region_of_half(left),
-                    audio_channel=0 if left else 1,
+                    region=region_of_half(turn.left),
+                    audio_channel=0 if turn.left else 1,
                 ),
             )

@@ -25,6 +25,7 @@ AUDIO_FOLDERS = ("Audio/WAV_16000", "Audio/Full/WAV_16000")
 TRANSCRIPT_FOLDERS = ("Transcript/Combined", "Transcript/Segmented/Combined")
 LABEL_FOLDERS = ("Labels",)
 ID_COLUMN, CLIP_COLUMN = "Input.VIDEO_ID", "Input.CLIP"
+HIGHEST_SCORE = 3
 SCORE_COLUMNS = tuple(f"Answer.{name}" for name in LABEL_NAMES)
 
 _TRANSCRIPT_LINE = re.compile(r"^(.*)___(\d+)___([^_]*)___([^_]*)___(.*)$")  # greedy: an id may end in underscores
@@ -41,9 +42,11 @@ class _Segment:
 def read_mosei(raw: Path) -> RawCorpus:
     """Reads CMU-MOSEI's labels and transcripts; media files are looked up, not opened.
 
-    The scores of all annotators of a clip are summed; an emotion is present when its sum is above 0 (reference,
-    section 2). A clip needs a label row, a transcript line (which holds its times) and a video. A start before the
-    video is moved to 0; an end past the video is left for the decoder to meet.
+    The scores of all rows of a clip are summed, also of an annotator who comes twice; an emotion is present when its
+    sum is above 0 (reference, section 2), so that neither a repeated row nor a score above 3 changes a label. An empty
+    score counts as 0, as in the reference; scores outside 0 to 3 are counted in `skipped`.
+    A clip needs a label row, a transcript line (which holds its times) and a video. A start before the video is moved
+    to 0; an end past the video is left for the decoder to meet. Stereo is mixed (the reference takes the left channel).
 
     Args:
         raw: Folder with Videos, Audio, Transcript and Labels, or the parent of such a folder named Raw.
@@ -108,13 +111,19 @@ def _read_scores(folder: Path, skipped: list[Skipped]) -> dict[_Clip, list[float
             skipped.append(Skipped(item=path.name, reason=f"no column {', '.join(missing)}"))
             continue
         usable_files += 1
+        odd_rows = []
         for row_number, row in enumerate(reader, start=1):
             try:
                 clip, scores = _parse_row(row)
             except (TypeError, ValueError) as error:
                 skipped.append(Skipped(item=f"{path.name}:row {row_number}", reason=f"broken label row: {error}"))
                 continue
+            if not all(0 <= score <= HIGHEST_SCORE for score in scores):
+                odd_rows.append(row_number)
             sums[clip] = [old + new for old, new in zip(sums.get(clip, [0.0] * len(scores)), scores, strict=True)]
+        if odd_rows:
+            reason = f"{len(odd_rows)} rows have scores outside 0 to {HIGHEST_SCORE} and count as they are"
+            skipped.append(Skipped(item=f"{path.name}:row {odd_rows[0]}", reason=reason))
     if not usable_files:
         raise UserError(f"{folder} has no *.csv with the columns {ID_COLUMN}, {CLIP_COLUMN}, {SCORE_COLUMNS[0]} ...")
     return sums
@@ -122,13 +131,23 @@ def _read_scores(folder: Path, skipped: list[Skipped]) -> dict[_Clip, list[float
 
 def _parse_row(row: dict[str, str]) -> tuple[_Clip, list[float]]:
     """Clip and scores of one annotator; ValueError or TypeError (too few columns) when a value is missing or wild."""
-    video = row[ID_COLUMN].strip()
+    video = _video_id(row[ID_COLUMN])
     if not video:
         raise ValueError(f"{ID_COLUMN} is empty")
-    scores = [float(row[name]) for name in SCORE_COLUMNS]
+    if any(row[name] is None for name in SCORE_COLUMNS):
+        raise ValueError("too few columns")
+    answers = [row[name].strip() for name in SCORE_COLUMNS]
+    if not any(answers):
+        raise ValueError("no scores")
+    scores = [float(answer or 0) for answer in answers]
     if not all(math.isfinite(score) for score in scores):
         raise ValueError(f"scores {scores}")
     return (video, int(row[CLIP_COLUMN])), scores
+
+
+def _video_id(name: str) -> str:
+    """The id of a video, which some rows give with its folder."""
+    return name.strip().split("/")[-1]
 
 
 def _read_transcript(path: Path, video: str, segments: dict[_Clip, _Segment], skipped: list[Skipped]) -> None:
@@ -136,6 +155,7 @@ def _read_transcript(path: Path, video: str, segments: dict[_Clip, _Segment], sk
     for place, fields in _transcript_fields(path):
         try:
             found, number, start, end, text = fields
+            found = _video_id(found)
             clip, start_s, end_s = (found, int(number)), max(float(start), 0.0), float(end)
             if found != video:
                 raise ValueError(f"is of video '{found}'")
