@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from mme2e import verbs
-from mme2e.config import PrepareSettings, SampleSettings, TrainSettings
+from mme2e.config import FeatureExtractionSettings, PrepareSettings, SampleSettings, TrainSettings
 from mme2e.errors import UserError
 from mme2e.verbs import EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR
 
@@ -52,6 +52,12 @@ VERBS: dict[str, Verb] = {
         example="mme2e prepare iemocap demo/raw demo/corpus --jobs 2",
     ),
     "audit": Verb(function=verbs.audit, positionals=("corpus",), example="mme2e audit demo/corpus --out demo/audit"),
+    "features": Verb(
+        function=verbs.features,
+        positionals=("corpus",),
+        settings=FeatureExtractionSettings,
+        example="mme2e features demo/corpus --acoustic librosa --jobs 2",
+    ),
     "train": Verb(
         function=verbs.train,
         positionals=(),

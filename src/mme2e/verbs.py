@@ -6,7 +6,7 @@ Heavy imports live inside the verbs, so that `mme2e VERB --help` answers at once
 from pathlib import Path
 from typing import Literal
 
-from mme2e.config import PrepareSettings, SampleSettings, TrainSettings
+from mme2e.config import FeatureExtractionSettings, PrepareSettings, SampleSettings, TrainSettings
 from mme2e.errors import UserError
 from mme2e.evaluation.published import TOP_P
 
@@ -64,6 +64,24 @@ def audit(corpus: Path, out: Path | None = None) -> int:
     from mme2e.evaluation import audit as examine
 
     return EXIT_INCOMPLETE if examine(corpus, out=out).leaks else EXIT_OK
+
+
+def features(corpus: Path, settings: FeatureExtractionSettings) -> int:
+    """Makes the hand-crafted features of a prepared corpus that the baselines are trained on.
+
+    Can be interrupted at any moment and called again: what was done is kept.
+
+    Args:
+        corpus: Prepared corpus; its folder `features` is written.
+        settings: Which features.
+    """
+    from rich.console import Console
+
+    from mme2e.features import extract_features
+
+    summary = extract_features(corpus, settings)
+    Console().print(summary.table())
+    return EXIT_INCOMPLETE if summary.info.skipped else EXIT_OK
 
 
 def import_checkpoint(

@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that `mme2e VERB --help` answers at once. A c
 """
 
 from mme2e.config.baseline import FeatureSettings, RnnSettings
+from mme2e.config.features import FeatureExtractionSettings
 from mme2e.config.model import MODALITIES, AttentionSettings, ModelSettings, TextSettings
 from mme2e.config.preparation import FaceSettings, PrepareSettings, SampleSettings, SplitSettings
 from mme2e.config.training import AugmentSettings, TrainSettings
@@ -14,6 +15,7 @@ __all__ = [
     "AttentionSettings",
     "AugmentSettings",
     "FaceSettings",
+    "FeatureExtractionSettings",
     "FeatureSettings",
     "ModelSettings",
     "PrepareSettings",

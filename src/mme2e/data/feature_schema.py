@@ -10,6 +10,7 @@ A matrix (steps, size) is stored row after row, with its number of steps beside 
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,7 @@ class ModalityFeatures:
     version: str
     size: int
     columns: tuple[str, ...] = ()
-    settings: dict[str, object]
+    settings: Mapping[str, object]
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
@@ -75,7 +76,8 @@ class FeaturesInfo:
         text, acoustic, visual: None where the corpus has no features of the modality.
         counts: Utterances per split and modality that have features: {"train": {"text": 10, ...}}.
         non_finite: Values per modality that were infinite or not a number, and became 0.
-        skipped: {"item", "reason"}: sources that could not be read.
+        skipped: {"item", "reason"}: utterances of which something could not be read.
+        provenance: mme2e version, and what else their maker notes to recognise them by.
         fingerprint: 16 hexadecimal digits that tell one making from another; from settings and files.
     """
 
@@ -87,6 +89,7 @@ class FeaturesInfo:
     counts: dict[str, dict[str, int]]
     non_finite: dict[str, int]
     skipped: tuple[dict[str, str], ...] = ()
+    provenance: dict[str, object]
     fingerprint: str = ""
 
     def modality(self, name: str) -> ModalityFeatures | None:

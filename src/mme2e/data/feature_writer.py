@@ -2,7 +2,9 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
@@ -38,6 +40,7 @@ class FeatureWriter:
     Args:
         corpus: The corpus; its utterances are those that may be written.
         text, acoustic, visual: What the features of each modality are; None: there are none.
+        provenance: Notes for `FeaturesInfo.provenance`, beside this package's version.
 
     Attributes:
         info: What was written; None until the `with` block has ended.
@@ -50,7 +53,9 @@ class FeatureWriter:
         text: ModalityFeatures | None = None,
         acoustic: ModalityFeatures | None = None,
         visual: ModalityFeatures | None = None,
+        provenance: Mapping[str, object] | None = None,
     ) -> None:
+        self._provenance = {"mme2e": version("mme2e"), **(provenance or {})}
         self._corpus = corpus
         self._modalities = {"text": text, "acoustic": acoustic, "visual": visual}
         self._folder = corpus.folder / FEATURES_FOLDER
@@ -114,7 +119,7 @@ class FeatureWriter:
         self._tables[split].add(identity, matrices)
 
     def skip(self, item: str, reason: str) -> None:
-        """Notes a source that could not be read, for `FeaturesInfo.skipped`."""
+        """Notes an utterance of which something could not be read, for `FeaturesInfo.skipped`."""
         self._skipped.append({"item": item, "reason": reason})
 
     def _checked(self, name: str, matrix: np.ndarray) -> np.ndarray:
@@ -146,6 +151,7 @@ class FeatureWriter:
             counts=self._counts,
             non_finite=dict(self._non_finite),
             skipped=tuple(self._skipped),
+            provenance=self._provenance,
         ).write(self._folder, files)
 
 
