@@ -156,6 +156,8 @@ class _Entry:
 
 def _entry(run: Path, sample: _Sample, top_p: Sequence[float]) -> _Entry:
     loaded = load_run_for(run, sample.corpus, torch.device("cpu"))
+    if loaded.info.model.hand_crafted:
+        raise UserError(f"{run} is {loaded.info.model.name}: what is measured is the cost of fe2e and mesm")
     model, batches = loaded.model, sample.batches(loaded)
     name = Path(run).resolve().name
     if not isinstance(model, MESM):

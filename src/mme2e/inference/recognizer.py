@@ -103,9 +103,14 @@ class Recognizer:
 
         Raises:
             MediaError: The file cannot be read.
-            UserError: The stretch is empty, or nothing that the model uses is in it; or a picture is wanted of a model
-                that selects no cells, or under a name that cannot be written.
+            UserError: The model reads hand-crafted features; the stretch is empty, or nothing that the model uses is
+                in it; or a picture is wanted of a model that selects no cells, or under a name that cannot be written.
         """
+        if self.info.model.hand_crafted:
+            raise UserError(
+                f"{self.info.model.name} reads hand-crafted features, not recordings: make them with 'mme2e features' "
+                "and score them with 'mme2e evaluate', or predict with a run of fe2e or mesm"
+            )
         path = Path(video)
         if picture is not None:
             from mme2e.inference.pictures import check_picture

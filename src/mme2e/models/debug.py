@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mme2e.errors import UserError
 from mme2e.models.fe2e import SequenceBranch, TextBranch
+from mme2e.models.feature_branch import FeatureBranch, Standardise
 from mme2e.models.selection import Selection
 from mme2e.models.towers import LowLevel, Tower
 from mme2e.ops.sparse_conv2d import SparseMaps
@@ -16,12 +17,12 @@ def refuse_nan(model: nn.Module) -> None:
     """Makes every part of a network look for NaN in what it returns; slower, and a device is waited for.
 
     Args:
-        model: FE2E or MESM.
+        model: What `build_model` makes.
 
     Raises:
         UserError: In a later forward pass: a part's features hold NaN; it is the first one, and its name is said.
     """
-    watched = (TextBranch, LowLevel, Selection, Tower, SequenceBranch)
+    watched = (TextBranch, LowLevel, Selection, Tower, SequenceBranch, Standardise, FeatureBranch)
     stages = {id(stage) for module in model.modules() if isinstance(module, Tower) for stage in module.stages}
     for name, module in model.named_modules():
         if isinstance(module, watched) or id(module) in stages:

@@ -20,6 +20,7 @@ from mme2e.evaluation.thresholds import choose_thresholds, decide
 from mme2e.training.epochs import EpochBatches
 from mme2e.training.history import EpochRecord
 from mme2e.training.losses import EmotionLoss
+from mme2e.training.modality_dropout import hide_modalities
 
 MONITORED = "valid/macro_f1"
 
@@ -68,13 +69,19 @@ class EmotionModule(lightning.LightningModule):
         return batch.to(device, non_blocking=True)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes the mel chunks on the device, in full precision, and masks them in training."""
-        if "a" in self.settings.model.modalities:
+        """Makes the mel chunks on the device, in full precision; in training masks them and hides modalities."""
+        settings = self.settings
+        if "a" in settings.model.modalities:
             batch = batch.with_mel_chunks()
-            if self.training:
-                # The global generator: `EpochBatches` has seeded it for this epoch.
-                batch = augment_mel(batch, self.settings.augment, torch.default_generator)
-        return batch
+        if not self.training:
+            return batch
+        # The global generator: `EpochBatches` has seeded it for this epoch.
+        generator = torch.default_generator
+        batch = augment_mel(batch, settings.augment, generator)
+        always = "t" if settings.model.name == "mesm" else ""  # without words it cannot select
+        return hide_modalities(
+            batch, settings.modality_dropout, generator, modalities=settings.model.modalities, always=always
+        )
 
     def on_train_epoch_start(self) -> None:
         """Starts the clock."""

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from mme2e.config import FaceSettings, TrainSettings
+from mme2e.config import AugmentSettings, FaceSettings, TrainSettings
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.dataset import UtteranceDataset
+from mme2e.data.features import Features, load_features
 from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
 from mme2e.models import build_model
@@ -37,6 +38,7 @@ from mme2e.training.callbacks import (
 )
 from mme2e.training.endings import one_clear_end, writing
 from mme2e.training.epochs import EpochBatches, seed_all
+from mme2e.training.hand_crafted import describe_features, open_dataset, standardise, with_sizes
 from mme2e.training.history import EpochRecord, TrainingReport, best_epoch
 from mme2e.training.losses import check_loss_fits, positive_weights
 from mme2e.training.module import MONITORED, EmotionModule
@@ -87,9 +89,12 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
     corpus = load_corpus(data)
     _check_hardware(settings)
     _check_corpus(corpus, settings)
+    features = load_features(corpus) if settings.model.hand_crafted else None
+    if features is not None:
+        settings = _fitted(settings, features)
     standing = Standing()
     if resume:
-        standing = take_up(out, settings, _identity(corpus))
+        standing = take_up(out, settings, _identity(corpus, features))
     elif _rank() == 0:
         require_free(out)
     if standing.finished:
@@ -99,18 +104,20 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
         console.print(f"resuming {out} after epoch {len(standing.history)}")
     seed_all(settings.seed)
     text = None
-    if "t" in settings.model.modalities:
+    if settings.model.reads_tokens:
         text = load_text(settings.model.text, texts=corpus.texts("train"))
     model = build_model(
         settings.model,
         num_emotions=len(corpus.info.label_names),
         text_encoder=None if text is None else text.encoder,
     )
+    if features is not None:
+        standardise(model, settings.model, features)
     if settings.debug:
         refuse_nan(model)
     tokenizer = None if text is None else text.tokenizer
     report = TrainingReport(
-        finished=False, corpus=_identity(corpus), label_names=corpus.info.label_names, best=None, history=()
+        finished=False, corpus=_identity(corpus, features), label_names=corpus.info.label_names, best=None, history=()
     )
     module = _make_module(model, tokenizer, settings, corpus)
     if not standing.is_trained(settings):
@@ -124,7 +131,8 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
     if _rank() == 0:
         _load_best(module, out)
         with writing(out):
-            save_run(out, model=module.model, tokenizer=tokenizer, info=_run_info(settings, corpus, result.best))
+            info = _run_info(settings, corpus, features, result.best)
+            save_run(out, model=module.model, tokenizer=tokenizer, info=info)
             write_report(out, report, list(history), finished=True)
         console.print(f"{out}: best epoch {result.best.epoch}, validation macro F1 {result.best.valid_macro_f1:.3f}")
     return result
@@ -160,13 +168,22 @@ def _check_corpus(corpus: Corpus, settings: TrainSettings) -> None:
         raise UserError(f"{corpus.folder}: no utterance of the validation split has an emotion: F1 cannot be measured")
 
 
-def _identity(corpus: Corpus) -> str:
-    return f"{corpus.info.name} {corpus.fingerprint}"
+def _fitted(settings: TrainSettings, features: Features) -> TrainSettings:
+    """The settings with the sizes of the features."""
+    if settings.augment != AugmentSettings() and _rank() == 0:
+        _log.warning("augment has no effect: %s reads hand-crafted features", settings.model.name)
+    return replace(settings, model=with_sizes(settings.model, features))
+
+
+def _identity(corpus: Corpus, features: Features | None = None) -> str:
+    """Tells one corpus, or one making of its features, from another."""
+    known = f"{corpus.info.name} {corpus.fingerprint}"
+    return known if features is None else f"{known} with features {features.info.fingerprint}"
 
 
 def _dataset(corpus: Corpus, split: str, settings: TrainSettings, tokenizer: Any) -> UtteranceDataset:
     modalities = settings.model.modalities
-    dataset = UtteranceDataset(corpus, split, modalities, tokenizer, settings.model.text.max_length)
+    dataset = open_dataset(corpus, split, settings.model, tokenizer)
     if dataset.left_out and _rank() == 0:
         total = len(dataset) + len(dataset.left_out)
         _log.warning("%d of %d %s utterances have none of '%s'", len(dataset.left_out), total, split, modalities)
@@ -247,7 +264,7 @@ def _load_best(module: EmotionModule, out: Path) -> None:
     module.cpu().load_state_dict(checkpoint["state_dict"])
 
 
-def _run_info(settings: TrainSettings, corpus: Corpus, best: EpochRecord) -> RunInfo:
+def _run_info(settings: TrainSettings, corpus: Corpus, features: Features | None, best: EpochRecord) -> RunInfo:
     info = corpus.info
     prepared_with = info.provenance.get("settings")
     face = prepared_with.get("face") if isinstance(prepared_with, dict) else None
@@ -265,5 +282,6 @@ def _run_info(settings: TrainSettings, corpus: Corpus, best: EpochRecord) -> Run
             "best epoch": str(best.epoch),
             "validation macro F1": f"{best.valid_macro_f1:.4f}",
             "seed": str(settings.seed),
+            **({} if features is None else describe_features(settings.model, features)),
         },
     )

@@ -1,0 +1,107 @@
+"""Hiding modalities in training."""
+
+import dataclasses
+
+import pytest
+import torch
+from tiny_mesm import make_tiny, make_utterances
+
+from mme2e.config import ModelSettings, TrainSettings
+from mme2e.data import Batch
+from mme2e.errors import UserError
+from mme2e.training.modality_dropout import hide_modalities
+from mme2e.training.module import EmotionModule
+
+NAMES = ("text_present", "acoustic_present", "visual_present")
+
+
+def make_batch(*present: tuple[bool, bool, bool]) -> Batch:
+    flags = torch.tensor(present).unbind(dim=1)
+    return Batch(labels=torch.zeros(len(present), 2), **dict(zip(NAMES, flags, strict=True)))
+
+
+def presence(batch: Batch) -> torch.Tensor:
+    return torch.stack([getattr(batch, name) for name in NAMES], dim=1)
+
+
+def hide(
+    batch: Batch, probability: float = 0.5, seed: int = 0, modalities: str = "tav", always: str = ""
+) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return presence(hide_modalities(batch, probability, generator, modalities=modalities, always=always))
+
+
+def test_each_is_hidden_with_the_probability_and_one_is_left() -> None:
+    found = hide(make_batch(*[(True, True, True)] * 4000), 0.4)
+    assert found.any(dim=1).all()
+    # All three would be hidden in 0.4 ** 3 of the utterances, and one of them is left there.
+    wanted = 0.6 + 0.4**3 / 3
+    torch.testing.assert_close(found.float().mean(dim=0), torch.full((3,), wanted), atol=0.03, rtol=0)
+
+
+def test_the_last_one_is_any_of_them() -> None:
+    found = hide(make_batch(*[(True, True, True)] * 3000), 0.999)
+    alone = found[found.sum(dim=1) == 1].float()
+    assert len(alone) > 2900
+    torch.testing.assert_close(alone.mean(dim=0), torch.full((3,), 1 / 3), atol=0.04, rtol=0)
+
+
+def test_what_is_missing_stays_missing() -> None:
+    given = [(True, False, False), (False, True, True), (False, False, False), (False, False, True)] * 200
+    found = hide(make_batch(*given), 0.9)
+    assert not (found & ~torch.tensor(given)).any()
+    assert torch.equal(found.any(dim=1), torch.tensor(given).any(dim=1))
+
+
+def test_some_are_never_hidden() -> None:
+    found = hide(make_batch(*[(True, True, True)] * 500), 0.9, always="t")
+    assert found[:, 0].all()
+    assert (~found[:, 1:].any(dim=1)).any()  # with the words left, all else may go
+    given = [(False, True, True)] * 500
+    assert hide(make_batch(*given), 0.9, always="t").any(dim=1).all()
+
+
+def test_only_modalities_that_the_model_uses() -> None:
+    found = hide(make_batch(*[(True, True, True)] * 500), 0.9, modalities="av")
+    assert found[:, 0].all()
+    assert found[:, 1:].any(dim=1).all()
+
+
+def test_the_seed_decides() -> None:
+    batch = make_batch(*[(True, True, True)] * 50)
+    assert torch.equal(hide(batch, seed=3), hide(batch, seed=3))
+    assert not torch.equal(hide(batch, seed=3), hide(batch, seed=4))
+
+
+def test_nothing_to_do() -> None:
+    batch = make_batch((True, True, True))
+    generator = torch.Generator()
+    before = generator.get_state()
+    assert hide_modalities(batch, 0.0, generator, modalities="tav") is batch
+    assert hide_modalities(batch, 0.5, generator, modalities="t", always="t") is batch
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_one_modality_is_never_hidden() -> None:
+    assert hide(make_batch(*[(True, True, True)] * 100), 0.9, modalities="a")[:, 1].all()
+
+
+@pytest.mark.parametrize("name", ["fe2e", "mesm"])
+def test_in_training_only(name: str) -> None:
+    settings = TrainSettings(model=ModelSettings(name=name), modality_dropout=0.9)
+    module = EmotionModule(make_tiny(name), settings, pos_weight=None, make_batches=lambda epoch: None)
+    batch = make_utterances((1,) * 12, (1,) * 12)
+    assert presence(module.eval().on_after_batch_transfer(batch, 0)).all()
+    torch.manual_seed(0)
+    hidden = presence(module.train().on_after_batch_transfer(batch, 0))
+    assert not hidden.all()
+    assert hidden.any(dim=1).all()
+    assert hidden[:, 0].all() == (name == "mesm")
+    loss = module.model(dataclasses.replace(batch, text_present=hidden[:, 0], visual_present=hidden[:, 2])).sum()
+    assert loss.isfinite()
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.0])
+def test_probabilities_out_of_range(probability: float) -> None:
+    with pytest.raises(UserError, match=rf"modality_dropout must be in \[0, 1\), not {probability}"):
+        TrainSettings(modality_dropout=probability)
