@@ -23,7 +23,7 @@ from small_recordings import (
 from mme2e.audio import decode_flac
 from mme2e.config import FaceSettings, PrepareSettings
 from mme2e.data import load_corpus
-from mme2e.data.schema import ROW_SCHEMA
+from mme2e.data.schema import ROW_SCHEMA, SCHEMA_VERSION
 from mme2e.errors import UserError
 from mme2e.prepare import prepare_corpus
 
@@ -213,6 +213,35 @@ def test_the_number_of_jobs_is_no_such_setting(tmp_path):
     raw = three_recordings(tmp_path / "raw")
     prepare(raw, tmp_path / "out", jobs=1)
     assert prepare(raw, tmp_path / "out", never, jobs=2).already_done == 6
+
+
+def test_a_corpus_of_a_newer_schema_is_left_alone(tmp_path):
+    raw = three_recordings(tmp_path / "raw")
+    prepare(raw, tmp_path / "out")
+    path = tmp_path / "out" / ".progress" / "settings.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, "schema_version": SCHEMA_VERSION + 1}))
+    before = files_of(tmp_path / "out")
+    newer = rf"by a newer mme2e, with schema version {SCHEMA_VERSION + 1}; this one writes {SCHEMA_VERSION}: .*out-2"
+    with pytest.raises(UserError, match=newer):
+        prepare(raw, tmp_path / "out", never)
+    assert files_of(tmp_path / "out") == before
+    path.write_text(json.dumps({**settings, "schema_version": SCHEMA_VERSION - 1}))
+    prepare(raw, tmp_path / "out")
+    assert json.loads(path.read_text()) == settings
+
+
+def test_one_preparation_at_a_time(tmp_path):
+    raw = three_recordings(tmp_path / "raw")
+
+    class Meddled(MeanTracker):
+        def crops(self, frames):
+            with pytest.raises(UserError, match=r"another 'mme2e prepare' is working on .*out; wait"):
+                prepare(raw, tmp_path / "out", never)
+            yield from super().crops(frames)
+
+    assert prepare(raw, tmp_path / "out", lambda _: Meddled()).done == 6
+    assert prepare(raw, tmp_path / "out", never).already_done == 6
 
 
 def test_foreign_folders_and_files_are_left_alone(tmp_path):

@@ -72,6 +72,8 @@ def test_a_kill_at_any_moment_can_be_resumed(tmp_path, how):
         deadline_s = time.monotonic() + 60
         while not list(first.glob("*.entry.json")) and process.poll() is None and time.monotonic() < deadline_s:
             time.sleep(0.02)
+        with pytest.raises(UserError, match="another 'mme2e prepare' is working on"):
+            prepare(three_recordings(tmp_path / "raw"), tmp_path / "out", frame_interval_ms=100)
         workers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
         status = process.wait(30)

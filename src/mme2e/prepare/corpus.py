@@ -1,7 +1,7 @@
 """Preparing a corpus: what is to do, doing it, `corpus.json`."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from mme2e.prepare.pictures import Tracker
 from mme2e.prepare.pool import do_recordings
 from mme2e.prepare.recording import RecordingTask
 from mme2e.prepare.summary import PrepareSummary, recording_progress
-from mme2e.prepare.workshop import OUTPUT_ERRORS, Failure, TrackerMaker
+from mme2e.prepare.workshop import OUTPUT_ERRORS, Failure, Outcome, TrackerMaker
 from mme2e.prepare.writer import FOLDERS
 
 
@@ -53,44 +53,27 @@ def prepare_corpus(
             a module.
 
     Raises:
-        UserError: The corpus is empty, nothing of it can be used, `out` belongs to something else, was prepared with
-            other settings, or cannot be written (a full disk: what was done is kept).
+        UserError: The corpus is empty, nothing of it can be used, `out` belongs to something else, is in work, was
+            prepared with other settings or by a newer version, or cannot be written (a full disk: what was done is
+            kept); Ray is not installed, or its cluster cannot be reached.
     """
     started_s = monotonic()
     corpus = _with_splits(corpus, settings)
     tasks = _tasks(corpus, settings)
     journal = Journal(out)
-    entries: dict[str, RecordingEntry] = {}
-    failures: list[Failure] = []
     try:
-        journal.open(_fixed_settings(corpus, settings))
-        journal.keep_only(task.recording for task in tasks)
-        known = journal.entries()
-        already = [t for t in tasks if t.recording in known and journal.is_done(known[t.recording], t)]
-        entries = {task.recording: known[task.recording] for task in already}
-        todo = [task for task in tasks if task.recording not in entries]
-        for task in todo:
-            journal.forget(task.recording)
-        with (
-            recording_progress(total=len(tasks), done=len(already)) as advance,
-            closing(do_recordings(todo, out, settings.jobs, make_tracker)) as outcomes,
-        ):
-            for outcome in outcomes:
-                advance(outcome)
-                if isinstance(outcome, Failure):
-                    failures.append(outcome)
-                else:
-                    entries[outcome.recording] = outcome
-        in_order = [entries[task.recording] for task in tasks if task.recording in entries]
-        info = _corpus_info(corpus, settings, source, in_order, failures)
-        _write_if_new(info, out)
+        with journal.opened(_fixed_settings(corpus, settings)):
+            entries, failures, already = _do_what_is_missing(tasks, journal, settings, make_tracker)
+            in_order = [entries[task.recording] for task in tasks if task.recording in entries]
+            info = _corpus_info(corpus, settings, source, in_order, failures)
+            _write_if_new(info, out)
     except OSError as error:
         if error.errno not in OUTPUT_ERRORS:
             raise
         raise UserError(
             f"cannot write to {out} ({error.strerror}); what was prepared is kept: mend that, then call again"
         ) from error
-    new = [entry for entry in in_order if entry.recording not in {task.recording for task in already}]
+    new = [entry for entry in in_order if entry.recording not in already]
     return PrepareSummary(
         folder=out,
         counts=info.counts,
@@ -105,6 +88,45 @@ def prepare_corpus(
         frames_with_face=sum(entry.frames_with_face for entry in in_order),
         stage_s=_sums(entry.stage_s for entry in new),
     )
+
+
+def _do_what_is_missing(
+    tasks: list[RecordingTask], journal: Journal, settings: PrepareSettings, make_tracker: TrackerMaker
+) -> tuple[dict[str, RecordingEntry], list[Failure], set[str]]:
+    """Returns all entries by recording, what failed, and which recordings had been done before."""
+    journal.keep_only(task.recording for task in tasks)
+    known = journal.entries()
+    entries = {
+        task.recording: known[task.recording]
+        for task in tasks
+        if task.recording in known and journal.is_done(known[task.recording], task)
+    }
+    already = set(entries)
+    todo = [task for task in tasks if task.recording not in already]
+    for task in todo:
+        journal.forget(task.recording)
+    failures: list[Failure] = []
+    with (
+        recording_progress(total=len(tasks), done=len(already)) as advance,
+        closing(_engine(todo, journal.out, settings, make_tracker)) as outcomes,
+    ):
+        for outcome in outcomes:
+            advance(outcome)
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            else:
+                entries[outcome.recording] = outcome
+    return entries, failures, already
+
+
+def _engine(
+    tasks: list[RecordingTask], out: Path, settings: PrepareSettings, make_tracker: TrackerMaker
+) -> Generator[Outcome, None, None]:
+    if settings.engine == "ray":
+        from mme2e.prepare.ray_engine import do_recordings_on_ray
+
+        return do_recordings_on_ray(tasks, out, settings.jobs, make_tracker, address=settings.ray_address)
+    return do_recordings(tasks, out, settings.jobs, make_tracker)
 
 
 def _with_splits(corpus: RawCorpus, settings: PrepareSettings) -> RawCorpus:
@@ -163,7 +185,8 @@ def _corpus_info(
             f"the first reason: {skipped[0].item}: {skipped[0].reason}"
         )
     chosen = asdict(settings)
-    del chosen["jobs"]
+    for where in ("engine", "ray_address", "jobs"):  # of no matter for the result
+        del chosen[where]
     return CorpusInfo(
         name=corpus.name,
         label_names=corpus.label_names,

@@ -6,9 +6,12 @@ the sizes that the entry tells. Everything else is done anew. So a kill at any m
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from mme2e.atomic import write_text
 from mme2e.corpora.utterance import Skipped
@@ -19,6 +22,8 @@ from mme2e.prepare.writer import FOLDERS, file_name, remove_rows
 
 SETTINGS_FILE = "settings.json"
 ENTRY_ENDING = ".entry.json"
+LOCK_FILE = "lock"
+SCHEMA_KEY = "schema_version"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,38 +83,72 @@ class Journal:
     def __init__(self, out: Path) -> None:
         self.out = out
         self._folder = out / PROGRESS_FOLDER
+        self._settings_path = self._folder / SETTINGS_FILE
 
-    def open(self, settings: dict[str, object]) -> None:
-        """Makes the folder ready for a preparation with these settings.
+    @contextmanager
+    def opened(self, settings: dict[str, object]) -> Iterator[None]:
+        """Within the `with` block the folder is this process' own and ready for a preparation with these settings.
+
+        The lock ends with the process, however that ends.
 
         Raises:
-            UserError: The folder holds something else, a corpus prepared with other settings, or cannot be written.
+            UserError: The folder holds something else, a corpus prepared with other settings or by a newer version,
+                is being prepared at this moment, or cannot be written.
         """
         try:
-            self._open(settings)
+            self._make_folder()
+            lock = FileLock(self._folder / LOCK_FILE)
+            lock.acquire(timeout=0)
+        except Timeout:
+            message = (
+                f"another 'mme2e prepare' is working on {self.out}; wait for its end, or prepare into another folder"
+            )
+            raise UserError(message) from None
         except OSError as error:
-            raise UserError(f"cannot write to {self.out} ({error.strerror}); wanted is a folder to write to") from error
+            raise self._unwritable(error) from error
+        try:
+            try:
+                self._check_settings(settings)
+                self._remove_leftovers()
+            except OSError as error:
+                raise self._unwritable(error) from error
+            yield
+        finally:
+            lock.release()
 
-    def _open(self, settings: dict[str, object]) -> None:
-        path = self._folder / SETTINGS_FILE
+    def _unwritable(self, error: OSError) -> UserError:
+        return UserError(f"cannot write to {self.out} ({error.strerror}); wanted is a folder to write to")
+
+    def _make_folder(self) -> None:
         if self.out.exists() and not self.out.is_dir():
             raise UserError(f"{self.out} is a file; wanted is a folder for the prepared corpus")
-        if not path.is_file():
-            if self.out.is_dir() and any(child.name != PROGRESS_FOLDER for child in self.out.iterdir()):
-                raise UserError(
-                    f"{self.out} holds other files; wanted is an empty or a new folder, like {self._other()}"
-                )
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps(settings, ensure_ascii=False))
-        known = _read_json(path) or {}
+        is_new = not self._settings_path.is_file()
+        if is_new and self.out.is_dir() and any(child.name != PROGRESS_FOLDER for child in self.out.iterdir()):
+            raise UserError(f"{self.out} holds other files; wanted is an empty or a new folder, like {self._other()}")
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def _check_settings(self, settings: dict[str, object]) -> None:
+        known = (_read_json(self._settings_path) or {}) if self._settings_path.is_file() else dict(settings)
+        version = known.pop(SCHEMA_KEY, SCHEMA_VERSION)
+        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            raise UserError(
+                f"{self.out} was prepared by a newer mme2e, with schema version {version}; this one writes "
+                f"{SCHEMA_VERSION}: prepare into another folder, like {self._other()}"
+            )
         for name, value in json.loads(json.dumps(settings)).items():
             if known.get(name) != value:
                 raise UserError(
                     f"{self.out} was prepared with {name} {known.get(name)}, not {value}; "
                     f"prepare into another folder, like {self._other()}"
                 )
+        content = json.dumps({SCHEMA_KEY: SCHEMA_VERSION, **settings}, ensure_ascii=False)
+        if not self._settings_path.is_file() or self._settings_path.read_text(encoding="utf-8") != content:
+            write_text(self._settings_path, content)
+
+    def _remove_leftovers(self) -> None:
+        """What a killed process had begun to write."""
         for folder in (*FOLDERS, PROGRESS_FOLDER):
-            for leftover in (self.out / folder).glob(".*.tmp"):  # of a killed process
+            for leftover in (self.out / folder).glob(".*.tmp"):
                 leftover.unlink(missing_ok=True)
 
     def entries(self) -> dict[str, RecordingEntry]:

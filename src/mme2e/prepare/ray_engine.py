@@ -70,7 +70,7 @@ def do_recordings_on_ray(
         raise UserError("--engine ray wants the library ray; install it with: pip install 'mme2e[cluster]'")
     tasks = [_with_absolute_paths(task) for task in tasks]
     workshop = Workshop(out=out.absolute(), make_tracker=make_tracker)
-    with _cluster(address or os.environ.get("RAY_ADDRESS") or "local", jobs):
+    with connected(address or os.environ.get("RAY_ADDRESS") or "local", jobs):
         killed = yield from _in_flight(tasks, workshop, jobs)
         for task in killed:
             if (yield from _in_flight([task], workshop, 1)):
@@ -134,8 +134,16 @@ def _outcome(done: Any) -> Outcome | None:
 
 
 @contextmanager
-def _cluster(address: str, jobs: int) -> Iterator[None]:
-    """Connects this process to a cluster, or starts one, for the `with` block."""
+def connected(address: str, jobs: int) -> Iterator[None]:
+    """Connects this process to a cluster for the `with` block; where it is connected already, it stays so.
+
+    Args:
+        address: Of a cluster; "local" starts one on this machine, for this process only.
+        jobs: Workers of a cluster that is started here.
+
+    Raises:
+        UserError: There is no cluster at the address, or none can be started.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address == "local":
         # Despite its name it tells on all systems whether a cluster is more than this machine: 0 listens on 127.0.0.1.
@@ -143,6 +151,8 @@ def _cluster(address: str, jobs: int) -> Iterator[None]:
         # Other users of this machine reach that address, too. Ray itself would leave a token in the home folder.
         if "RAY_AUTH_MODE" not in os.environ:
             os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    elif address != "auto":
+        _check_reachable(address)
     import ray
 
     if ray.is_initialized():
@@ -158,30 +168,20 @@ def _cluster(address: str, jobs: int) -> Iterator[None]:
 def _connect(address: str, jobs: int) -> None:
     import ray
 
-    quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    own: dict[str, Any] = {
+        "num_cpus": jobs,
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_node_ip_address": "127.0.0.1",
+    }
     try:
-        if address != "local":
-            _check_reachable(address)
-            ray.init(address, **quiet)
-            return
-        ray.init(
-            "local",
-            num_cpus=jobs,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            _node_ip_address="127.0.0.1",
-            **quiet,
-        )
-    except UserError:
-        raise
+        ray.init(address, log_to_driver=False, configure_logging=False, **(own if address == "local" else {}))
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = "can be started here" if address == "local" else f"can be joined at {address}"
         raise UserError(f"no Ray cluster {where} ({error}); wanted is --ray_address HOST:PORT, or none") from error
 
 
 def _check_reachable(address: str) -> None:
-    if address == "auto":
-        return
     parts = urlsplit(address if "://" in address else f"//{address}")
     try:
         with socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_TIMEOUT_S):
