@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mme2e.evaluation.overlap import Leakage, leakage
     from mme2e.evaluation.result import Evaluation
     from mme2e.evaluation.score_run import evaluate
+    from mme2e.evaluation.subsets import SubsetScores, evaluate_subsets
     from mme2e.evaluation.tables import compare, print_evaluation
 
 __all__ = [
@@ -18,10 +19,12 @@ __all__ = [
     "BenchmarkResult",
     "Evaluation",
     "Leakage",
+    "SubsetScores",
     "audit",
     "benchmark",
     "compare",
     "evaluate",
+    "evaluate_subsets",
     "leakage",
     "print_evaluation",
 ]
@@ -31,10 +34,12 @@ _HOMES = {
     "BenchmarkResult": "benchmark_result",
     "Evaluation": "result",
     "Leakage": "overlap",
+    "SubsetScores": "subsets",
     "audit": "audit_run",
     "benchmark": "benchmark_run",
     "compare": "tables",
     "evaluate": "score_run",
+    "evaluate_subsets": "subsets",
     "leakage": "overlap",
     "print_evaluation": "tables",
 }

@@ -1,6 +1,6 @@
 """What a run says about the utterances of a split."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress, track
-from torch import nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mme2e.data.batch import Batch
 from mme2e.data.corpus import Corpus
+from mme2e.data.dataset import UtteranceDataset
 from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
 from mme2e.evaluation.metrics import Bools, Floats, sigmoid, softmax
@@ -62,27 +63,103 @@ def predict_split(
             features that the run reads.
     """
     dataset = open_dataset(corpus, split, run.info.model, run.tokenizer)
-    loader = make_dataloader(dataset, batch_size=batch_size, pin_memory=device.type == "cuda")
     ids: list[str] = []
     logits, labels = [], []
-    for batch in _tracked(loader, split, progress):
-        ids.extend(batch.ids)
-        labels.append(batch.labels.numpy() > 0)
-        logits.append(_logits(run.model, batch, device))
-    scores = np.concatenate(logits)
-    if not np.isfinite(scores).all():
-        raise UserError(f"the model's logits on split '{split}' are not all finite numbers: its weights are of no use")
-    probabilities = softmax(scores) if run.info.loss == "ce" else sigmoid(scores)
+    for batch in _batches(dataset, split, batch_size, device, progress):
+        ids.extend(batch.ids or ())
+        labels.append(_labels(batch))
+        logits.append(_to_numpy(run.model(batch)))
     return Predictions(
         ids=tuple(ids),
-        probabilities=probabilities,
+        probabilities=_probabilities(np.concatenate(logits), run.info.loss, split),
         labels=np.concatenate(labels),
         left_out=len(dataset.left_out),
     )
 
 
-def _logits(model: nn.Module, batch: Batch, device: torch.device) -> np.ndarray:
-    return model(batch.to(device, non_blocking=True).with_mel_chunks()).float().cpu().numpy()
+@torch.inference_mode()
+def predict_subsets(
+    run: LoadedRun,
+    corpus: Corpus,
+    split: str,
+    subsets: Sequence[str],
+    *,
+    batch_size: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> dict[str, Predictions]:
+    """As `predict_split`, with each of several sets of modalities alone: the fusion gets to know of no others.
+
+    Each branch reads each utterance once, whatever the number of subsets.
+
+    Args:
+        run: Its model is on `device`.
+        corpus: A prepared corpus.
+        split: "train", "valid" or "test".
+        subsets: Some of the letters of the model's modalities, each.
+        batch_size: Utterances at a time.
+        device: Where the model is.
+        progress: Where the way through the split is shown; a bar of its own when None.
+
+    Returns:
+        By subset, without those that no utterance has anything of.
+
+    Raises:
+        UserError: As `predict_split`.
+    """
+    dataset = open_dataset(corpus, split, run.info.model, run.tokenizer)
+    model = run.model
+    order: str = model.fusion_order  # type: ignore[assignment]  # every model of ours has one
+    gathered: dict[str, list[tuple[tuple[str, ...], np.ndarray, Bools]]] = {subset: [] for subset in subsets}
+    total = len(dataset.left_out)
+    for batch in _batches(dataset, split, batch_size, device, progress):
+        outputs = model.modality_outputs(batch)  # type: ignore[operator]  # likewise
+        total += len(batch)
+        for subset, parts in gathered.items():
+            wanted = torch.tensor([letter in subset for letter in order], device=outputs.present.device)
+            present = outputs.present & wanted
+            here = present.any(dim=1)
+            if not here.any():
+                continue
+            rows = here.cpu().numpy()
+            logits = _to_numpy(model.fusion(outputs.values[here], present[here]))  # type: ignore[operator]
+            ids = tuple(identity for identity, is_here in zip(batch.ids or (), rows, strict=True) if is_here)
+            parts.append((ids, logits, _labels(batch)[rows]))
+    found = {}
+    for subset, parts in gathered.items():
+        if parts:
+            ids = tuple(identity for part in parts for identity in part[0])
+            found[subset] = Predictions(
+                ids=ids,
+                probabilities=_probabilities(np.concatenate([part[1] for part in parts]), run.info.loss, split),
+                labels=np.concatenate([part[2] for part in parts]),
+                left_out=total - len(ids),
+            )
+    return found
+
+
+def _batches(
+    dataset: UtteranceDataset, split: str, batch_size: int, device: torch.device, progress: Progress | None
+) -> Iterator[Batch]:
+    """The utterances in order, on the device, with mel chunks where there is sound."""
+    loader = make_dataloader(dataset, batch_size=batch_size, pin_memory=device.type == "cuda")
+    for batch in _tracked(loader, split, progress):
+        yield batch.to(device, non_blocking=True).with_mel_chunks()
+
+
+def _labels(batch: Batch) -> Bools:
+    assert batch.labels is not None  # prepared corpora have labels
+    return batch.labels.cpu().numpy() > 0
+
+
+def _to_numpy(logits: Tensor) -> Floats:
+    return logits.float().cpu().numpy()
+
+
+def _probabilities(logits: Floats, loss: str, split: str) -> Floats:
+    if not np.isfinite(logits).all():
+        raise UserError(f"the model's logits on split '{split}' are not all finite numbers: its weights are of no use")
+    return softmax(logits) if loss == "ce" else sigmoid(logits)
 
 
 def _tracked(batches: DataLoader, title: str, progress: Progress | None) -> Iterator[Any]:

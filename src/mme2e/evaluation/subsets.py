@@ -1,0 +1,208 @@
+"""`evaluate --subsets`: one checkpoint with every set of modalities, as if the others were missing."""
+
+import csv
+import io
+import json
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from mme2e.atomic import write_text
+from mme2e.config import MODALITIES, ModelSettings
+from mme2e.data.corpus import Corpus, load_corpus
+from mme2e.errors import UserError
+from mme2e.evaluation.metrics import Floats, average
+from mme2e.evaluation.predictions import Predictions, predict_subsets
+from mme2e.evaluation.result import Evaluation
+from mme2e.evaluation.score_run import EVALUATION_FOLDER, load_run_for, score
+from mme2e.evaluation.subsets_plot import plot_subsets
+from mme2e.evaluation.tables import COLUMNS, markdown_table, percent, print_table
+from mme2e.evaluation.thresholds import DEFAULT_THRESHOLD, choose_thresholds
+from mme2e.training.run_folder import LoadedRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubsetScores:
+    """One run, one split, several sets of modalities.
+
+    Attributes:
+        run: Name of the run folder.
+        model: Its kind, and what it was trained with, for people.
+        corpus: Name and fingerprint.
+        split: "train", "valid" or "test".
+        evaluations: By modalities, from all of the run's to single ones. Each is over the utterances that have one of
+            them or more.
+        empty: Sets that no utterance of the split has anything of.
+    """
+
+    run: str
+    model: str
+    corpus: str
+    split: str
+    evaluations: dict[str, Evaluation]
+    empty: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Everything, with the scores of each emotion."""
+        content: dict[str, Any] = {name: getattr(self, name) for name in ("run", "model", "corpus", "split", "empty")}
+        content["subsets"] = {subset: each.to_dict() for subset, each in self.evaluations.items()}
+        return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_markdown(self) -> str:
+        """The table and what must be known to read it."""
+        lines = "\n".join(f"- {line}" for line in self.describe())
+        return f"# {self.title}\n\n{markdown_table(*self.table())}\n\n{lines}\n"
+
+    def to_csv(self) -> str:
+        """A row a set: averages over emotions, then F1 of each emotion; shares in [0, 1], empty where undefined."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        names = next(iter(self.evaluations.values())).label_names
+        heads = ["modalities", "utterances", *COLUMNS.values(), "chance_f1", *(f"f1_{name}" for name in names)]
+        writer.writerow(heads)
+        for subset, each in self.evaluations.items():
+            values = [*_averages(each), *each.scores.f1]
+            cells = ("" if np.isnan(value) else f"{value:.6f}" for value in values)
+            writer.writerow([subset, each.utterances, *cells])
+        return file.getvalue()
+
+    @property
+    def title(self) -> str:
+        """What was scored on what."""
+        return f"{self.run} ({self.model}) on {self.corpus.split(' ')[0]} {self.split}, by modalities (%)"
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Heads and rows: averages over emotions."""
+        rows = [
+            [subset.upper(), str(each.utterances), *(percent(value) for value in _averages(each))]
+            for subset, each in self.evaluations.items()
+        ]
+        return ["modalities", "utterances", *COLUMNS, "chance F1"], rows
+
+    def describe(self) -> list[str]:
+        """The lines that belong under the table."""
+        any_one = next(iter(self.evaluations.values()))
+        lines = [
+            "one checkpoint; the other modalities are left out of the fusion, as where an utterance lacks them",
+            "each row is over the utterances that have at least one of its modalities; averages are over emotions",
+            f"split: {any_one.split_protocol}; {any_one.shared or 'no training split to compare with'}",
+        ]
+        sources = {subset: each.thresholds_from for subset, each in self.evaluations.items()}
+        for source in dict.fromkeys(sources.values()):
+            told = ", ".join(subset.upper() for subset, its in sources.items() if its == source)
+            lines.append(f"decisions ({told}): {source}")
+        if self.empty:
+            empty = ", ".join(subset.upper() for subset in self.empty)
+            lines.append(f"no utterance of the split has anything of {empty}")
+        return lines
+
+
+def _averages(evaluation: Evaluation) -> list[float]:
+    """Of each of `COLUMNS`, then chance F1."""
+    scores = [average(getattr(evaluation.scores, field)).value for field in COLUMNS.values()]
+    return [*scores, average(evaluation.chance.f1).value]
+
+
+def modality_subsets(settings: ModelSettings) -> tuple[str, ...]:
+    """Sets of modalities that a model can do with, the largest first; those of mesm hold the words it selects by."""
+    used = "".join(letter for letter in MODALITIES if letter in settings.modalities)
+    sizes = range(len(used), 0, -1)
+    subsets = ("".join(letters) for size in sizes for letters in combinations(used, size))
+    return tuple(subset for subset in subsets if settings.name != "mesm" or "t" in subset)
+
+
+def evaluate_subsets(
+    run: Path,
+    *,
+    data: Path,
+    split: str = "test",
+    out: Path | None = None,
+    batch_size: int = 8,
+    device: str = "cpu",
+    console: Console | None = None,
+) -> SubsetScores:
+    """Scores a run with every set of its modalities and writes subsets_SPLIT.json, .md, .csv and .png.
+
+    Thresholds are chosen on the validation split of `data` with the same modalities, for each set anew; without one
+    they are 0.5.
+
+    Args:
+        run: Run folder.
+        data: Prepared corpus.
+        split: "train", "valid" or "test".
+        out: Folder to write into; RUN/evaluation when None.
+        batch_size: Utterances at a time.
+        device: "auto" (CUDA when present), "cpu", "cuda", "cuda:1", ...
+        console: Where the table is printed; standard output when None.
+
+    Raises:
+        UserError: Run or corpus cannot be read, their label names differ, or the corpus has no such split.
+    """
+    from mme2e.inference.request import resolve_device
+
+    if batch_size < 1:
+        raise UserError(f"batch_size must be at least 1, not {batch_size}")
+    chosen = resolve_device(device)
+    corpus = load_corpus(data)
+    loaded = load_run_for(run, corpus, chosen)
+    found = _score_all(loaded, Path(run).resolve().name, corpus, split, batch_size=batch_size, device=chosen)
+    _write(found, Path(run) / EVALUATION_FOLDER if out is None else out)
+    heads, rows = found.table()
+    print_table(heads, rows, found.title, [], console)
+    for line in found.describe():
+        (console or Console()).print(line, highlight=False, soft_wrap=True)
+    return found
+
+
+def _score_all(
+    run: LoadedRun, name: str, corpus: Corpus, split: str, *, batch_size: int, device: torch.device
+) -> SubsetScores:
+    info = run.info
+    subsets = modality_subsets(info.model)
+
+    def predict(which: str) -> dict[str, Predictions]:
+        return predict_subsets(run, corpus, which, subsets, batch_size=batch_size, device=device)
+
+    predictions = predict(split)
+    validation: dict[str, Predictions] = {}
+    if info.loss != "ce" and "valid" in corpus.splits:
+        validation = predictions if split == "valid" else predict("valid")
+    evaluations = {}
+    for subset, predicted in predictions.items():
+        thresholds, source = _thresholds(info.loss, len(info.label_names), validation.get(subset))
+        evaluation = score(name, info, corpus, split, predicted, thresholds, source)
+        # The notes of a single evaluation are about all of the run's modalities.
+        evaluations[subset] = replace(evaluation, notes=())
+    return SubsetScores(
+        run=name,
+        model=f"{info.model.name} of {info.model.modalities}",
+        corpus=f"{corpus.info.name} {corpus.fingerprint}",
+        split=split,
+        evaluations=evaluations,
+        empty=tuple(subset for subset in subsets if subset not in predictions),
+    )
+
+
+def _thresholds(loss: str, emotions: int, validation: Predictions | None) -> tuple[Floats | None, str]:
+    if loss == "ce":
+        return None, "the most probable emotion of each utterance (trained with ce)"
+    if validation is None:
+        return np.full(emotions, DEFAULT_THRESHOLD), "default 0.5: no validation utterance has these modalities"
+    chosen = choose_thresholds(validation.probabilities, validation.labels)
+    return chosen, "thresholds chosen on the validation split with the same modalities"
+
+
+def _write(found: SubsetScores, out: Path) -> None:
+    stem = f"subsets_{found.split}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for ending, text in (("json", found.to_json()), ("md", found.to_markdown()), ("csv", found.to_csv())):
+            write_text(out / f"{stem}.{ending}", text)
+        plot_subsets(found.evaluations, found.title, out / f"{stem}.png")
+    except OSError as error:
+        raise UserError(f"cannot write the evaluation into {out}: {error.strerror or error}") from error
