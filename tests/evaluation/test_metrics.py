@@ -15,6 +15,7 @@ from mme2e.evaluation.metrics import (
     set_scores,
     sigmoid,
     softmax,
+    weighted_average,
 )
 from mme2e.evaluation.thresholds import DEFAULT_THRESHOLD, THRESHOLDS, choose_thresholds, decide, sweep_f1
 
@@ -113,6 +114,28 @@ class TestUndefined:
         ]
         np.testing.assert_allclose(scores.weighted_f1, expected)
 
+    def test_average_precision_wants_positives_only(self):
+        scores = emotion_scores(self.probabilities, self.probabilities > 0.5, self.labels)
+        np.testing.assert_array_equal(scores.average_precision, [1, 1, np.nan])
+
+    def test_average_precision_of_hand(self):
+        probabilities = np.array([[0.9], [0.8], [0.7], [0.6]])
+        labels = np.array([[True], [False], [True], [False]])
+        scores = emotion_scores(probabilities, probabilities > 0.5, labels)
+        np.testing.assert_allclose(scores.average_precision, [(1 + 2 / 3) / 2])
+
+    def test_weighted_average_is_over_the_defined_ones(self):
+        values = np.array([1.0, 0.5, np.nan, 0.0])
+        assert weighted_average(values, np.array([1, 3, 5, 0])) == pytest.approx(2.5 / 4)
+        assert np.isnan(weighted_average(values, np.zeros(4, dtype=int)))
+
+    def test_weighted_average_is_sklearns(self):
+        generator = np.random.default_rng(0)
+        probabilities, labels = generator.random((50, 4)), generator.random((50, 4)) < 0.4
+        scores = emotion_scores(probabilities, probabilities > 0.5, labels)
+        expected = f1_score(labels, probabilities > 0.5, average="weighted")
+        assert weighted_average(scores.f1, labels.sum(axis=0)) == pytest.approx(expected)
+
     def test_an_emotion_that_is_never_decided_has_precision_and_f1_of_zero(self):
         scores = emotion_scores(self.probabilities, np.zeros((3, 3), dtype=bool), self.labels)
         np.testing.assert_array_equal(scores.precision, [0, 0, np.nan])
@@ -201,6 +224,7 @@ class TestChance:
         yes = np.ones((4, 2), dtype=bool)
         np.testing.assert_allclose(chance.f1, emotion_scores(yes.astype(float), yes, self.labels).f1)
         np.testing.assert_allclose(chance.accuracy, [0.75, 1])
+        np.testing.assert_array_equal(chance.average_precision, [0.25, np.nan])
 
     def test_drawn_from_prior_equals_a_simulation(self):
         generator = np.random.default_rng(0)

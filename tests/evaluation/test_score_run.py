@@ -77,6 +77,7 @@ class TestFiles:
             "metrics_test.md",
             "metrics_test.png",
             "predictions_test.csv",
+            "reliability_test.png",
         ]
         content = json.loads((out / "metrics_test.json").read_text())
         assert content == evaluation.to_dict()
@@ -85,6 +86,10 @@ class TestFiles:
         assert content["scores"]["f1"]["defined"] == 3
         assert content["macro_f1"] == content["scores"]["f1"]["average"]
         assert np.sum(content["choice"]["confusion"]) == 7
+        for scores in (content["scores"], content["at_half"]):
+            assert set(scores) >= {"accuracy", "weighted_accuracy", "recall", "precision", "f1", "weighted_f1", "auc"}
+            assert len(scores["average_precision"]["per_emotion"]) == 3
+        assert set(content["sets"]) == set(content["sets_at_half"]) == {"strict", "subset", "intersect", "overlap"}
         markdown, printed = (out / "metrics_test.md").read_text(), console.file.getvalue()
         for text in (markdown, printed):
             assert f"{100 * evaluation.macro_f1:.1f}" in text
@@ -97,6 +102,20 @@ class TestFiles:
         with Image.open(out / "metrics_test.png") as image:
             assert min(image.size) > 300
 
+    def test_markdown_has_every_score(self, run, corpus, tmp_path):
+        evaluate(run, data=corpus, out=tmp_path, console=silent())
+        markdown = (tmp_path / "metrics_test.md").read_text()
+        for heading in (
+            "Decisions",
+            "Decisions at probability 0.5",
+            "Whole sets of emotions",
+            "Most probable emotion",
+            "Calibration",
+        ):
+            assert f"\n## {heading}\n" in markdown
+        assert "| emotion | F1 | WAcc | AUC | AP | recall | prec. | acc. | weighted F1 |" in markdown
+        assert markdown.count("| weighted average |") == 3
+
     def test_default_folder_and_split(self, run, corpus):
         evaluate(run, data=corpus, split="train", console=silent())
         assert (run / "evaluation" / "metrics_train.json").is_file()
@@ -104,6 +123,10 @@ class TestFiles:
     def test_batch_size_changes_no_score(self, run, corpus, tmp_path):
         one = evaluate(run, data=corpus, out=tmp_path / "one", batch_size=1, console=silent())
         all_at_once = evaluate(run, data=corpus, out=tmp_path / "all", batch_size=100, console=silent())
+        assert one.calibration is not None
+        assert all_at_once.calibration is not None
+        np.testing.assert_allclose(one.calibration.temperatures, all_at_once.calibration.temperatures, rtol=1e-4)
+        one, all_at_once = (dataclasses.replace(each, calibration=None) for each in (one, all_at_once))
         assert one.to_dict() == all_at_once.to_dict()
 
     def test_multi_label(self, run, multi_label_corpus, tmp_path):
@@ -148,6 +171,35 @@ class TestThresholds:
         assert evaluation.chance.rule == "drawn from the training prior"
         assert evaluation.choice is not None
         np.testing.assert_array_equal(evaluation.scores.f1, evaluation.choice.f1)
+
+
+class TestCalibration:
+    def test_temperatures_come_from_validation(self, run, corpus, tmp_path):
+        on_test = evaluate(run, data=corpus, out=tmp_path / "out", console=silent()).calibration
+        on_valid = evaluate(run, data=corpus, split="valid", out=tmp_path / "out", console=silent()).calibration
+        assert on_test is not None
+        assert on_valid is not None
+        np.testing.assert_array_equal(on_test.temperatures, on_valid.temperatures)
+        assert on_test.fitted_on == "7 utterances of the validation split"
+        assert "flatters" in on_valid.fitted_on
+        content = json.loads((tmp_path / "out" / "metrics_test.json").read_text())["calibration"]
+        assert content["temperatures"] == on_test.temperatures.tolist()
+        assert content["before"]["expected_error"]["average"] == pytest.approx(on_test.before.expected_error.mean())
+
+    def test_without_validation_there_is_none(self, run, corpus, tmp_path):
+        out = tmp_path / "out"
+        evaluate(run, data=corpus, out=out, console=silent())
+        data = without_split(corpus, "valid", tmp_path / "corpus")
+        assert evaluate(run, data=data, out=out, console=silent()).calibration is None
+        assert not (out / "reliability_test.png").exists()  # the old one said something else
+        assert json.loads((out / "metrics_test.json").read_text())["calibration"] is None
+
+    def test_an_emotion_that_validation_lacks(self, run, tmp_path):
+        corpus = write_tiny_corpus(tmp_path / "corpus", 2)  # no sad one
+        evaluate(run, data=corpus, out=tmp_path / "out", console=silent())
+        content = json.loads((tmp_path / "out" / "metrics_test.json").read_text())
+        assert content["calibration"]["temperatures"][2] is None
+        assert "| sad | \N{EN DASH} |" in (tmp_path / "out" / "metrics_test.md").read_text()
 
 
 class TestUndefined:

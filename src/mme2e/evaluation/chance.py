@@ -15,12 +15,14 @@ class Chance:
         rule: How the F1 was had, for people.
         f1: (emotions,), NaN for an emotion that no utterance has.
         accuracy: (emotions,), of the more frequent answer, which is mostly no.
+        average_precision: (emotions,), the share of utterances with the emotion; NaN where none has it.
         auc, weighted_accuracy: One half, whatever the emotion.
     """
 
     rule: str
     f1: Floats
     accuracy: Floats
+    average_precision: Floats
     auc: float = 0.5
     weighted_accuracy: float = 0.5
 
@@ -35,7 +37,7 @@ def always_yes(labels: Bools) -> Chance:
     """
     share = labels.mean(axis=0)
     f1 = np.where(share > 0, 2 * share / (1 + share), np.nan)
-    return Chance(rule="always yes", f1=f1, accuracy=np.maximum(share, 1 - share))
+    return _chance("always yes", f1, share)
 
 
 def drawn_from_prior(labels: Bools, train_labels: Bools) -> Chance:
@@ -49,4 +51,9 @@ def drawn_from_prior(labels: Bools, train_labels: Bools) -> Chance:
     """
     share, prior = labels.mean(axis=0), train_labels.mean(axis=0)
     f1 = np.where(share > 0, 2 * share * prior / np.maximum(share + prior, 1e-12), np.nan)
-    return Chance(rule="drawn from the training prior", f1=f1, accuracy=np.maximum(share, 1 - share))
+    return _chance("drawn from the training prior", f1, share)
+
+
+def _chance(rule: str, f1: Floats, share: Floats) -> Chance:
+    average_precision = np.where(share > 0, share, np.nan)
+    return Chance(rule=rule, f1=f1, accuracy=np.maximum(share, 1 - share), average_precision=average_precision)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 from mme2e.errors import UserError
 
@@ -60,16 +60,26 @@ def average(scores: Floats) -> Average:
     return Average(value=float(defined.mean()) if len(defined) else float("nan"), defined=len(defined))
 
 
+def weighted_average(scores: Floats, positives: NDArray[np.integer]) -> float:
+    """The mean of the defined values of (emotions,), each weighted by how many utterances have the emotion; NaN when
+    no utterance has one.
+    """
+    defined = ~np.isnan(scores) & (positives > 0)
+    return float(np.average(scores[defined], weights=positives[defined])) if defined.any() else float("nan")
+
+
 @dataclass(frozen=True, kw_only=True)
 class EmotionScores:
     """Scores of each emotion as a yes-or-no question, each (emotions,) in [0, 1] or NaN.
 
     Attributes:
         accuracy: Share of right decisions. Most emotions are rare, so saying no to all scores high: see the others.
-        recall: TP / P. NaN without positives.
+        recall: TP / P; its average over emotions is the unweighted recall. NaN without positives.
         precision: TP / (TP + FP); 0 when the emotion is never decided, as in the reference. NaN without positives.
         f1: Harmonic mean of recall and precision. NaN without positives.
         auc: Area under the ROC curve, of probabilities. NaN without positives or without negatives.
+        average_precision: Area under the precision-recall curve, as steps. NaN without positives; chance is the share
+            of positives.
         weighted_accuracy: (TP * N / P + TN) / (2 N), the mean of TPR and TNR. NaN without positives or negatives.
         weighted_f1: F1 of yes and F1 of no, weighted by how often each is true (the at-0.5 table of MOSEI).
     """
@@ -79,6 +89,7 @@ class EmotionScores:
     precision: Floats
     f1: Floats
     auc: Floats
+    average_precision: Floats
     weighted_accuracy: Floats
     weighted_f1: Floats
 
@@ -112,6 +123,7 @@ def emotion_scores(probabilities: Floats, decisions: Bools, labels: Bools) -> Em
         precision=np.where(has_positives, np.nan_to_num(_ratio(tp, tp + fp)), np.nan),
         f1=np.where(has_positives, f1_yes, np.nan),
         auc=_auc(probabilities, labels),
+        average_precision=_average_precision(probabilities, labels),
         weighted_accuracy=(recall + _ratio(tn, negatives)) / 2,
         weighted_f1=(np.nan_to_num(f1_yes) * positives + np.nan_to_num(f1_no) * negatives) / len(labels),
     )
@@ -198,6 +210,15 @@ def _auc(probabilities: Floats, labels: Bools) -> Floats:
     return np.array(
         [
             roc_auc_score(truth, scores) if 0 < truth.sum() < len(truth) else np.nan
+            for truth, scores in zip(labels.T, probabilities.T, strict=True)
+        ]
+    )
+
+
+def _average_precision(probabilities: Floats, labels: Bools) -> Floats:
+    return np.array(
+        [
+            average_precision_score(truth, scores) if truth.any() else np.nan
             for truth, scores in zip(labels.T, probabilities.T, strict=True)
         ]
     )

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mme2e.evaluation.calibration import Calibration, Reliability
 from mme2e.evaluation.chance import Chance
-from mme2e.evaluation.metrics import ChoiceScores, EmotionScores, SetScores, average
+from mme2e.evaluation.metrics import ChoiceScores, EmotionScores, SetScores, average, weighted_average
 from mme2e.evaluation.overlap import Leakage
 
 
@@ -37,6 +39,8 @@ class Evaluation:
         choice: Of the most probable emotion; None for multi-label corpora.
         chance: What the decisions would score without looking.
         choice_chance: What choosing one emotion would score without looking; None for multi-label corpora.
+        calibration: Of the probabilities, with temperatures from validation; None without a validation split, or
+            where nobody asked for it.
         notes: Anything that the reader of the scores should know.
     """
 
@@ -59,6 +63,7 @@ class Evaluation:
     choice: ChoiceScores | None
     chance: Chance
     choice_chance: Chance | None
+    calibration: Calibration | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -67,13 +72,17 @@ class Evaluation:
         return average(self.scores.f1).value
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; what is undefined is None. Scores per emotion come with their average, and over
-        how many emotions that is.
+        """Plain values for JSON; what is undefined is None. Scores per emotion come with their average, over how many
+        emotions that is, and their average weighted by positives.
         """
         content: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         for name in ("scores", "at_half", "choice", "chance", "choice_chance"):
             if content[name] is not None:
-                content[name] = _with_averages(content[name])
+                content[name] = _with_averages(content[name], np.array(self.positives))
+        if self.calibration is not None:
+            parts = {part: getattr(self.calibration, part) for part in ("before", "after")}
+            told = {part: _with_averages(found, np.array(self.positives)) for part, found in parts.items()}
+            content["calibration"] = {**dataclasses.asdict(self.calibration), **told}
         content["shared"] = None if self.shared is None else self.shared.to_dict()
         return {"macro_f1": plain(self.macro_f1), **plain(content)}
 
@@ -82,13 +91,20 @@ class Evaluation:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _with_averages(scores: EmotionScores | ChoiceScores | Chance) -> dict[str, Any]:
+def _with_averages(
+    scores: EmotionScores | ChoiceScores | Chance | Reliability, positives: NDArray[np.integer]
+) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for field in dataclasses.fields(scores):
         value = getattr(scores, field.name)
         if isinstance(value, np.ndarray) and value.ndim == 1:
             mean = average(value)
-            value = {"per_emotion": value, "average": mean.value, "defined": mean.defined}
+            value = {
+                "per_emotion": value,
+                "average": mean.value,
+                "defined": mean.defined,
+                "weighted_average": weighted_average(value, positives),
+            }
         content[field.name] = value
     return content
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,16 @@ from rich.progress import Progress
 from mme2e.atomic import write_text
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.errors import UserError
+from mme2e.evaluation.calibration import Calibration, calibrate
+from mme2e.evaluation.calibration_plot import plot_reliability
 from mme2e.evaluation.chance import always_yes, drawn_from_prior
 from mme2e.evaluation.metrics import Floats, choice_scores, emotion_scores, one_choice, set_scores
 from mme2e.evaluation.overlap import leakage
 from mme2e.evaluation.plots import plot_evaluation
 from mme2e.evaluation.predictions import Predictions, predict_split
 from mme2e.evaluation.result import Evaluation
-from mme2e.evaluation.tables import print_evaluation, to_markdown
+from mme2e.evaluation.score_report import to_markdown
+from mme2e.evaluation.tables import print_evaluation
 from mme2e.evaluation.thresholds import DEFAULT_THRESHOLD, choose_thresholds, decide
 from mme2e.training.run_folder import LoadedRun, load_run
 from mme2e.training.run_info import RunInfo
@@ -37,10 +41,12 @@ def evaluate(
     device: str = "cpu",
     console: Console | None = None,
 ) -> Evaluation:
-    """Scores a run and writes metrics_SPLIT.json, .md and .png and predictions_SPLIT.csv.
+    """Scores a run and writes metrics_SPLIT.json, .md and .png, reliability_SPLIT.png and predictions_SPLIT.csv.
 
     Thresholds come from validation data only: those that the run stores when it was trained on this very corpus, else
-    chosen on the validation split of `data`, else 0.5; the result says which.
+    chosen on the validation split of `data`, else 0.5; the result says which. Temperatures are fitted on the validation
+    split of `data`; decisions do without them. Without a validation split there is no calibration and no
+    reliability_SPLIT.png.
 
     Args:
         run: Run folder.
@@ -62,7 +68,9 @@ def evaluate(
     corpus = load_corpus(data)
     loaded = load_run_for(run, corpus, chosen)
     name = Path(run).resolve().name
-    evaluation, predictions = score_loaded(loaded, name, corpus, split, batch_size=batch_size, device=chosen)
+    evaluation, predictions = score_loaded(
+        loaded, name, corpus, split, batch_size=batch_size, device=chosen, calibrated=True
+    )
     _write(evaluation, predictions, Path(run) / EVALUATION_FOLDER if out is None else out)
     print_evaluation(evaluation, console)
     return evaluation
@@ -93,6 +101,7 @@ def score_loaded(
     batch_size: int,
     device: torch.device,
     progress: Progress | None = None,
+    calibrated: bool = False,
 ) -> tuple[Evaluation, Predictions]:
     """Scores a run in memory, as `evaluate` does.
 
@@ -104,11 +113,13 @@ def score_loaded(
         batch_size: Utterances at a time.
         device: Where the model is.
         progress: Where the way through a split is shown; a bar of its own when None.
+        calibrated: Whether to measure calibration, too; wants predictions of the validation split.
 
     Raises:
         UserError: As `predict_split`.
     """
 
+    @cache
     def predict(which: str) -> Predictions:
         return predict_split(run, corpus, which, batch_size=batch_size, device=device, progress=progress)
 
@@ -116,8 +127,9 @@ def score_loaded(
     if run.info.loss == "ce":
         thresholds, source = None, "the most probable emotion of each utterance (trained with ce)"
     else:
-        thresholds, source = _thresholds(run, corpus, split, predictions, predict)
-    return score(name, run.info, corpus, split, predictions, thresholds, source), predictions
+        thresholds, source = _thresholds(run, corpus, predict)
+    calibration = _calibration(corpus, split, predictions, predict) if calibrated else None
+    return score(name, run.info, corpus, split, predictions, thresholds, source, calibration), predictions
 
 
 def score(
@@ -128,6 +140,7 @@ def score(
     predictions: Predictions,
     thresholds: Floats | None,
     thresholds_from: str,
+    calibration: Calibration | None = None,
 ) -> Evaluation:
     """Makes all scores of one split.
 
@@ -139,6 +152,7 @@ def score(
         predictions: Of the model.
         thresholds: (emotions,); None decides for the most probable emotion.
         thresholds_from: Where they come from, for people.
+        calibration: Of the predictions.
     """
     probabilities, labels = predictions.probabilities, predictions.labels
     decisions = one_choice(probabilities) if thresholds is None else decide(probabilities, thresholds)
@@ -165,22 +179,34 @@ def score(
         choice=choice_scores(probabilities, labels) if single else None,
         chance=prior if thresholds is None and prior is not None else always_yes(labels),
         choice_chance=prior,
+        calibration=calibration,
         notes=_notes(info, corpus, predictions),
     )
 
 
-def _thresholds(
-    run: LoadedRun, corpus: Corpus, split: str, predictions: Predictions, predict: Callable[[str], Predictions]
-) -> tuple[Floats, str]:
+def _thresholds(run: LoadedRun, corpus: Corpus, predict: Callable[[str], Predictions]) -> tuple[Floats, str]:
     if run.info.thresholds is not None and run.info.corpus == f"{corpus.info.name} {corpus.fingerprint}":
         return np.array(run.info.thresholds), "thresholds chosen on the validation split, stored in the run"
     if "valid" in corpus.splits:
-        if split != "valid":
-            predictions = predict("valid")
-        chosen = choose_thresholds(predictions.probabilities, predictions.labels)
+        valid = predict("valid")
+        chosen = choose_thresholds(valid.probabilities, valid.labels)
         return chosen, f"thresholds chosen on the validation split of {corpus.folder.resolve().name}"
     reason = "the run stores none for this corpus, and the corpus has no validation split"
     return np.full(len(run.info.label_names), DEFAULT_THRESHOLD), f"default 0.5: {reason}"
+
+
+def _calibration(
+    corpus: Corpus, split: str, predictions: Predictions, predict: Callable[[str], Predictions]
+) -> Calibration | None:
+    if "valid" not in corpus.splits:
+        return None
+    valid = predict("valid")
+    fitted_on = f"{len(valid.ids)} utterances of the validation split"
+    if split == "valid":
+        fitted_on += ", the very ones that are scored: the error afterwards flatters"
+    return calibrate(
+        valid.probabilities, valid.labels, predictions.probabilities, predictions.labels, fitted_on=fitted_on
+    )
 
 
 def _notes(info: RunInfo, corpus: Corpus, predictions: Predictions) -> tuple[str, ...]:
@@ -206,6 +232,11 @@ def _write(evaluation: Evaluation, predictions: Predictions, out: Path) -> None:
         for name, text in texts.items():
             write_text(out / name, text)
         plot_evaluation(evaluation, out / f"metrics_{evaluation.split}.png")
+        reliability = out / f"reliability_{evaluation.split}.png"
+        if evaluation.calibration is None:
+            reliability.unlink(missing_ok=True)  # of an earlier evaluation
+        else:
+            plot_reliability(evaluation, reliability)
     except OSError as error:
         raise UserError(f"cannot write the evaluation into {out}: {error.strerror or error}") from error
 

@@ -1,4 +1,4 @@
-"""Evaluations as tables: on the terminal and in Markdown."""
+"""Evaluations as tables."""
 
 import math
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ COLUMNS = {
     "F1": "f1",
     "WAcc": "weighted_accuracy",
     "AUC": "auc",
+    "AP": "average_precision",
     "recall": "recall",
     "prec.": "precision",
     "acc.": "accuracy",
@@ -61,21 +62,6 @@ def compare(evaluations: Sequence[Evaluation], console: Console | None = None) -
     print_table(["", *(one.run for one in evaluations)], rows, title, [*averages, "chance F1"], console)
 
 
-def to_markdown(evaluation: Evaluation) -> str:
-    """The table of one evaluation, what must be known to read it, and the confusion matrix, as Markdown."""
-    heads, rows = emotion_table(evaluation)
-    parts = [f"# {evaluation_title(evaluation)}", markdown_table(heads, rows)]
-    parts.append("\n".join(f"- {line}" for line in describe(evaluation)))
-    if evaluation.choice is not None:
-        counts = [
-            [name, *(str(count) for count in row)]
-            for name, row in zip(evaluation.label_names, evaluation.choice.confusion, strict=True)
-        ]
-        parts.append("True emotion (rows) and most probable emotion (columns), utterances:")
-        parts.append(markdown_table(["", *evaluation.label_names], counts))
-    return "\n\n".join(parts) + "\n"
-
-
 def evaluation_title(evaluation: Evaluation) -> str:
     """What was scored on what."""
     corpus = evaluation.corpus.split(" ")[0]
@@ -104,6 +90,7 @@ def emotion_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
         "f1": average(chance.f1).value,
         "weighted_accuracy": chance.weighted_accuracy,
         "auc": chance.auc,
+        "average_precision": average(chance.average_precision).value,
         "accuracy": average(chance.accuracy).value,
     }
     rows.append(["chance", "", "", *(percent(by_chance.get(field, math.nan)) for field in COLUMNS.values()), ""])
@@ -127,14 +114,19 @@ def describe(evaluation: Evaluation) -> list[str]:
     else:
         sets = evaluation.sets
         lines.append(
-            f"whole sets of emotions: exactly right {percent(sets.strict)}, a part and nothing false "
-            f"{percent(sets.subset)}, at least one in common {percent(sets.overlap)}"
+            f"whole sets of emotions: exactly right (strict) {percent(sets.strict)}, a part and nothing false (subset) "
+            f"{percent(sets.subset)}, first one right (intersect) {percent(sets.intersect)}, "
+            f"at least one in common {percent(sets.overlap)}"
         )
     half = evaluation.at_half
     lines.append(
         f"at threshold 0.5: WAcc {percent(average(half.weighted_accuracy).value)}, "
         f"weighted F1 {percent(average(half.weighted_f1).value)}"
     )
+    calibration = evaluation.calibration
+    if calibration is not None:
+        errors = [percent(average(part.expected_error).value) for part in (calibration.before, calibration.after)]
+        lines.append(f"calibration error {errors[0]}, with temperatures {errors[1]}; from {calibration.fitted_on}")
     emotions = len(evaluation.label_names)
     partial = {
         head: average(getattr(evaluation.scores, field)).defined
