@@ -44,7 +44,7 @@ def prepare_one(tmp_path, tracker=None, **given):
     make_tracker = mean_tracker if tracker is None else lambda _: tracker
     summary = prepare_corpus(raw, tmp_path / "out", PrepareSettings(), source="raw", make_tracker=make_tracker)
     rows = {row["id"]: row for row in load_corpus(tmp_path / "out").split("train").to_list()}
-    return rows.get("u"), {item.item: item.reason for item in summary.skipped}["u"], summary
+    return rows.get("u"), {item.item: item.reason for item in summary.skipped}.get("u", ""), summary
 
 
 def greys(row):
@@ -139,9 +139,21 @@ def test_changed_images_are_prepared_again(tmp_path):
 def test_words_alone_take_no_time(tmp_path):
     row, reason, summary = prepare_one(tmp_path, text="nothing but words", start_s=3.0)
     assert (row["text"], row["start_s"], row["end_s"], row["num_samples"]) == ("nothing but words", 3.0, 3.0, 0)
-    assert "picture missing" in reason
-    assert "sound missing" in reason
     assert (summary.failed, summary.face_share, summary.video_s) == (0, None, 0)
+    # What the whole corpus lacks is told once, not of every utterance.
+    assert reason == ""
+    assert [(item.item, item.reason) for item in summary.skipped] == [
+        ("small", "sound missing: no utterance has any"),
+        ("small", "picture missing: no utterance has any"),
+    ]
+
+
+def test_a_modality_that_others_have_is_told_of_each_that_lacks_it(tmp_path):
+    _, reason, summary = prepare_one(tmp_path, images=write_images(tmp_path / "images", [10]))
+    assert reason == "words missing: no transcript"
+    told = {item.item: item.reason for item in summary.skipped}
+    assert told["words"] == "picture missing: the corpus has no video of it"
+    assert told["small"] == "sound missing: no utterance has any"
 
 
 def test_words_stay_when_files_without_a_told_end_cannot_be_read(tmp_path):

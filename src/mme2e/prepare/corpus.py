@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 from mme2e.audio import SAMPLE_RATE_HZ
-from mme2e.config import FaceSettings, PrepareSettings
+from mme2e.config import MODALITIES, FaceSettings, PrepareSettings
 from mme2e.corpora.splits import assign_splits
 from mme2e.corpora.utterance import RawCorpus, Skipped
 from mme2e.data.schema import CORPUS_FILE, CorpusInfo
@@ -18,10 +18,12 @@ from mme2e.errors import UserError
 from mme2e.prepare.journal import Journal, RecordingEntry
 from mme2e.prepare.pictures import Tracker
 from mme2e.prepare.pool import do_recordings
-from mme2e.prepare.recording import RecordingTask
+from mme2e.prepare.recording import RecordingTask, modalities_of
 from mme2e.prepare.summary import PrepareSummary, recording_progress
 from mme2e.prepare.workshop import OUTPUT_ERRORS, Failure, Outcome, TrackerMaker
 from mme2e.prepare.writer import FOLDERS
+
+MODALITY_WORDS = {"t": "words", "a": "sound", "v": "picture"}
 
 
 def make_face_tracker(settings: FaceSettings) -> Tracker:
@@ -142,6 +144,7 @@ def _with_splits(corpus: RawCorpus, settings: PrepareSettings) -> RawCorpus:
 
 def _tasks(corpus: RawCorpus, settings: PrepareSettings) -> list[RecordingTask]:
     recordings = defaultdict(list)
+    modalities = _modalities(corpus)
     for utterance in corpus.utterances:
         recordings[utterance.recording].append(utterance)
     return [
@@ -150,9 +153,16 @@ def _tasks(corpus: RawCorpus, settings: PrepareSettings) -> list[RecordingTask]:
             utterances=tuple(utterances),
             frame_interval_ms=settings.frame_interval_ms,
             face=settings.face,
+            modalities=modalities,
         )
         for recording, utterances in recordings.items()
     ]
+
+
+def _modalities(corpus: RawCorpus) -> str:
+    """Letters of the modalities that any utterance has."""
+    given = {letter for utterance in corpus.utterances for letter in modalities_of(utterance)}
+    return "".join(letter for letter in MODALITIES if letter in given)
 
 
 def _fixed_settings(corpus: RawCorpus, settings: PrepareSettings) -> dict[str, object]:
@@ -179,6 +189,8 @@ def _corpus_info(
         counts.update(entry.counts)
     skipped = [*corpus.skipped, *(item for entry in entries for item in entry.reported)]
     skipped += [Skipped(item=failure.recording, reason=f"recording failed: {failure.reason}") for failure in failures]
+    lacking = [word for letter, word in MODALITY_WORDS.items() if letter not in _modalities(corpus)]
+    skipped += [Skipped(item=corpus.name, reason=f"{word} missing: no utterance has any") for word in lacking]
     if not counts:
         raise UserError(
             f"none of the {len(corpus.utterances)} utterances of {source} could be prepared; "

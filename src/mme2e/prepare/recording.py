@@ -3,13 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from mme2e.audio import SAMPLE_RATE_HZ, encode_flac, read_audio
-from mme2e.config import FaceSettings
+from mme2e.config import MODALITIES, FaceSettings
 from mme2e.corpora.utterance import Region, Utterance
 from mme2e.errors import MediaError
 from mme2e.media import probe
@@ -30,12 +30,15 @@ class RecordingTask:
         utterances: All of its utterances, with splits.
         frame_interval_ms: Time between two sampled frames.
         face: How faces are found.
+        modalities: Letters t, a, v of those that any utterance of the corpus has; of the others it is told once for
+            the corpus that they are missing, and not again for every utterance.
     """
 
     recording: str
     utterances: tuple[Utterance, ...]
     frame_interval_ms: int
     face: FaceSettings
+    modalities: str = MODALITIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +47,12 @@ class Problem:
 
     Attributes:
         reason: One line for people.
+        modality: t, a or v; empty when it concerns all of them.
         unreadable: Whether a file is damaged or cannot be read, as opposed to not being there or ending early.
     """
 
     reason: str
+    modality: str = ""
     unreadable: bool = False
 
 
@@ -95,7 +100,18 @@ def prepare_utterances(task: RecordingTask, tracker: Tracker, stopwatch: Stopwat
             intervals_s = [(utterance.start_s, end_s) for utterance, end_s in members]
             found = pictures(video, region, intervals_s, task.frame_interval_ms, tracker, stopwatch)
         for position, picture in found:
-            yield _combine(*members[position], picture, stopwatch)
+            prepared = _combine(*members[position], picture, stopwatch)
+            if prepared.row is not None:
+                given = task.modalities + modalities_of(prepared.utterance)
+                told = [problem for problem in prepared.problems if problem.modality in given]
+                prepared = replace(prepared, problems=told)
+            yield prepared
+
+
+def modalities_of(utterance: Utterance) -> str:
+    """Letters of the modalities that a corpus gives for an utterance, some of t, a, v."""
+    given = {"t": _words(utterance), "a": utterance.audio, "v": utterance.video or utterance.images}
+    return "".join(letter for letter, source in given.items() if source)
 
 
 def _combine(utterance: Utterance, end_s: float, picture: Picture, stopwatch: Stopwatch) -> PreparedUtterance:
@@ -106,7 +122,7 @@ def _combine(utterance: Utterance, end_s: float, picture: Picture, stopwatch: St
     problems = [problem for problem in (_picture_problem(utterance, picture), sound_problem) if problem is not None]
     text = _words(utterance)
     if text is None:
-        problems.append(Problem(reason="words missing: no transcript"))
+        problems.append(Problem(modality="t", reason="words missing: no transcript"))
     if not picture.crops and audio is None and text is None:
         return PreparedUtterance(utterance=utterance, row=None, problems=problems)
     row = {
@@ -134,16 +150,16 @@ def _words(utterance: Utterance) -> str | None:
 def _picture_problem(utterance: Utterance, picture: Picture) -> Problem | None:
     found = len(picture.crops)
     if utterance.video is None and not utterance.images:
-        return Problem(reason="picture missing: the corpus has no video of it")
+        return Problem(modality="v", reason="picture missing: the corpus has no video of it")
     if utterance.video is None:
         return _stills_problem(picture)
     name = utterance.video.name
     damage = f"{name} is damaged: {picture.damage}" if picture.damage else None
     if found == picture.wanted and not picture.error:
-        return Problem(reason=f"picture incomplete: {damage}", unreadable=True) if damage else None
+        return Problem(modality="v", reason=f"picture incomplete: {damage}", unreadable=True) if damage else None
     why = picture.error or damage or f"{name} ends before"
     what = "picture missing" if found == 0 else f"picture cut short, {found} of {picture.wanted} frames"
-    return Problem(reason=f"{what}: {why}", unreadable=bool(picture.error or damage))
+    return Problem(modality="v", reason=f"{what}: {why}", unreadable=bool(picture.error or damage))
 
 
 def _stills_problem(picture: Picture) -> Problem | None:
@@ -151,24 +167,28 @@ def _stills_problem(picture: Picture) -> Problem | None:
     if found == picture.wanted:
         return None
     what = "picture missing" if found == 0 else f"picture incomplete, {found} of {picture.wanted} frames"
-    return Problem(reason=f"{what}: {picture.error or 'its images end before'}", unreadable=bool(picture.error))
+    return Problem(
+        modality="v", reason=f"{what}: {picture.error or 'its images end before'}", unreadable=bool(picture.error)
+    )
 
 
 def _read_sound(utterance: Utterance, end_s: float) -> tuple[np.ndarray, Problem | None]:
     silence = np.zeros(0, dtype=np.int16)
     if utterance.audio is None:
-        return silence, Problem(reason="sound missing: the corpus has no sound of it")
+        return silence, Problem(modality="a", reason="sound missing: the corpus has no sound of it")
     try:
         samples = read_audio(utterance.audio, start_s=utterance.start_s, end_s=end_s, channel=utterance.audio_channel)
     except MediaError as error:
         message = str(error).replace(str(utterance.audio), utterance.audio.name)
-        return silence, Problem(reason=f"sound missing: {message}", unreadable=not _is_silent_video(utterance))
+        return silence, Problem(
+            modality="a", reason=f"sound missing: {message}", unreadable=not _is_silent_video(utterance)
+        )
     wanted_s, found_s = end_s - utterance.start_s, len(samples) / SAMPLE_RATE_HZ
     if len(samples) == 0:
-        return samples, Problem(reason=f"sound missing: {utterance.audio.name} ends before")
+        return samples, Problem(modality="a", reason=f"sound missing: {utterance.audio.name} ends before")
     if wanted_s - found_s >= SHORT_S:
         reason = f"sound cut short, {found_s:.1f} of {wanted_s:.1f} s: {utterance.audio.name} ends before"
-        return samples, Problem(reason=reason)
+        return samples, Problem(modality="a", reason=reason)
     return samples, None
 
 
