@@ -82,7 +82,7 @@ class SubsetScores:
             [subset.upper(), str(each.utterances), *(percent(value) for value in _averages(each))]
             for subset, each in self.evaluations.items()
         ]
-        return ["modalities", "utterances", *COLUMNS, "chance F1"], rows
+        return ["", "utt.", *COLUMNS, "chance F1"], rows
 
     def describe(self) -> list[str]:
         """The lines that belong under the table."""
