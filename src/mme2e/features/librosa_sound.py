@@ -22,6 +22,7 @@ CONTRAST_BANDS = 5  # octaves from 200 Hz; a sixth would end above 8 kHz
 PITCH_HZ = (60.0, 500.0)
 PITCH_FRAME = 1024
 SEMITONE_ZERO_HZ = 55.0
+VOICED = 0.5  # least periodicity of a frame that has a pitch
 FLOOR_DB = -80.0
 
 COLUMNS = (
@@ -89,7 +90,7 @@ def frame_features(waveform: np.ndarray) -> np.ndarray:
         waveform: (samples,) float32, -1..1, 16 kHz; at least one sample.
 
     Returns:
-        (1 + samples // 160, 40) float32, in the order of `COLUMNS`.
+        (1 + samples // 160, 40) float32, in the order of `COLUMNS`; the pitch is NaN where there is no voice.
     """
     from librosa import feature, power_to_db, yin
 
@@ -103,13 +104,14 @@ def frame_features(waveform: np.ndarray) -> np.ndarray:
     pitch_hz = yin(
         waveform, fmin=PITCH_HZ[0], fmax=PITCH_HZ[1], sr=SAMPLE_RATE_HZ, frame_length=PITCH_FRAME, hop_length=HOP
     )
+    periodicity = _periodicity(waveform, pitch_hz)
     spectrum: dict[str, Any] = {"S": magnitude, "sr": SAMPLE_RATE_HZ}
     rows = [
         feature.mfcc(S=mel_db, n_mfcc=MFCC),
         feature.chroma_stft(S=_magnitude(waveform, LONG_FFT, LONG_FFT) ** 2, sr=SAMPLE_RATE_HZ, tuning=0.0),
         feature.spectral_contrast(**spectrum, n_bands=CONTRAST_BANDS),
-        12 * np.log2(pitch_hz / SEMITONE_ZERO_HZ)[None],
-        _periodicity(waveform, pitch_hz)[None],
+        np.where(periodicity >= VOICED, 12 * np.log2(pitch_hz / SEMITONE_ZERO_HZ), np.nan)[None],
+        periodicity[None],
         np.maximum(power_to_db(feature.rms(S=magnitude, frame_length=FFT) ** 2, amin=1e-10, top_db=None), FLOOR_DB),
         feature.zero_crossing_rate(waveform, frame_length=WINDOW, hop_length=HOP),
         feature.spectral_centroid(**spectrum),

@@ -69,10 +69,11 @@ _in_worker: tuple[Corpus, dict[str, Extractor], Path]
 
 def _start_worker(corpus: Path, extractors: dict[str, Extractor], folder: Path) -> None:
     global _in_worker
-    import torch
-
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
+    if "visual" in extractors:
+        import torch
+
+        torch.set_num_threads(1)
     _in_worker = (load_corpus(corpus), extractors, folder)
 
 
