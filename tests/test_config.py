@@ -7,8 +7,10 @@ import pytest
 from mme2e.config import (
     AugmentSettings,
     FaceSettings,
+    FeatureSettings,
     ModelSettings,
     PrepareSettings,
+    RnnSettings,
     SampleSettings,
     SplitSettings,
     TextSettings,
@@ -34,10 +36,22 @@ from mme2e.errors import UserError
         (ModelSettings, {"trans_dim": 10, "num_heads": 4}, "trans_dim 10 .*num_heads 4"),
         (ModelSettings, {"dropout": 1.0}, "dropout .* not 1.0"),
         (ModelSettings, {"tower_channels": (1, 1, 1, 0)}, "tower_channels"),
+        (ModelSettings, {"feature_dim": 0}, "model.feature_dim .* not 0"),
+        (
+            ModelSettings,
+            {"features": FeatureSettings(text_size=300)},
+            "for lf_rnn .* model.name fe2e reads raw signals",
+        ),
+        (ModelSettings, {"name": "mesm", "features": FeatureSettings(masked=False)}, "model.name mesm reads raw"),
+        (FeatureSettings, {"visual_size": 0}, "model.features.visual_size must be at least 1, not 0"),
+        (FeatureSettings, {"audio_feature_type": 7}, "model.features.audio_feature_type must be 0 to 6, not 7"),
+        (RnnSettings, {"hidden_size": 0}, "model.rnn.hidden_size must be at least 1, not 0"),
+        (RnnSettings, {"dropout": 1.0}, "model.rnn.dropout .* not 1.0"),
         (AugmentSettings, {"flip": 1.5}, "flip .* not 1.5"),
         (AugmentSettings, {"crop_jitter_px": -1}, "crop_jitter_px .* not -1"),
         (TrainSettings, {"epochs": 0}, "epochs .* not 0"),
         (TrainSettings, {"learning_rate": 0.0}, "learning_rate .* not 0.0"),
+        (TrainSettings, {"modality_dropout": 1.0}, "modality_dropout must be in .* not 1.0"),
         (TrainSettings, {"gradient_clip": -1.0}, "gradient_clip .* not -1.0"),
         (TrainSettings, {"warmup_epochs": 1.0}, "warmup_epochs 1.0 wants --scheduler cosine"),
         (TrainSettings, {"scheduler": "cosine", "warmup_epochs": 9.0, "epochs": 8}, "9.0 is more than epochs 8"),
@@ -51,3 +65,18 @@ def test_contradictions_are_refused(kind: type, values: dict[str, object], told:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         TrainSettings().epochs = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "modalities", "hand_crafted", "reads_tokens"),
+    [
+        ("fe2e", "tav", False, True),
+        ("fe2e", "av", False, False),
+        ("mesm", "ta", False, True),
+        ("lf_rnn", "tav", True, False),
+        ("lf_transformer", "v", True, False),
+    ],
+)
+def test_what_a_model_reads(name: str, modalities: str, hand_crafted: bool, reads_tokens: bool) -> None:
+    settings = ModelSettings(name=name, modalities=modalities)
+    assert (settings.hand_crafted, settings.reads_tokens) == (hand_crafted, reads_tokens)
