@@ -12,7 +12,7 @@ from mme2e.data.corpus import Corpus, load_corpus, multi_hot
 from mme2e.data.schema import SPLITS, UNASSIGNED, CorpusInfo, FaceFlag
 from mme2e.evaluation.audit_report import print_audit, write_audit
 from mme2e.evaluation.audit_result import Audit, Durations, SplitAudit
-from mme2e.evaluation.overlap import PUBLISHED_LISTS, Leakage, leakage, may_share_recordings
+from mme2e.evaluation.overlap import PUBLISHED_LISTS, Leakage, leakage_of, may_share_recordings
 from mme2e.evaluation.published import UTTERANCES
 from mme2e.evaluation.skip_reasons import group_reasons
 
@@ -52,7 +52,7 @@ def audit_corpus(corpus: Corpus) -> Audit:
     names = (*SPLITS, UNASSIGNED) if UNASSIGNED in corpus.splits else SPLITS
     rows = {name: corpus.columns(name, _COLUMNS).to_pylist() for name in names}
     every_row = [row for name in names for row in rows[name]]
-    leakages = tuple(leakage(corpus, split, against) for split, against in _PAIRS)
+    leakages = tuple(leakage_of(rows[split], rows[against], split=split, against=against) for split, against in _PAIRS)
     return Audit(
         corpus=f"{info.name} {corpus.fingerprint}",
         split_protocol=info.split_protocol,

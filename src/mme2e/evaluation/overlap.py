@@ -1,6 +1,6 @@
 """What a split shares with training: a score on what was seen before says less than one on what was not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from mme2e.data.corpus import Corpus
 from mme2e.data.schema import CorpusInfo
 
 PUBLISHED_LISTS = "published lists"
+KINDS = ("speaker", "recording", "text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +78,23 @@ def leakage(corpus: Corpus, split: str = "test", against: str = "train") -> Leak
     Raises:
         UserError: A file of the corpus is damaged; it is named.
     """
-    kinds = ("speaker", "recording", "text")
-    here, there = (corpus.columns(name, kinds).to_pydict() for name in (split, against))
+    here, there = (corpus.columns(name, KINDS).to_pylist() for name in (split, against))
+    return leakage_of(here, there, split=split, against=against)
+
+
+def leakage_of(
+    here: Sequence[Mapping[str, Any]], there: Sequence[Mapping[str, Any]], *, split: str, against: str
+) -> Leakage:
+    """Counts what the rows of a split share with those of another one.
+
+    Args:
+        here: Rows with the columns `KINDS`, of the split whose utterances are counted.
+        there: Those of the split in which they are looked for.
+        split: What the first is called.
+        against: What the second is called.
+    """
     speakers, recordings, texts = (
-        overlap_of([_key(kind, value) for value in here[kind]], [_key(kind, value) for value in there[kind]])
-        for kind in kinds
+        overlap_of(*([_key(kind, row[kind]) for row in rows] for rows in (here, there))) for kind in KINDS
     )
     return Leakage(split=split, against=against, speakers=speakers, recordings=recordings, texts=texts)
 
