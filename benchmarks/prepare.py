@@ -1,180 +1,229 @@
-"""Preparation: stages one by one, and the peak memory of a worker for a short and for a long video.
+"""Preparation: how long it takes, how much it writes, and what that makes for the whole of IEMOCAP and CMU-MOSEI.
 
-A dialogue of the generated sample corpus, re-encoded at 30 frames a second, is repeated to 1 and to 10 minutes; its two
-speakers take turns of 4 seconds. Each length is prepared in a process of its own with one job, and once more with its
-decoding and face finding alone, to show what reading both speakers' halves one after the other costs.
-Run: ``python benchmarks/prepare.py``. Writes `results/prepare.json` and `results/prepare.md`.
+Recordings of 2 minutes like those of either corpus, from the generated sample, are
+
+- prepared by one process, stage by stage, in turn with what the reference has to do before anything else: decoding
+  every frame and searching the sampled ones with facenet-pytorch's settings, one by one;
+- prepared 16 at a time by one job, by two, and by two on a Ray cluster of this machine.
+
+The bytes are those of the sample corpora, prepared and in the reference's processed layout (see `processed_bytes`).
+Run: ``python benchmarks/prepare.py [quick]``. Writes `results/prepare.json` and `results/prepare.md`; quick, to try it
+out, prints only.
 """
 
+import importlib.util
+import io
 import json
 import os
-import resource
-import subprocess
+import statistics
 import sys
 import tempfile
 import time
-import wave
-from fractions import Fraction
-from itertools import cycle
+from collections import defaultdict
 from pathlib import Path
+from typing import Any, get_args
 
 import av
 import numpy as np
+import torch
 from fe2e import processor
+from PIL import Image
+from recordings import Layout, Recordings
 
 from mme2e.config import FaceSettings, PrepareSettings, SampleSettings
-from mme2e.corpora.iemocap import read_iemocap
+from mme2e.corpora import read_corpus
 from mme2e.corpora.sample import write_sample
-from mme2e.corpora.utterance import RawCorpus, Utterance
-from mme2e.media import frame_times, read_frames
+from mme2e.corpora.utterance import RawCorpus, Region
+from mme2e.faces import FaceDetector, FaceTracker
+from mme2e.media import DECODER_THREADS, Frame, frame_times, read_frames
 from mme2e.prepare import prepare_corpus
-from mme2e.prepare.corpus import make_face_tracker
+from mme2e.prepare.stopwatch import Stopwatch
 from mme2e.training.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
-FRAME_RATE = 30
-TURN_S = 4
-MINUTES = (1, 10)
-MB = 1 << 20
+QUICK = "quick" in sys.argv[1:]
+VIDEO_S, ROUNDS, RECORDINGS, UTTERANCES = (8.0, 1, 4, 5) if QUICK else (120.0, 3, 16, 20)
+STAGES = ("decode", "faces", "audio", "encode", "write")
+INTERVAL_MS = 500
+READ_GB_PER_S = 0.1
+"""Of a disk or network that the raw corpus lies on, for the projection."""
+WHOLE = {"iemocap": (12, 16.5), "mosei": (65, 120)}
+"""Hours of video and gigabytes of the raw corpora."""
+MOST_BYTES_PER_S = 2 * 48 * 48 * 3 + 2 * 16000
+"""Of a prepared corpus whose crops and sound cannot be compressed at all."""
+
+Row = dict[str, float]
 
 
-def repeat_dialogue(source: Utterance, folder: Path, minutes: int) -> tuple[Path, Path]:
-    """Writes picture and sound of a dialogue again and again until the minutes are full; packets are only copied."""
-    assert source.video is not None
-    assert source.audio is not None
-    once = folder / "once.mp4"
-    if not once.exists():
-        with av.open(str(source.video)) as old, av.open(str(once), "w") as new:
-            stream = new.add_stream("mpeg4", rate=FRAME_RATE)
-            stream.bit_rate, stream.gop_size = 2_000_000, 12
-            frames = list(old.decode(video=0))
-            stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, "yuv420p"
-            for index in range(30 * FRAME_RATE):
-                frame = frames[round(index * float(old.streams.video[0].average_rate or 1) / FRAME_RATE) % len(frames)]
-                picture = frame.reformat(format="yuv420p")
-                picture.pts, picture.time_base = index, Fraction(1, FRAME_RATE)
-                new.mux(stream.encode(picture))
-            new.mux(stream.encode(None))
-    video, sound = folder / f"{minutes}.mp4", folder / f"{minutes}.wav"
-    with av.open(str(video), "w") as new:
-        copy, offset, step = None, 0, 0
-        for _ in range(minutes * 2):
-            with av.open(str(once)) as old:
-                source_stream = old.streams.video[0]
-                copy = copy or new.add_stream_from_template(source_stream)
-                step = round(30 / (source_stream.time_base or 1))
-                for packet in old.demux(source_stream):
-                    if packet.pts is not None and packet.dts is not None:
-                        packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
-                        packet.stream = copy
-                        new.mux(packet)
-            offset += step
-    with wave.open(str(source.audio)) as old_sound, wave.open(str(sound), "wb") as new_sound:
-        samples = np.frombuffer(old_sound.readframes(old_sound.getnframes()), dtype="<i2")
-        new_sound.setparams(old_sound.getparams())
-        new_sound.writeframes(np.resize(samples, minutes * 60 * 16000 * old_sound.getnchannels()).tobytes())
-    return video, sound
+def ours(corpus: RawCorpus, out: Path) -> Row:
+    """Seconds by stage and bytes, each for a second of video; one process, one torch thread."""
+    summary = prepare_corpus(corpus, out, PrepareSettings(frame_interval_ms=INTERVAL_MS), source="generated")
+    assert summary.failed == 0, summary.skipped
+    row = {stage: summary.stage_s[stage] / summary.video_s for stage in STAGES}
+    return {**row, "all": summary.elapsed_s / summary.video_s, "bytes": tree_bytes(out) / summary.video_s}
 
 
-def dialogue(folder: Path, minutes: int) -> RawCorpus:
-    """Two speakers who take turns."""
-    sample = read_iemocap(folder / "raw")
-    by_region = {u.region: u for u in reversed(sample.utterances) if u.recording == sample.utterances[0].recording}
-    video, sound = folder / f"{minutes}.mp4", folder / f"{minutes}.wav"
-    if not video.exists():
-        video, sound = repeat_dialogue(sample.utterances[0], folder, minutes)
-    speakers = cycle(by_region.values())
-    utterances = tuple(
-        Utterance(
-            id=f"u{start_s}",
-            recording="dialogue",
-            speaker=speaker.speaker,
-            start_s=float(start_s),
-            end_s=float(start_s + TURN_S),
-            text="some words",
-            labels=speaker.labels,
-            split="train",
-            video=video,
-            audio=sound,
-            region=speaker.region,
-            audio_channel=speaker.audio_channel,
-        )
-        for start_s, speaker in zip(range(0, minutes * 60, TURN_S), speakers, strict=False)
+def reference_way(corpus: RawCorpus, tracker: FaceTracker) -> Row:
+    """Seconds for a second of video: one pass over all frames of a recording, for both people in it."""
+    stopwatch, seconds = Stopwatch(), 0.0
+    wanted: dict[Path, list[tuple[float, Region | None]]] = defaultdict(list)
+    for utterance in corpus.utterances:
+        assert utterance.video is not None
+        assert utterance.end_s is not None
+        seconds += utterance.end_s - utterance.start_s
+        times_s = frame_times(utterance.start_s, utterance.end_s, INTERVAL_MS)
+        wanted[utterance.video] += [(time_s, utterance.region) for time_s in times_s]
+    for video, times in wanted.items():
+        times.sort(key=lambda time: time[0])
+        with av.open(str(video)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type, stream.thread_count = "AUTO", DECODER_THREADS
+            for frame in stopwatch.each("decode", container.decode(stream)):
+                while times and times[0][0] <= (frame.time or 0.0) + 1e-6:
+                    time_s, region = times.pop(0)
+                    with stopwatch.stage("decode"):
+                        picture = frame.to_ndarray(format="rgb24")
+                        if region is not None:
+                            top, left = region.y_px, region.x_px
+                            picture = picture[top : top + region.height_px, left : left + region.width_px].copy()
+                    with stopwatch.stage("faces"):
+                        list(tracker.crops([Frame(time_s=time_s, requested_s=time_s, image=picture)]))
+        assert not times, f"{len(times)} frames were not reached"
+    row = {stage: stopwatch.seconds[stage] / seconds for stage in ("decode", "faces")}
+    return {**row, "all": sum(row.values())}
+
+
+def compare(folder: Path, layout: Layout) -> dict[str, Row]:
+    """Both ways in turn; medians over the rounds."""
+    recordings = Recordings(folder / layout, layout)
+    reference = FaceTracker(FaceDetector(FaceSettings(mode="reference")))
+    ours(recordings.corpus(4.0), folder / "warm-up" / layout)
+    reference_way(recordings.corpus(4.0), reference)
+    corpus = recordings.corpus(VIDEO_S)
+    turns = [(ours(corpus, folder / f"{layout}{i}"), reference_way(corpus, reference)) for i in range(ROUNDS)]
+    return {name: median([turn[i] for turn in turns]) for i, name in enumerate(("ours", "reference"))}
+
+
+def median(rows: list[Row]) -> Row:
+    return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+
+
+def jobs(folder: Path) -> Row:
+    """Wall-clock seconds for a second of video, with everything that starting the workers takes."""
+    corpus = Recordings(folder / "iemocap", "iemocap").corpus(VIDEO_S, recordings=RECORDINGS)
+    engines: dict[str, dict[str, Any]] = {"1 job": {}, "2 jobs": {"jobs": 2}}
+    if importlib.util.find_spec("ray") is not None:
+        engines["2 jobs, ray"] = {"jobs": 2, "engine": "ray"}
+    rows: list[Row] = []
+    for number in range(1 if QUICK else 2):
+        rows.append({})
+        for name, settings in engines.items():
+            out = folder / f"{name} {number}"
+            summary = prepare_corpus(corpus, out, PrepareSettings(**settings), source="generated")
+            assert summary.done == len(corpus.utterances), summary.skipped
+            rows[-1][name] = summary.elapsed_s / summary.video_s
+    return median(rows)
+
+
+def sizes(folder: Path, layout: Layout) -> Row:
+    """Bytes of a sample corpus, prepared and in the reference's processed layout."""
+    raw = folder / f"{layout} sample"
+    write_sample(raw, SampleSettings(layout=layout, utterances=UTTERANCES))
+    corpus = read_corpus(layout, raw)
+    out = folder / f"{layout} sample prepared"
+    prepare_corpus(corpus, out, PrepareSettings(), source="sample")
+    return {"prepared": tree_bytes(out), "processed": processed_bytes(corpus)}
+
+
+def processed_bytes(corpus: RawCorpus) -> int:
+    """Size of the utterances as the reference stores them: JPEG files (OpenCV's quality, 95) and WAV files at 16 kHz.
+
+    IEMOCAP: 30 pictures a second of each of both people, 224x224; the sound of both, and of each. MOSEI: 2 whole
+    pictures a second, the sound. Pictures that repeat are counted as often as they are stored.
+    """
+    people = sorted({u.region for u in corpus.utterances if u.region}, key=lambda region: region.x_px)
+    regions: list[Region | None] = [*people] or [None]
+    rate_hz, wav_files = (30, 4) if people else (2, 1)  # in units of one channel
+    total = 0
+    for utterance in corpus.utterances:
+        assert utterance.video is not None
+        assert utterance.end_s is not None
+        total += wav_files * round((utterance.end_s - utterance.start_s) * 16000) * 2
+        for region in regions:
+            times_s = frame_times(utterance.start_s, utterance.end_s, 1000 / rate_hz)
+            total += sum(jpeg_bytes(frame.image) for frame in read_frames(utterance.video, times_s, region))
+    return total
+
+
+def jpeg_bytes(image: np.ndarray) -> int:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "jpeg", quality=95, subsampling="4:2:0")
+    return file.tell()
+
+
+def tree_bytes(out: Path) -> int:
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def projection(compared: dict[str, dict[str, Row]], by_jobs: Row) -> str:
+    """Table of hours and gigabytes for the whole corpora."""
+    lines = [
+        "| corpus | cores | hours of work | hours of reading 100 MB/s | GB at this rate | GB at most |",
+        "|" + "---|" * 6,
+    ]
+    per_core = 2 * by_jobs["2 jobs"] / compared["iemocap"]["ours"]["all"]  # what a second job costs the first
+    for layout, (hours, raw_gb) in WHOLE.items():
+        ours_row = compared[layout]["ours"]
+        gigabytes = hours * 3600 * ours_row["bytes"] / 1e9
+        most = hours * 3600 * MOST_BYTES_PER_S / 1e9
+        for cores in (2, 64):
+            work_h = hours * ours_row["all"] * per_core / cores
+            read_h = raw_gb / READ_GB_PER_S / 3600
+            lines.append(f"| {layout} | {cores} | {work_h:.2f} | {read_h:.2f} | {gigabytes:.2f} | {most:.1f} |")
+    return "\n".join(lines)
+
+
+def report(compared: dict[str, dict[str, Row]], by_jobs: Row, bytes_: dict[str, Row], facts: dict[str, Any]) -> str:
+    lines = ["| like | way | " + " | ".join(STAGES) + " | all | times faster |", "|" + "---|" * (len(STAGES) + 4)]
+    for layout, ways in compared.items():
+        for way, row in ways.items():
+            cells = " | ".join(f"{1000 * row[stage]:.2f}" if stage in row else "" for stage in STAGES)
+            faster = ways["reference"]["all"] / row["all"]
+            lines.append(f"| {layout} | {way} | {cells} | {1000 * row['all']:.2f} | {faster:.1f} |")
+    lines += ["", "| work at once | ms a second of video | times faster |", "|---|---|---|"]
+    lines += [f"| {name} | {1000 * s:.2f} | {by_jobs['1 job'] / s:.2f} |" for name, s in by_jobs.items()]
+    lines += ["", "| sample | MB prepared | MB in the reference's layout | ratio |", "|---|---|---|---|"]
+    for layout, row in bytes_.items():
+        ratio = row["processed"] / row["prepared"]
+        lines.append(f"| {layout} | {row['prepared'] / 1e6:.2f} | {row['processed'] / 1e6:.2f} | {ratio:.1f} |")
+    note = (
+        "First table: ms for a second of video, one process, one torch thread; recordings of "
+        f"{VIDEO_S:g} s at 30 frames a second, iemocap 720x480 with two people in turns of 4 s, mosei 640x360; a frame "
+        f"sampled every {INTERVAL_MS} ms. Median of {ROUNDS} turns.\nSecond table: {RECORDINGS} recordings like "
+        "iemocap, with the start of the workers.\n'GB at most': crops and sound that cannot be compressed. A corpus "
+        "takes the longer of work and reading.\n"
+        f"{facts['processor']}, load {facts['load']:.1f} before; torch {facts['packages']['torch']}, "
+        f"Python {facts['python']}, commit {facts['git_commit']}; {facts['date']}."
     )
-    return RawCorpus(name="dialogue", label_names=sample.label_names, multi_label=False, utterances=utterances)
-
-
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MB
-
-
-def measure(folder: Path, minutes: int) -> dict:
-    """Prepares one dialogue in this process and says what it took."""
-    corpus = dialogue(folder, minutes)
-    tracker = make_face_tracker(FaceSettings())
-    video, region = corpus.utterances[0].video, corpus.utterances[0].region
-    assert video is not None
-    list(tracker.crops(read_frames(video, frame_times(0, TURN_S, 500), region)))
-    ready_mb = peak_mb()
-    summary = prepare_corpus(corpus, folder / f"out{minutes}", PrepareSettings(), source="raw")
-    own_mb = peak_mb()
-    start_s = time.perf_counter()
-    both = sum(1 for _ in read_frames(video, frame_times(0, minutes * 60, 500)))
-    return {
-        "video_s": summary.video_s,
-        "frames": summary.frames,
-        "face_share": summary.face_share,
-        "elapsed_s": round(summary.elapsed_s, 2),
-        "stage_ms_per_frame": {k: round(1000 * v / summary.frames, 2) for k, v in sorted(summary.stage_s.items())},
-        "one_pass_decode_ms_per_frame": round(1000 * (time.perf_counter() - start_s) / both, 2),
-        "peak_mb": round(own_mb, 1),
-        "peak_mb_after_one_utterance": round(ready_mb, 1),
-    }
+    return "\n".join(["# Preparation", "", *lines, "", projection(compared, by_jobs), "", note, ""])
 
 
 def main() -> None:
-    if len(sys.argv) == 3:
-        print(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]))))
-        return
-    load = os.getloadavg()[0]
+    facts = {"load": os.getloadavg()[0], "processor": processor(), "date": time.strftime("%Y-%m-%d")}
+    facts.update(json.loads(environment()))
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_sample(folder / "raw", SampleSettings(utterances=10))
-        for minutes in MINUTES:
-            dialogue(folder, minutes)
-        runs = {}
-        for minutes in MINUTES:
-            command = [sys.executable, __file__, str(folder), str(minutes)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
-            runs[f"{minutes} min"] = json.loads(done.stdout)
-    result = {
-        **runs,
-        "load average at the start": round(load, 2),
-        "processor": processor(),
-        "date": time.strftime("%Y-%m-%d"),
-        **json.loads(environment()),
-    }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "prepare.json").write_text(json.dumps(result, indent=2) + "\n")
-    stages = ("decode", "faces", "audio", "encode", "write")
-    lines = [
-        f"| {name} | {run['frames']} | {run['video_s'] / run['elapsed_s']:.1f} | "
-        + " | ".join(f"{run['stage_ms_per_frame'][stage]:.2f}" for stage in stages)
-        + f" | {run['one_pass_decode_ms_per_frame']:.2f} | {run['peak_mb_after_one_utterance']} | {run['peak_mb']} |\n"
-        for name, run in runs.items()
-    ]
-    table = (
-        "| video | frames | s of video a second | decode | faces | audio | encode | write | decode, one pass "
-        "| MB after 4 s | peak MB |\n|---|---|---|---|---|---|---|---|---|---|---|\n" + "".join(lines)
-    )
-    note = (
-        "One process; 720x480 at 30 frames a second, a frame sampled every 500 ms, two speakers in turns of 4 s. "
-        "Stages in ms a sampled frame.\n'decode, one pass': the same times without regard to the speaker.\n"
-        f"{result['processor']}, load {load:.1f} before; torch {result['packages']['torch']}, "
-        f"Python {result['python']}, commit {result['git_commit']}; {result['date']}.\n"
-    )
-    (RESULTS / "prepare.md").write_text(f"# Preparation\n\n{table}\n{note}")
-    print(table)
+        compared = {layout: compare(folder, layout) for layout in get_args(Layout)}
+        by_jobs = jobs(folder)
+        bytes_ = {layout: sizes(folder, layout) for layout in get_args(Layout)}
+    text = report(compared, by_jobs, bytes_, facts)
+    print(text)
+    if not QUICK:
+        RESULTS.mkdir(exist_ok=True)
+        result = {"s_per_s": compared, "jobs": by_jobs, "bytes": bytes_, "facts": facts}
+        (RESULTS / "prepare.json").write_text(json.dumps(result, indent=2) + "\n")
+        (RESULTS / "prepare.md").write_text(text)
 
 
 if __name__ == "__main__":
