@@ -40,7 +40,8 @@ def audit(corpus_folder: Path, *, out: Path | None = None, console: Console | No
             does not declare, or the report cannot be written.
     """
     corpus = load_corpus(Path(corpus_folder))
-    found = audit_corpus(corpus)
+    with Console(stderr=True).status(f"reading {corpus.folder}"):
+        found = audit_corpus(corpus)
     write_audit(found, corpus.folder / AUDIT_FOLDER if out is None else out)
     print_audit(found, console)
     return found
