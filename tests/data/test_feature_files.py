@@ -156,12 +156,13 @@ def test_a_failed_writing_keeps_the_old_features(corpus):
 def test_new_features_replace_the_old_ones(corpus):
     write(corpus)
     load_features(corpus).split("train")
+    (corpus.folder / "features" / ".train.parquet.1.tmp").touch()  # of a call that was killed
     with FeatureWriter(corpus, text=TEXT) as writer:
         writer.write("train", "train_000", text=np.full((1, 3), 7.0))
     features = load_features(corpus)
     assert features.info.visual is None
     assert features.split("train")["train_000"].text.tolist() == [[7, 7, 7]]
-    assert not (corpus.folder / "features" / "test.parquet").exists()
+    assert {path.name for path in (corpus.folder / "features").iterdir()} == {"features.json", "train.parquet"}
 
 
 def test_no_features(corpus):

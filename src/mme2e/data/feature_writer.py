@@ -139,8 +139,8 @@ class FeatureWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / FEATURES_FILE).unlink(missing_ok=True)  # while files change, there are no features
         files = {f"{split}.parquet": table.finish() for split, table in sorted(self._tables.items())}
-        for old in self._folder.glob("*.parquet"):
-            if old.name not in files:
+        for old in self._folder.iterdir():
+            if old.suffix in (".parquet", ".tmp") and old.name not in files:  # .tmp: of a call that was killed
                 old.unlink()
         known = {name: each and self._moments[name].put_into(each) for name, each in self._modalities.items()}
         return FeaturesInfo(

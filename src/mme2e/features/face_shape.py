@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 GEOMETRY = ("eye_distance", "roll", "mouth_width", "face_height", "nose_height", "nose_side")
 COLUMNS = (
-    "face_probability",
+    "face_log_odds",
     *(f"{point}_{axis}" for point in _POINTS for axis in "xy"),
     *GEOMETRY,
     *gradients.COLUMNS,
@@ -28,10 +28,10 @@ COLUMNS = (
 
 
 class FaceShape:
-    """145 numbers a sampled frame: face probability, 5 landmarks, 6 of geometry, 128 of texture.
+    """145 numbers a sampled frame: log odds of a face, 5 landmarks, 6 of geometry, 128 of texture.
 
     As in training end to end, an utterance in none of whose frames a face was seen has no picture; else all of its
-    frames are taken, and the probability tells which show a face.
+    frames are taken, and the log odds tell which show a face.
     """
 
     columns: tuple[str, ...] = ("face_crops", "face_flags")
@@ -62,7 +62,7 @@ class FaceShape:
         crops = np.stack([_decoded(crop) for crop in row["face_crops"]])
         probabilities, landmarks = self._finder.find(crops)
         parts = (
-            probabilities[:, None],
+            _log_odds(probabilities)[:, None],
             landmarks.reshape(len(crops), -1),
             geometry(landmarks),
             gradients.oriented_gradients(crops),
@@ -92,6 +92,12 @@ def geometry(landmarks: np.ndarray) -> np.ndarray:
     mouth_width = np.linalg.norm(right_mouth - left_mouth, axis=1)
     roll = np.arctan2(across[:, 1], across[:, 0])
     return np.stack([distance, roll, mouth_width / distance, height / distance, along, aside / distance], axis=1)
+
+
+def _log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """-7 to 7; of nearly always sure probabilities, standardised, one doubt would outweigh everything else."""
+    bounded = np.clip(probabilities, 1e-3, 1 - 1e-3)
+    return np.log(bounded / (1 - bounded))
 
 
 def _decoded(crop: bytes) -> np.ndarray:
