@@ -1,7 +1,6 @@
 """Settings of the baselines over hand-crafted features."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from mme2e.config.checks import require, require_positive
 
@@ -19,8 +18,8 @@ class FeatureSettings:
     visual_size: int | None = None
     """Numbers a step of the picture; the corpus tells when not given."""
 
-    audio_feature_type: Literal[0, 1, 2, 3, 4, 5, 6] | None = None
-    """Acoustic feature set of the reference: which numbers of a step of sound are used; all when not given."""
+    audio_feature_type: int | None = None
+    """Acoustic feature set of the reference, 0 to 6: which numbers of a step of sound are used; all when not given."""
 
     masked: bool = True
     """Whether padding is kept from the sequence encoders; no: it is read as steps of zeros, as in the reference."""
