@@ -27,28 +27,42 @@ def sample(out: Path, settings: SampleSettings) -> int:
 
 
 def prepare(
-    layout: Literal["iemocap", "mosei", "manifest", "ravdess", "crema_d", "meld"],
+    layout: Literal["iemocap", "mosei", "reference", "manifest", "ravdess", "crema_d", "meld"],
     raw: Path,
     out: Path,
     settings: PrepareSettings,
+    corpus: Literal["iemocap", "mosei"] | None = None,
+    source_fps: float = 30.0,
 ) -> int:
     """Turns a raw corpus into a prepared one: faces, sound and words of each utterance, in Parquet.
 
     Can be interrupted at any moment and called again: what was done is kept.
 
     Args:
-        layout: Layout of the raw corpus; manifest is a table of your own data.
+        layout: Layout of the raw corpus; reference is the processed data of the paper's authors, manifest a table of
+            your own data.
         raw: Folder of the raw corpus; of a manifest the file, in CSV or JSON lines.
         out: Folder of the prepared corpus.
         settings: How to prepare.
+        corpus: Of the layout reference: which of its two corpora, iemocap or mosei.
+        source_fps: Of the layout reference: images a second.
     """
     from rich.console import Console
 
-    from mme2e.corpora import read_corpus
+    from mme2e.corpora import read_corpus, read_reference
     from mme2e.prepare import prepare_corpus
 
-    summary = prepare_corpus(read_corpus(layout, raw), out, settings, source=raw.name)
+    if layout == "reference" and corpus is None:
+        raise UserError("the layout reference wants --corpus iemocap or --corpus mosei")
+    if layout != "reference" and corpus is not None:
+        raise UserError(f"--corpus goes with the layout reference, not with {layout}")
+    read = read_corpus(layout, raw) if corpus is None else read_reference(raw, corpus=corpus, source_fps=source_fps)
+    summary = prepare_corpus(read, out, settings, source=raw.name)
     Console().print(summary.table())
+    if corpus is not None:
+        from mme2e.prepare.reference_features import copy_reference_features
+
+        print(copy_reference_features(raw, out, corpus=corpus))  # noqa: T201
     return EXIT_INCOMPLETE if summary.failed else EXIT_OK
 
 

@@ -180,6 +180,13 @@ def test_few_recordings(recordings: int, used: set[str]):
     assert set(splits_of(assign_splits(corpus, SplitSettings(protocol="recording"))).values()) == used
 
 
+def test_no_split_is_empty_when_there_are_recordings_for_all():
+    for seed in range(20):
+        corpus = make_corpus("mosei", {"v1": [("a",)], "v2": [()], "v3": [("a", "b")], "v4": [("a",)] * 9})
+        split = assign_splits(corpus, SplitSettings(protocol="recording", seed=seed))
+        assert set(splits_of(split).values()) == {"train", "valid", "test"}
+
+
 @pytest.mark.parametrize("name", ["IEMOCAP", "MOSEI"])
 def test_the_published_lists_are_known_by_their_counts(shared, name: str):
     folder = shared(f"splits/{name}_SPLIT")

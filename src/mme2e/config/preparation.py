@@ -24,8 +24,8 @@ class FaceSettings:
 class SampleSettings:
     """What `mme2e sample` writes."""
 
-    layout: Literal["iemocap", "mosei"] = "iemocap"
-    """Raw layout of the real corpus to imitate."""
+    layout: Literal["iemocap", "mosei", "reference-iemocap", "reference-mosei"] = "iemocap"
+    """Raw layout of the real corpus to imitate, or of either the processed layout of the reference's authors."""
 
     utterances: int = 240
     """Number of utterances in all."""

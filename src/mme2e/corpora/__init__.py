@@ -8,6 +8,7 @@ from mme2e.corpora.manifest import read_manifest
 from mme2e.corpora.meld import read_meld
 from mme2e.corpora.mosei import read_mosei
 from mme2e.corpora.ravdess import read_ravdess
+from mme2e.corpora.reference_layout import read_reference
 from mme2e.corpora.utterance import RawCorpus, Region, Skipped, Utterance
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "read_meld",
     "read_mosei",
     "read_ravdess",
+    "read_reference",
 ]
 
 _READERS = {
@@ -35,7 +37,7 @@ _READERS = {
 
 
 def read_corpus(layout: str, raw: Path) -> RawCorpus:
-    """Reads a raw corpus.
+    """Reads a raw corpus; `read_reference` reads the reference's processed layout.
 
     Args:
         layout: "iemocap", "mosei", "manifest", "ravdess", "crema_d" or "meld".

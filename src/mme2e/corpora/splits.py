@@ -180,6 +180,9 @@ def _at_random(corpus: RawCorpus, group_of: dict[str, str], seed: int) -> dict[s
         candidates = [s for s in range(len(SPLITS)) if not has_label[s, label]]
         if remaining[label] > len(candidates):  # enough left to give every split its own
             candidates = list(range(len(SPLITS)))
+        empty = [s for s in range(len(SPLITS)) if not has_label[s, -1]]
+        if remaining[-1] <= len(empty):  # no more groups than that are left
+            candidates = empty
         split = max(candidates, key=lambda s: (lacking[s, label], lacking[s, -1]))
         chosen[group] = split
         lacking[split] -= counts[group]
