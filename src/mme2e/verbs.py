@@ -154,7 +154,13 @@ def train(data: Path, out: Path, settings: TrainSettings, resume: bool = False) 
 
 
 def evaluate(
-    run: list[Path], data: Path, split: str = "test", out: Path | None = None, batch_size: int = 8, device: str = "auto"
+    run: list[Path],
+    data: Path,
+    split: str = "test",
+    out: Path | None = None,
+    batch_size: int = 8,
+    device: str = "auto",
+    subsets: bool = False,
 ) -> int:
     """Scores runs on a split of a prepared corpus, with thresholds chosen on validation.
 
@@ -167,12 +173,17 @@ def evaluate(
         out: Folder for the report of a single run; RUN/evaluation when not given.
         batch_size: Utterances at a time.
         device: auto, cpu, cuda, cuda:1, ...
+        subsets: Score with every set of the run's modalities, as if the others were missing, in one table.
     """
-    from mme2e.evaluation import compare
+    from mme2e.evaluation import compare, evaluate_subsets
     from mme2e.evaluation import evaluate as score
 
     if out is not None and len(run) > 1:
         raise UserError(f"--out goes with one run, not with {len(run)}")
+    if subsets:
+        for each in run:
+            evaluate_subsets(each, data=data, split=split, out=out, batch_size=batch_size, device=device)
+        return EXIT_OK
     results = [score(each, data=data, split=split, out=out, batch_size=batch_size, device=device) for each in run]
     if len(results) > 1:
         compare(results)
