@@ -216,6 +216,7 @@ def test_an_address_that_is_none_is_one_line(tmp_path, address):
 
 
 @needs_ray
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_its_recording_only(tmp_path, cluster, notes):
     raw = six_recordings(tmp_path / "raw")
     summary = on_ray(raw, tmp_path / "out", killed_tracker)
@@ -247,6 +248,7 @@ def test_a_machine_that_does_not_see_the_files_is_named(tmp_path, cluster, monke
 
 
 @needs_ray
+@pytest.mark.slow
 def test_a_driver_that_is_killed_can_be_called_again(tmp_path, cluster, notes):
     process = driver(tmp_path, cluster)
     process.kill()
@@ -274,6 +276,7 @@ def test_workers_that_cannot_start_are_no_endless_story(tmp_path, cluster, monke
 
 
 @needs_ray
+@pytest.mark.slow
 def test_ctrl_c_ends_a_cluster_of_its_own_that_nobody_outside_reached(tmp_path, environment):
     process = driver(tmp_path)
     started = psutil.Process(process.pid).children(recursive=True)
