@@ -12,6 +12,7 @@ from mme2e.data import Batch
 from mme2e.errors import UserError
 from mme2e.models import LateFusion, build_model
 from mme2e.models.acoustic_feature_sets import acoustic_columns
+from mme2e.models.debug import refuse_nan
 from mme2e.models.feature_branch import RnnEncoder, Standardise, padded_with_zeros
 from mme2e.models.late_fusion import attention_heads
 
@@ -239,3 +240,12 @@ def test_unknown_sizes_are_named() -> None:
     with pytest.raises(UserError, match=r"model\.features\.visual_size is not known"):
         make(features=FeatureSettings(text_size=3, acoustic_size=3))
     make(modalities="ta", features=FeatureSettings(text_size=3, acoustic_size=3))
+
+
+def test_debugging_names_the_modality_with_nan() -> None:
+    model, batch = make(), make_batch((3, 1), (2, 4), (2, 2))
+    refuse_nan(model)
+    model(batch)
+    batch.acoustic_features[1, 2] = torch.nan
+    with pytest.raises(UserError, match=r"branches\.acoustic\.standardise: 1 of 36 features are NaN"):
+        model(batch)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -71,20 +72,19 @@ def baseline_settings(state: Mapping[str, Tensor], *, modalities: str) -> ModelS
     """
     name = baseline_of(state)
     asked = ModelSettings(name=name, modalities=modalities)  # type: ignore[arg-type]  # one of its names
-    if name == "lf_transformer":
-        sizes = {letter: _shape(state, f"transformers.{letter}.cls_emb.weight")[1] for letter in modalities}
-        layer = re.compile(r"transformers\.[tav]\.encoder\.layers\.(\d+)\.linear1\.weight")
-        layers = [int(match[1]) for match in map(layer.fullmatch, state) if match]
-        first = f"transformers.{modalities[0]}.encoder.layers.0.linear1.weight"
-        return ModelSettings(
-            name="lf_transformer",
-            modalities=modalities,
-            features=_features(sizes),
-            num_layers=max(layers, default=0) + 1,
-            feedforward_dim=_shape(state, first)[0],
-        )
-    sizes = {letter: _shape(state, f"rnns.{letter}.weight_ih_l0")[1] for letter in asked.modalities}
-    return ModelSettings(name="lf_rnn", modalities=modalities, features=_features(sizes), rnn=_rnn(state, sizes))
+    if name == "lf_rnn":
+        sizes = {letter: _shape(state, f"rnns.{letter}.weight_ih_l0")[1] for letter in modalities}
+        return replace(asked, features=_features(sizes), rnn=_rnn(state, sizes))
+    sizes = {letter: _shape(state, f"transformers.{letter}.cls_emb.weight")[1] for letter in modalities}
+    layer = re.compile(r"transformers\.[tav]\.encoder\.layers\.(\d+)\.linear1\.weight")
+    layers = [int(match[1]) for match in map(layer.fullmatch, state) if match]
+    first = f"transformers.{modalities[0]}.encoder.layers.0.linear1.weight"
+    return replace(
+        asked,
+        features=_features(sizes),
+        num_layers=max(layers, default=0) + 1,
+        feedforward_dim=_shape(state, first)[0],
+    )
 
 
 def _features(sizes: dict[str, int]) -> FeatureSettings:
