@@ -1,10 +1,12 @@
 """Fixtures that every test may use."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+NO_COMPILER = shutil.which("cc") is None
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -19,3 +21,13 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(params=["compiled", "torch"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test runs with the compiled kernels, and as on a machine without a C compiler."""
+    if request.param == "torch":
+        monkeypatch.setattr("mme2e.ops.compiler._library_or_none", lambda *_: None)
+    elif NO_COMPILER:
+        pytest.skip("there is no C compiler")
+    return request.param

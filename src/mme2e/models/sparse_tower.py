@@ -26,6 +26,14 @@ class SiteNorm(nn.BatchNorm1d):
             return (features - features.detach()) * self.weight + self.bias
         return super().forward(features)
 
+    @property
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """What it multiplies with and adds in evaluation, (channels,) each."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
+
 
 class SubmanifoldConv2d(nn.Module):
     """3x3 convolution without bias over active sites.
@@ -42,9 +50,9 @@ class SubmanifoldConv2d(nn.Module):
         bound = (9 * in_channels) ** -0.5
         nn.init.uniform_(self.weight, -bound, bound)
 
-    def forward(self, maps: SparseMaps) -> SparseMaps:
-        """Features (sites, in_channels) to (sites, out_channels)."""
-        return submanifold_conv2d(maps, self.weight)
+    def forward(self, maps: SparseMaps, scale_and_shift: tuple[Tensor, Tensor] | None = None) -> SparseMaps:
+        """Features (sites, in_channels) to (sites, out_channels); see `submanifold_conv2d`."""
+        return submanifold_conv2d(maps, self.weight, scale_and_shift=scale_and_shift)
 
 
 class SparseStage(nn.Module):
@@ -82,6 +90,9 @@ class SparseStage(nn.Module):
         maps = self.selection(maps, text)
         if self.training:
             self.computed = maps.sites
+        elif not torch.is_grad_enabled():
+            maps = self.conv1(maps, self.norm1.scale_and_shift)
+            return sparse_max_pool2d(self.conv2(maps, self.norm2.scale_and_shift))
         maps = self.conv1(maps)
         maps = maps.with_features(F.relu_(self.norm1(maps.features)))
         maps = self.conv2(maps)

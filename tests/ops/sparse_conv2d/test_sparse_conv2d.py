@@ -1,13 +1,23 @@
 """Sparse maps, convolution and pooling against dense operations and a mask."""
 
+import shutil
+
 import pytest
 import torch
 from torch import Tensor
 
 from mme2e.errors import UserError
-from mme2e.ops.sparse_conv2d import SparseMaps, build_rule_book, sparse_max_pool2d, submanifold_conv2d
+from mme2e.ops.sparse_conv2d import (
+    Sites,
+    SparseMaps,
+    build_neighbours,
+    build_rule_book,
+    sparse_max_pool2d,
+    submanifold_conv2d,
+)
 from mme2e.ops.sparse_conv2d.naive import sparse_max_pool2d_naive, submanifold_conv2d_naive
 
+COMPILED = pytest.param("compiled", marks=pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler"))
 SHAPES = [(2, 5, 7), (1, 1, 1), (3, 6, 6), (2, 1, 8), (4, 2, 2), (0, 4, 4)]
 DENSITIES = [0.0, 0.3, 0.7, 1.0]
 
@@ -19,7 +29,7 @@ def random_maps(shape: tuple[int, int, int], density: float, channels: int, **ki
     return torch.randn(frames, channels, height, width, generator=generator, dtype=torch.float64).to(**kind), mask
 
 
-@pytest.mark.parametrize("path", ["gather", "dense", "naive", "auto"])
+@pytest.mark.parametrize("path", ["gather", COMPILED, "dense", "naive", "auto"])
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_convolution_is_the_definition(shape: tuple[int, int, int], density: float, path: str) -> None:
@@ -29,9 +39,10 @@ def test_convolution_is_the_definition(shape: tuple[int, int, int], density: flo
     torch.testing.assert_close(result, submanifold_conv2d_naive(dense, mask, weight))
 
 
-@pytest.mark.parametrize("path", ["gather", "dense"])
+@pytest.mark.parametrize("path", ["gather", COMPILED, "dense"])
 @pytest.mark.parametrize("density", [0.4, 1.0])
 def test_float32_convolution_and_gradients_agree_with_the_definition(density: float, path: str) -> None:
+    torch.manual_seed(0)
     dense, mask = random_maps((4, 9, 8), density, 16, dtype=torch.float32)
     weight = torch.randn(9, 24, 16, requires_grad=True)
     truth_weight = weight.detach().clone().requires_grad_()
@@ -48,7 +59,7 @@ def test_float32_convolution_and_gradients_agree_with_the_definition(density: fl
     torch.testing.assert_close(maps.features.grad, gradient, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("path", ["gather", "dense"])
+@pytest.mark.parametrize("path", ["gather", COMPILED, "dense"])
 @pytest.mark.parametrize(("shape", "density"), [((2, 3, 4), 0.6), ((1, 1, 1), 1.0), ((2, 2, 2), 1.0)])
 def test_gradients_in_float64(shape: tuple[int, int, int], density: float, path: str) -> None:
     dense, mask = random_maps(shape, density, 2)
@@ -70,6 +81,7 @@ def test_only_the_gradient_that_is_asked_for_is_computed() -> None:
     assert maps.features.grad is None
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape[0] and min(shape[1:]) > 1])
 def test_pooling_is_the_definition(shape: tuple[int, int, int], density: float) -> None:
@@ -80,6 +92,7 @@ def test_pooling_is_the_definition(shape: tuple[int, int, int], density: float) 
     assert torch.equal(pooled.sites.positions, truth_mask.reshape(-1).nonzero().squeeze(1))
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("shape", [(0, 4, 4), (2, 1, 8), (1, 1, 1)])
 def test_pooling_to_nothing(shape: tuple[int, int, int]) -> None:
     dense, mask = random_maps(shape, 1.0, 3)
@@ -88,11 +101,23 @@ def test_pooling_to_nothing(shape: tuple[int, int, int]) -> None:
     assert pooled.sites.shape == (shape[0], shape[1] // 2, shape[2] // 2)
 
 
+@pytest.mark.usefixtures("kernels")
 def test_pooling_gradient_in_float64() -> None:
     dense, mask = random_maps((2, 5, 6), 0.6, 2)
     maps = SparseMaps.from_dense(dense, mask)
     features = maps.features.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: sparse_max_pool2d(maps.with_features(x)).features, features)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_pooling_keeps_nan_and_gives_the_gradient_to_the_first_of_equals() -> None:
+    features = torch.tensor([[2.0, 1.0], [2.0, float("nan")], [1.0, 5.0]], requires_grad=True)
+    maps = SparseMaps(features, Sites(torch.tensor([0, 1, 2]), (1, 2, 2)))
+    pooled = sparse_max_pool2d(maps).features
+    assert pooled[0, 0] == 2
+    assert pooled[0, 1].isnan()
+    pooled.sum().backward()
+    assert features.grad.tolist() == [[1, 0], [0, 1], [0, 0]]
 
 
 def test_dense_and_back() -> None:
@@ -156,3 +181,24 @@ def test_products_of_full_maps(shape: tuple[int, int, int]) -> None:
     sites = SparseMaps.from_dense(*random_maps(shape, 1.0, 2)).sites
     assert sites.num_products == sites.dense_products
     assert sites.num_products == int((sites.neighbours >= 0).sum())
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_neighbours_are_the_definition(shape: tuple[int, int, int], density: float) -> None:
+    sites = SparseMaps.from_dense(*random_maps(shape, density, 1)).sites
+    assert torch.equal(sites.neighbours, build_neighbours(sites.positions, sites.shape))
+
+
+@pytest.mark.parametrize("path", ["gather", COMPILED, "dense"])
+def test_normalised_result(path: str) -> None:
+    dense, mask = random_maps((2, 6, 5), 0.6, 3)
+    maps, weight = SparseMaps.from_dense(dense, mask), torch.randn(9, 4, 3, dtype=torch.float64)
+    scale, shift = torch.randn(2, 4, dtype=torch.float64)
+    with torch.no_grad():
+        result = submanifold_conv2d(maps, weight, path=path, scale_and_shift=(scale, shift))  # type: ignore[arg-type]
+        plain = submanifold_conv2d(maps, weight, path="naive")
+    torch.testing.assert_close(result.features, (plain.features * scale + shift).relu())
+    with pytest.raises(ValueError, match="without gradients"):
+        submanifold_conv2d(maps, weight, path=path, scale_and_shift=(scale, shift))  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mme2e.errors import UserError
+from mme2e.ops.sparse_conv2d.compiled import can_compile, find_neighbours
 
 NEIGHBOURS_BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
 """Offsets (dy, dx) of a 3x3 kernel before its centre; those after it are their mirror images."""
@@ -80,12 +81,12 @@ class Sites:
         """Pairs of neighbours, each site with itself included, if all sites were active."""
         return self.frames * max(0, 3 * self.height - 2) * max(0, 3 * self.width - 2)
 
-    @property
+    @cached_property
     def num_products(self) -> int:
         """Pairs of neighbouring active sites, each site with itself included: what a 3x3 convolution multiplies."""
-        if "neighbours" in self.__dict__:  # the table that is there already
-            return int((self.neighbours >= 0).sum())
-        return len(self) + self.rule_book.num_pairs
+        if "rule_book" in self.__dict__:  # there already
+            return len(self) + self.rule_book.num_pairs
+        return int((self.neighbours >= 0).sum())
 
     @cached_property
     def frame_offsets(self) -> Tensor:
@@ -101,6 +102,8 @@ class Sites:
     @cached_property
     def neighbours(self) -> Tensor:
         """(sites, 9) int32: the site at each offset of a 3x3 kernel, row-major, itself included; -1 for none."""
+        if can_compile(self.positions.device):
+            return find_neighbours(self.positions.contiguous(), self.shape)
         return build_neighbours(self.positions, self.shape)
 
 
@@ -126,10 +129,6 @@ class SparseMaps:
     def with_features(self, features: Tensor) -> "SparseMaps":
         """The same sites with other features (sites, any channels)."""
         return SparseMaps(features, self.sites)
-
-    def select(self, keep: Tensor) -> "SparseMaps":
-        """Only the sites where `keep` (sites,) bool is True."""
-        return self.take(keep.nonzero().squeeze(1))
 
     def take(self, kept: Tensor) -> "SparseMaps":
         """Only the sites at `kept` (number,) int64, rising."""

@@ -1,9 +1,14 @@
 """Ragged softmax and top-p over all frames of a batch at once, without a Python loop."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from mme2e.errors import UserError
+from mme2e.ops.compiler import call, can_compile
+
+_SOURCE = Path(__file__).with_name("kernels.c")
 
 
 def check_top_p(p: float) -> None:
@@ -62,6 +67,8 @@ def top_p_mask(weights: Tensor, frame_offsets: Tensor, p: float) -> Tensor:
     check_top_p(p)
     if p == 1 or not len(weights):
         return torch.ones_like(weights, dtype=torch.bool)
+    if weights.dtype == torch.float32 and can_compile(_SOURCE, weights.device, weights.dtype):
+        return _compiled(weights.detach().contiguous(), frame_offsets, p)
     counts = frame_offsets.diff()
     frame = frame_of_site(frame_offsets, len(weights))
     place = torch.arange(len(weights), device=weights.device) - frame_offsets[frame]
@@ -72,3 +79,10 @@ def top_p_mask(weights: Tensor, frame_offsets: Tensor, p: float) -> Tensor:
     before = ordered.cumsum(dim=1) - ordered
     kept = torch.empty_like(table, dtype=torch.bool).scatter_(1, order, ~(before >= p))
     return kept[frame, place]
+
+
+def _compiled(weights: Tensor, frame_offsets: Tensor, p: float) -> Tensor:
+    keep = torch.empty(len(weights), dtype=torch.bool)
+    share = torch.tensor(p, dtype=torch.float64)
+    call(_SOURCE, "top_p", weights.dtype, (weights, frame_offsets.contiguous(), share, keep), (len(frame_offsets) - 1,))
+    return keep

@@ -1,0 +1,262 @@
+/* Submanifold 3x3 convolution on CPUs: gathering and multiplying in one pass, forward and both gradients.
+
+   Compiled at first use by mme2e/ops/compiler.py, with REAL as float or double. All arrays are dense and row-major.
+   neighbours (sites, 9) holds the site at each offset, row-major from -1 to 1, or -1. Sizes are of elements. */
+
+#include <omp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A tile of ROWS x VECS vector registers is summed up while the depth is walked. The sizes fill the registers there are:
+   32 of 64 bytes, 32 of 16 bytes (ARM), or 16 of 32 bytes. */
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define VECS 4
+#elif defined(__aarch64__)
+#define VECTOR_BYTES 16
+#define VECS 4
+#else
+#define VECTOR_BYTES 32
+#define VECS 2
+#endif
+#define ROWS 6
+#define LANES ((long)(VECTOR_BYTES / sizeof(REAL)))
+#define WIDE (LANES * VECS)
+
+typedef REAL vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL))));
+#define INLINE static inline __attribute__((always_inline))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
+typedef struct {
+  int32_t site, neighbour;
+} pair;
+
+static void *buffer(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
+
+/* The sites of first..last that have a neighbour at the offset, counted from first. */
+static long pairs_at(const int32_t *neighbours, long first, long last, int offset, pair *pairs) {
+  long count = 0;
+  for (long i = first; i < last; i++) {
+    int32_t neighbour = neighbours[i * 9 + offset];
+    pairs[count] = (pair){(int32_t)(i - first), neighbour};
+    count += neighbour >= 0;
+  }
+  return count;
+}
+
+/* out[r][:width] += x[r][:depth] times panel (depth, WIDE), for `rows` rows, a constant where this is inlined. */
+INLINE void multiply(const REAL *const *x, REAL *const *out, const REAL *panel, long depth, long width, const int rows) {
+  vector sum[ROWS][VECS];
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < VECS; v++) sum[r][v] = (vector){0};
+  for (long k = 0; k < depth; k++) {
+    vector w[VECS];
+    for (int v = 0; v < VECS; v++) w[v] = *(const vector *)(panel + k * WIDE + v * LANES);
+    for (int r = 0; r < rows; r++)
+      for (int v = 0; v < VECS; v++) sum[r][v] += x[r][k] * w[v];
+  }
+  for (int r = 0; r < rows; r++)
+    if (width == WIDE)
+      for (int v = 0; v < VECS; v++) *(vector *)(out[r] + v * LANES) += sum[r][v];
+    else
+      for (long n = 0; n < width; n++) out[r][n] += sum[r][n / LANES][n % LANES];
+}
+
+/* panel[k][n] = weight[n * step_n + k * step_k], zero from width on. */
+static void pack(const REAL *weight, long step_n, long step_k, long width, long depth, REAL *panel) {
+  const long block = 16; /* of k: a line of the cache is read once */
+  for (long first = 0; first < depth; first += block)
+    for (long n = 0; n < width; n++)
+      for (long k = first; k < MIN(first + block, depth); k++) panel[k * WIDE + n] = weight[n * step_n + k * step_k];
+  if (width < WIDE)
+    for (long k = 0; k < depth; k++) memset(panel + k * WIDE + width, 0, (WIDE - width) * sizeof(REAL));
+}
+
+/* Sites whose results are added up together: their features and results stay in the second-level cache. */
+#define SITES 512
+
+/* The nine matrices of a panel, see `convolve`. */
+typedef struct {
+  const REAL *matrices;
+  long column, width, depth;
+} panel;
+
+static void convolve_block(const REAL *features, const int32_t *neighbours, panel from, REAL *out, long first, long last,
+                           long channels_out, pair *pairs) {
+  for (long i = first; i < last; i++) memset(out + i * channels_out + from.column, 0, from.width * sizeof(REAL));
+  REAL *block = out + first * channels_out + from.column;
+  for (int o = 0; o < 9; o++) {
+    const REAL *matrix = from.matrices + o * from.depth * WIDE, *x[ROWS];
+    REAL *y[ROWS];
+    const long count = pairs_at(neighbours, first, last, o, pairs);
+    long i = 0;
+    for (; i + ROWS <= count; i += ROWS) {
+      for (int r = 0; r < ROWS; r++) {
+        x[r] = features + (long)pairs[i + r].neighbour * from.depth;
+        y[r] = block + pairs[i + r].site * channels_out;
+      }
+      multiply(x, y, matrix, from.depth, from.width, ROWS);
+    }
+    for (; i < count; i++) {
+      x[0] = features + (long)pairs[i].neighbour * from.depth;
+      y[0] = block + pairs[i].site * channels_out;
+      multiply(x, y, matrix, from.depth, from.width, 1);
+    }
+  }
+}
+
+/* out = max(out * scale + shift, 0) */
+static void normalise_block(REAL *out, panel of, const REAL *scale, const REAL *shift, long first, long last,
+                            long channels_out) {
+  for (long i = first; i < last; i++)
+    for (long n = of.column; n < of.column + of.width; n++) {
+      const REAL y = out[i * channels_out + n] * scale[n] + shift[n];
+      out[i * channels_out + n] = y < 0 ? 0 : y; /* NaN stays */
+    }
+}
+
+/* out (sites, channels_out): for each site the sum over its neighbours of their features times the offset's matrix.
+
+   The matrix of offset o is read as weight[o * step_offset + n * step_out + k * step_in], n < channels_out and
+   k < channels_in; so the gradient of the features is the same function with the steps exchanged and `mirrored`.
+   Where scale and shift (channels_out) are given, a normalisation and ReLU follow. */
+long convolve(const REAL *features, const int32_t *neighbours, const REAL *weight, const REAL *scale, const REAL *shift,
+              REAL *out, long sites, long channels_in, long channels_out, long step_offset, long step_out, long step_in,
+              long mirrored) {
+  const long panels = (channels_out + WIDE - 1) / WIDE, blocks = (sites + SITES - 1) / SITES;
+  /* Few tasks of many blocks: each task packs its panel anew. */
+  const long groups = MIN(blocks, (4 * omp_get_max_threads() + panels - 1) / panels);
+#pragma omp parallel
+  {
+    REAL *matrices = buffer(9 * channels_in * WIDE * sizeof(REAL));
+    pair *pairs = buffer(SITES * sizeof(pair));
+#pragma omp for schedule(dynamic)
+    for (long task = 0; task < panels * groups; task++) {
+      const long column = task / groups * WIDE, group = task % groups;
+      const panel mine = {matrices, column, MIN(channels_out - column, WIDE), channels_in};
+      for (int o = 0; o < 9; o++)
+        pack(weight + (mirrored ? 8 - o : o) * step_offset + column * step_out, step_out, step_in, mine.width,
+             channels_in, matrices + o * channels_in * WIDE);
+      for (long block = blocks * group / groups; block < blocks * (group + 1) / groups; block++) {
+        const long first = block * SITES, last = MIN(first + SITES, sites);
+        convolve_block(features, neighbours, mine, out, first, last, channels_out, pairs);
+        if (scale) normalise_block(out, mine, scale, shift, first, last, channels_out);
+      }
+    }
+    free(matrices);
+    free(pairs);
+  }
+  return 0;
+}
+
+/* Rows of a matrix's gradient that one task sums up, in tiles of ROWS; with all nine offsets they fill half of the
+   second-level cache. Sites that are walked together. */
+#define TILES 22
+#define STRETCH 256
+
+/* tile (ROWS, WIDE) += sum over the pairs of upstream[site]^T features[neighbour][:width]; upstream (STRETCH, ROWS). */
+INLINE void add_outer_products(const REAL *upstream, const REAL *features, long channels_in, const pair *pairs,
+                               long count, REAL *tile, long width, const int full) {
+  vector sum[ROWS][VECS];
+  for (int r = 0; r < ROWS; r++)
+    for (int v = 0; v < VECS; v++) sum[r][v] = *(vector *)(tile + r * WIDE + v * LANES);
+  for (long i = 0; i < count; i++) {
+    const REAL *there = features + (long)pairs[i].neighbour * channels_in, *here = upstream + pairs[i].site * ROWS;
+    vector x[VECS];
+    if (full) {
+      for (int v = 0; v < VECS; v++) x[v] = *(const vector *)(there + v * LANES);
+    } else {
+      memset(x, 0, sizeof(x));
+      memcpy(x, there, width * sizeof(REAL));
+    }
+    for (int r = 0; r < ROWS; r++)
+      for (int v = 0; v < VECS; v++) sum[r][v] += here[r] * x[v];
+  }
+  for (int r = 0; r < ROWS; r++)
+    for (int v = 0; v < VECS; v++) *(vector *)(tile + r * WIDE + v * LANES) = sum[r][v];
+}
+
+/* sum (9, tiles, ROWS, WIDE) of gradient[i][row...]^T features[neighbour(i, o)][column...] over sites first..last. */
+static void sum_outer_products(const REAL *gradient, const REAL *features, const int32_t *neighbours, long first,
+                               long last, long channels_in, long channels_out, long row, long column, REAL *sum,
+                               REAL *upstream, pair *pairs) {
+  const long height = MIN(channels_out - row, TILES * ROWS), width = MIN(channels_in - column, WIDE);
+  const long tiles = (height + ROWS - 1) / ROWS;
+  memset(sum, 0, 9 * tiles * ROWS * WIDE * sizeof(REAL));
+  for (; first < last; first += STRETCH) {
+    const long end = MIN(first + STRETCH, last);
+    for (long i = first; i < end; i++) /* upstream (tiles, STRETCH, ROWS) */
+      for (long t = 0; t < tiles; t++)
+        for (long r = 0; r < ROWS; r++)
+          upstream[(t * STRETCH + i - first) * ROWS + r] =
+              t * ROWS + r < height ? gradient[i * channels_out + row + t * ROWS + r] : 0;
+    for (int o = 0; o < 9; o++) {
+      const long count = pairs_at(neighbours, first, end, o, pairs);
+      for (long t = 0; t < tiles; t++) {
+        const REAL *here = upstream + t * STRETCH * ROWS;
+        REAL *tile = sum + (o * tiles + t) * ROWS * WIDE;
+        if (width == WIDE)
+          add_outer_products(here, features + column, channels_in, pairs, count, tile, width, 1);
+        else
+          add_outer_products(here, features + column, channels_in, pairs, count, tile, width, 0);
+      }
+    }
+  }
+}
+
+/* partial (stripes, 9, channels_out, channels_in): gradient of the weights, of each stripe of the sites. */
+long weight_gradient(const REAL *gradient, const REAL *features, const int32_t *neighbours, REAL *partial, long stripes,
+                     long sites, long channels_in, long channels_out) {
+  const long columns = (channels_in + WIDE - 1) / WIDE, rows = (channels_out + TILES * ROWS - 1) / (TILES * ROWS);
+#pragma omp parallel
+  {
+    REAL *sum = buffer(9 * TILES * ROWS * WIDE * sizeof(REAL)), *upstream = buffer(TILES * STRETCH * ROWS * sizeof(REAL));
+    pair *pairs = buffer(STRETCH * sizeof(pair));
+#pragma omp for schedule(dynamic)
+    for (long task = 0; task < columns * rows * stripes; task++) {
+      const long stripe = task % stripes, column = task / stripes % columns * WIDE;
+      const long row = task / stripes / columns * TILES * ROWS;
+      const long height = MIN(channels_out - row, TILES * ROWS), width = MIN(channels_in - column, WIDE);
+      const long tall = (height + ROWS - 1) / ROWS * ROWS;
+      sum_outer_products(gradient, features, neighbours, sites * stripe / stripes, sites * (stripe + 1) / stripes,
+                         channels_in, channels_out, row, column, sum, upstream, pairs);
+      REAL *mine = partial + stripe * 9 * channels_out * channels_in;
+      for (long o = 0; o < 9; o++)
+        for (long n = 0; n < height; n++)
+          memcpy(mine + (o * channels_out + row + n) * channels_in + column, sum + (o * tall + n) * WIDE,
+                 width * sizeof(REAL));
+    }
+    free(sum);
+    free(upstream);
+    free(pairs);
+  }
+  return 0;
+}
+
+/* neighbours (sites, 9) of the sites at rising positions (frame, row, column) in maps; table (frames * height * width)
+   is room to work in. Returns how many there are, each site with itself included. */
+long find_neighbours(const int64_t *positions, int32_t *table, int32_t *neighbours, long sites, long frames, long height,
+                     long width) {
+  const long cells = height * width;
+  long found = 0;
+#pragma omp parallel
+  {
+#pragma omp for
+    for (long cell = 0; cell < frames * cells; cell++) table[cell] = -1;
+#pragma omp for
+    for (long i = 0; i < sites; i++) table[positions[i]] = (int32_t)i;
+#pragma omp for reduction(+ : found)
+    for (long i = 0; i < sites; i++) {
+      const long row = positions[i] % cells / width, column = positions[i] % width;
+      for (int o = 0; o < 9; o++) {
+        const long y = row + o / 3 - 1, x = column + o % 3 - 1;
+        const int inside = y >= 0 && y < height && x >= 0 && x < width;
+        const int32_t neighbour = inside ? table[positions[i] + (y - row) * width + x - column] : -1;
+        neighbours[i * 9 + o] = neighbour;
+        found += neighbour >= 0;
+      }
+    }
+  }
+  return found;
+}
