@@ -68,8 +68,8 @@ def main() -> None:
     note = (
         f"{UTTERANCES} utterances of each generated sample corpus, both forms written. The processed layout has JPEG "
         f"files (quality {JPEG_QUALITY}),\nof IEMOCAP of both people, WAV files and meta.pkl; its hand-crafted "
-        "features are left out. The prepared corpus has\none face crop every 500 ms as PNG, FLAC, words and labels, and the "
-        "notes that preparation resumes from.\n"
+        "features are left out. The prepared corpus has\none face crop every 500 ms as PNG, FLAC, words and labels, "
+        "and the notes that preparation resumes from.\n"
         f"Commit {facts['git_commit']}; {time.strftime('%Y-%m-%d')}.\n"
     )
     RESULTS.mkdir(exist_ok=True)
