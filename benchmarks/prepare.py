@@ -6,13 +6,11 @@ Recordings of 2 minutes like those of either corpus, from the generated sample, 
   every frame and searching the sampled ones with facenet-pytorch's settings, one by one;
 - prepared 16 at a time by one job, by two, and by two on a Ray cluster of this machine.
 
-The bytes are those of the sample corpora, prepared and in the reference's processed layout (see `processed_bytes`).
 Run: ``python benchmarks/prepare.py [quick]``. Writes `results/prepare.json` and `results/prepare.md`; quick, to try it
 out, prints only.
 """
 
 import importlib.util
-import io
 import json
 import os
 import statistics
@@ -24,25 +22,21 @@ from pathlib import Path
 from typing import Any, get_args
 
 import av
-import numpy as np
 import torch
 from fe2e import processor
-from PIL import Image
 from recordings import Layout, Recordings
 
-from mme2e.config import FaceSettings, PrepareSettings, SampleSettings
-from mme2e.corpora import read_corpus
-from mme2e.corpora.sample import write_sample
+from mme2e.config import FaceSettings, PrepareSettings
 from mme2e.corpora.utterance import RawCorpus, Region
 from mme2e.faces import FaceDetector, FaceTracker
-from mme2e.media import DECODER_THREADS, Frame, frame_times, read_frames
+from mme2e.media import DECODER_THREADS, Frame, frame_times
 from mme2e.prepare import prepare_corpus
 from mme2e.prepare.stopwatch import Stopwatch
 from mme2e.training.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 QUICK = "quick" in sys.argv[1:]
-VIDEO_S, ROUNDS, RECORDINGS, UTTERANCES = (8.0, 1, 4, 5) if QUICK else (120.0, 3, 16, 20)
+VIDEO_S, ROUNDS, RECORDINGS = (8.0, 1, 4) if QUICK else (120.0, 3, 16)
 STAGES = ("decode", "faces", "audio", "encode", "write")
 INTERVAL_MS = 500
 READ_GB_PER_S = 0.1
@@ -125,42 +119,6 @@ def jobs(folder: Path) -> Row:
     return median(rows)
 
 
-def sizes(folder: Path, layout: Layout) -> Row:
-    """Bytes of a sample corpus, prepared and in the reference's processed layout."""
-    raw = folder / f"{layout} sample"
-    write_sample(raw, SampleSettings(layout=layout, utterances=UTTERANCES))
-    corpus = read_corpus(layout, raw)
-    out = folder / f"{layout} sample prepared"
-    prepare_corpus(corpus, out, PrepareSettings(), source="sample")
-    return {"prepared": tree_bytes(out), "processed": processed_bytes(corpus)}
-
-
-def processed_bytes(corpus: RawCorpus) -> int:
-    """Size of the utterances as the reference stores them: JPEG files (OpenCV's quality, 95) and WAV files at 16 kHz.
-
-    IEMOCAP: 30 pictures a second of each of both people, 224x224; the sound of both, and of each. MOSEI: 2 whole
-    pictures a second, the sound. Pictures that repeat are counted as often as they are stored.
-    """
-    people = sorted({u.region for u in corpus.utterances if u.region}, key=lambda region: region.x_px)
-    regions: list[Region | None] = [*people] or [None]
-    rate_hz, wav_files = (30, 4) if people else (2, 1)  # in units of one channel
-    total = 0
-    for utterance in corpus.utterances:
-        assert utterance.video is not None
-        assert utterance.end_s is not None
-        total += wav_files * round((utterance.end_s - utterance.start_s) * 16000) * 2
-        for region in regions:
-            times_s = frame_times(utterance.start_s, utterance.end_s, 1000 / rate_hz)
-            total += sum(jpeg_bytes(frame.image) for frame in read_frames(utterance.video, times_s, region))
-    return total
-
-
-def jpeg_bytes(image: np.ndarray) -> int:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "jpeg", quality=95, subsampling="4:2:0")
-    return file.tell()
-
-
 def tree_bytes(out: Path) -> int:
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
@@ -183,7 +141,7 @@ def projection(compared: dict[str, dict[str, Row]], by_jobs: Row) -> str:
     return "\n".join(lines)
 
 
-def report(compared: dict[str, dict[str, Row]], by_jobs: Row, bytes_: dict[str, Row], facts: dict[str, Any]) -> str:
+def report(compared: dict[str, dict[str, Row]], by_jobs: Row, facts: dict[str, Any]) -> str:
     lines = ["| like | way | " + " | ".join(STAGES) + " | all | times faster |", "|" + "---|" * (len(STAGES) + 4)]
     for layout, ways in compared.items():
         for way, row in ways.items():
@@ -192,10 +150,6 @@ def report(compared: dict[str, dict[str, Row]], by_jobs: Row, bytes_: dict[str, 
             lines.append(f"| {layout} | {way} | {cells} | {1000 * row['all']:.2f} | {faster:.1f} |")
     lines += ["", "| work at once | ms a second of video | times faster |", "|---|---|---|"]
     lines += [f"| {name} | {1000 * s:.2f} | {by_jobs['1 job'] / s:.2f} |" for name, s in by_jobs.items()]
-    lines += ["", "| sample | MB prepared | MB in the reference's layout | ratio |", "|---|---|---|---|"]
-    for layout, row in bytes_.items():
-        ratio = row["processed"] / row["prepared"]
-        lines.append(f"| {layout} | {row['prepared'] / 1e6:.2f} | {row['processed'] / 1e6:.2f} | {ratio:.1f} |")
     note = (
         "First table: ms for a second of video, one process, one torch thread; recordings of "
         f"{VIDEO_S:g} s at 30 frames a second, iemocap 720x480 with two people in turns of 4 s, mosei 640x360; a frame "
@@ -216,12 +170,11 @@ def main() -> None:
         folder = Path(temporary)
         compared = {layout: compare(folder, layout) for layout in get_args(Layout)}
         by_jobs = jobs(folder)
-        bytes_ = {layout: sizes(folder, layout) for layout in get_args(Layout)}
-    text = report(compared, by_jobs, bytes_, facts)
+    text = report(compared, by_jobs, facts)
     print(text)
     if not QUICK:
         RESULTS.mkdir(exist_ok=True)
-        result = {"s_per_s": compared, "jobs": by_jobs, "bytes": bytes_, "facts": facts}
+        result = {"s_per_s": compared, "jobs": by_jobs, "facts": facts}
         (RESULTS / "prepare.json").write_text(json.dumps(result, indent=2) + "\n")
         (RESULTS / "prepare.md").write_text(text)
 
