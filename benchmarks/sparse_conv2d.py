@@ -1,11 +1,11 @@
-"""One submanifold 3x3 convolution by gathering against dense, and matrix products of two libraries.
+"""One submanifold 3x3 convolution, compiled and by gathering, against dense; and matrix products of two libraries.
 
     python benchmarks/sparse_conv2d.py [ROUNDS]
 
 The layers of the full-width model over 47 mel chunks, with clustered masks of several densities; forward, and forward
-with both gradients. The paths take turns in every round and medians are compared. "auto" must take the faster one
-wherever they differ by much: `_TRAFFIC_COST` in conv.py is fitted with this table. Writes results/sparse_conv2d.json
-and results/sparse_conv2d.md.
+with both gradients. The paths take turns in every round and medians are compared. "auto" must take the fastest one
+wherever they differ by much: `_KERNEL_COST` and `_TRAFFIC_COST` in conv.py are fitted with this table. Writes
+results/sparse_conv2d.json and results/sparse_conv2d.md.
 """
 
 import json
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from fe2e import processor
 from torch import Tensor
 
-from mme2e.ops.sparse_conv2d import SparseMaps, gather_cost, submanifold_conv2d
+from mme2e.ops.sparse_conv2d import SparseMaps, compiled_cost, gather_cost, submanifold_conv2d
 from mme2e.ops.sparse_conv2d.product import row_product
 from mme2e.training.model_card import environment
 
@@ -36,6 +36,7 @@ LAYERS = (
     (16, 4, 512, 512),
 )
 DENSITIES = (0.9, 0.75, 0.6, 0.45, 0.3, 0.15)
+PATHS = ("compiled", "gather", "dense")
 PRODUCTS = ((10000, 128, 128), (1500, 256, 256), (400, 512, 512))
 
 
@@ -60,7 +61,7 @@ def medians(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 
 
 def measure(layer: tuple[int, int, int, int], density: float, rounds: int) -> dict[str, float]:
-    """Milliseconds of the two paths at one layer and density, and what the density rule estimates."""
+    """Milliseconds of the paths at one layer and density, and what the density rule estimates."""
     height, width, before, after = layer
     torch.manual_seed(0)
     maps = SparseMaps.from_dense(torch.randn(MAPS, before, height, width), clustered_mask(height, width, density))
@@ -77,13 +78,14 @@ def measure(layer: tuple[int, int, int, int], density: float, rounds: int) -> di
         learning.features.grad = weight.grad = None
 
     works: dict[str, Callable[[], object]] = {}
-    for path in ("gather", "dense"):
+    for path in PATHS:
         works[f"{path} forward"] = partial(forward, path)
         works[f"{path} step"] = partial(step, path)
     return {
         "density": maps.sites.density,
         "products": maps.sites.num_products / maps.sites.dense_products,
-        "estimate": gather_cost(maps, before, after),
+        "compiled estimate": compiled_cost(maps),
+        "gather estimate": gather_cost(maps, before, after),
         **medians(works, rounds),
     }
 
@@ -105,20 +107,21 @@ def main() -> None:
     """Measures, prints and writes."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     lines = [
-        "| layer | density | products | gather / dense forward | gather / dense step | estimate of the rule |",
-        "|---|---|---|---|---|---|",
+        "| layer | density | products | compiled / dense forward | step | estimate | gather / dense forward | step "
+        "| estimate |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     table = []
     for layer in LAYERS:
         for density in DENSITIES:
             row = measure(layer, density, rounds)
             table.append({"layer": layer, **row})
-            forward, step = (row[f"gather {kind}"] / row[f"dense {kind}"] for kind in ("forward", "step"))
             name = f"{layer[2]} to {layer[3]}, {layer[0]}x{layer[1]}"
-            lines.append(
-                f"| {name} | {row['density']:.2f} | {row['products']:.2f} | {forward:.2f} | {step:.2f} "
-                f"| {row['estimate']:.2f} |"
-            )
+            cells = [f"{row['density']:.2f}", f"{row['products']:.2f}"]
+            for path in ("compiled", "gather"):
+                cells += [f"{row[f'{path} {kind}'] / row[f'dense {kind}']:.2f}" for kind in ("forward", "step")]
+                cells.append(f"{row[f'{path} estimate']:.2f}")
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)
     lines += ["", "| matrix product | as a 1x1 convolution ms | as `mm` ms | ratio |", "|---|---|---|---|"]
     for each in products(rounds):
@@ -127,7 +130,7 @@ def main() -> None:
         lines.append(f"| {sizes} | {each['convolution']:.2f} | {each['mm']:.2f} | {ratio:.2f} |")
     where = json.loads(environment())
     about = (
-        f"Medians of {rounds} rounds in turns, {MAPS} maps, float32; ratios below 1: gathering is faster."
+        f"Medians of {rounds} rounds in turns, {MAPS} maps, float32; ratios below 1: faster than dense."
         f"\n{processor()}, {torch.get_num_threads()} threads; torch {torch.__version__}, commit {where['git_commit']}."
     )
     RESULTS.mkdir(exist_ok=True)

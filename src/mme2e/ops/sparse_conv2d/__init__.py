@@ -1,6 +1,6 @@
 """Convolution, normalisation and pooling of sparse 2-D maps."""
 
-from mme2e.ops.sparse_conv2d.conv import gather_cost, submanifold_conv2d
+from mme2e.ops.sparse_conv2d.conv import compiled_cost, gather_cost, submanifold_conv2d
 from mme2e.ops.sparse_conv2d.pooling import sparse_max_pool2d
 from mme2e.ops.sparse_conv2d.sparse_maps import RuleBook, Sites, SparseMaps, build_neighbours, build_rule_book
 
@@ -10,6 +10,7 @@ __all__ = [
     "SparseMaps",
     "build_neighbours",
     "build_rule_book",
+    "compiled_cost",
     "gather_cost",
     "sparse_max_pool2d",
     "submanifold_conv2d",

@@ -18,7 +18,7 @@ Path = Literal["auto", "compiled", "gather", "triton", "dense", "naive"]
 _TRAFFIC_COST = 33.0
 """Multiply-adds that a number gathered or added costs the gather path; fitted with benchmarks/sparse_conv2d.py."""
 
-_KERNEL_COST = 1.15
+_KERNEL_COST = 1.05
 """Time of a product of the compiled kernel, as a multiple of one of oneDNN's dense convolution; fitted likewise."""
 
 _CUDA_DENSE_DENSITY = 0.8
