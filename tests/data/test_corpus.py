@@ -9,7 +9,7 @@ import pytest
 from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 
 from mme2e.data import CorpusInfo, load_corpus
-from mme2e.data.corpus import CACHE_FOLDER, multi_hot
+from mme2e.data.corpus import CACHE_FOLDER, ClosedSplitError, multi_hot
 from mme2e.data.schema import PROGRESS_FOLDER
 from mme2e.errors import UserError
 
@@ -151,3 +151,27 @@ def test_corpus_json_round_trip(tmp_path):
     (tmp_path / "again").mkdir()
     info.write(tmp_path / "again")
     assert CorpusInfo.read(tmp_path / "again") == info
+
+
+class TestWithout:
+    """A view of a corpus with a split closed."""
+
+    def test_the_closed_split_cannot_be_read(self, tmp_path):
+        corpus = load_corpus(write_tiny_corpus(tmp_path / "corpus", 3))
+        view = corpus.without("test")
+        for ask in (view.split, view.labels, view.texts, lambda name: view.columns(name, ["id"])):
+            with pytest.raises(ClosedSplitError, match="'test'"):
+                ask("test")
+            ask("valid")
+        assert view.splits == ("train", "valid")
+        assert len(corpus.split("test")) == 3
+
+    def test_closing_goes_on_closing(self, tmp_path):
+        view = load_corpus(write_tiny_corpus(tmp_path / "corpus", 1)).without("test").without("valid")
+        assert view.splits == ("train",)
+
+    def test_it_is_the_same_corpus(self, tmp_path):
+        corpus = load_corpus(write_tiny_corpus(tmp_path / "corpus", 2))
+        view = corpus.without("test")
+        assert view.fingerprint == corpus.fingerprint
+        assert view.utterances_fingerprint == corpus.utterances_fingerprint

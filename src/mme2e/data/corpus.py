@@ -40,6 +40,10 @@ def load_corpus(folder: Path) -> "Corpus":
     return Corpus(folder, CorpusInfo.read(folder))
 
 
+class ClosedSplitError(Exception):
+    """Something asked for a split that `Corpus.without` has closed: a mistake in the program, not the user's."""
+
+
 class Corpus:
     """A prepared corpus.
 
@@ -52,11 +56,22 @@ class Corpus:
         self.folder = folder
         self.info = info
         self._open: dict[str, Dataset] = {}
+        self._closed: frozenset[str] = frozenset()
+
+    def without(self, *closed: str) -> "Corpus":
+        """The same corpus with some splits closed: whatever asks the result for their rows gets `ClosedSplitError`.
+
+        It is still the same corpus by its fingerprints, so that what is made with it fits the whole one. They hold
+        names and sizes of files, and ids.
+        """
+        view = Corpus(self.folder, self.info)
+        view._closed = self._closed | set(closed)
+        return view
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits that have utterances."""
-        return tuple(name for name in (*SPLITS, UNASSIGNED) if self._files(name))
+        """Names of the splits that have utterances and are open."""
+        return tuple(name for name in (*SPLITS, UNASSIGNED) if name not in self._closed and self._files(name))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -67,8 +82,16 @@ class Corpus:
         """
         info = asdict(self.info)
         info["provenance"] = {key: value for key, value in self.info.provenance.items() if key != "date"}
-        files = [(name, path.name, path.stat().st_size) for name in self.splits for path in self._files(name)]
+        files = [(name, path.name, path.stat().st_size) for name, path in self._all_files()]
         return _digest([info, files])
+
+    @cached_property
+    def utterances_fingerprint(self) -> str:
+        """16 hexadecimal digits of the ids in each split, however they were prepared."""
+        ids: dict[str, list[str]] = {}
+        for name, path in self._all_files():
+            ids.setdefault(name, []).extend(_read_columns(path, ["id"])["id"].to_pylist())
+        return _digest({name: sorted(found) for name, found in ids.items()})
 
     def split(self, name: str) -> "Dataset":
         """The rows of one split, mapped into memory.
@@ -111,7 +134,13 @@ class Corpus:
         return [text for text in self.split(name)["text"] if text is not None]
 
     def _files(self, split: str) -> list[Path]:
-        return sorted(path for path in (self.folder / split).glob("*.parquet") if not path.name.startswith("."))
+        if split in self._closed:
+            raise ClosedSplitError(f"the split '{split}' of {self.folder} is closed here")
+        return _parquet_files(self.folder / split)
+
+    def _all_files(self) -> list[tuple[str, Path]]:
+        """Splits and their files, those of closed ones included."""
+        return [(name, path) for name in (*SPLITS, UNASSIGNED) for path in _parquet_files(self.folder / name)]
 
     def _unpacked(self, split: str, files: list[Path]) -> Path:
         states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -126,6 +155,10 @@ class Corpus:
             except OSError as error:
                 raise UserError(f"cannot unpack split '{split}' into {cache}: {error.strerror or error}") from error
         return path
+
+
+def _parquet_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
 
 
 def cache_folder(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,23 @@ class Reporter(Checkpoint):
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Takes the bar away."""
         self.progress.stop()
+
+
+class EachEpoch(Checkpoint):
+    """Hands every finished epoch to a function, which ends training by raising.
+
+    It counts as a checkpoint, and stands after `Reporter`, so that the epoch is saved by then.
+
+    Args:
+        function: Called with the epoch.
+    """
+
+    def __init__(self, function: Callable[[EpochRecord], None]) -> None:
+        self.function = function
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Calls the function."""
+        self.function(pl_module.history[-1])
 
 
 def write_report(run: Path, report: TrainingReport, history: list[EpochRecord], *, finished: bool) -> None:

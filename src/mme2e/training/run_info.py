@@ -7,7 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from mme2e.config import FaceSettings, ModelSettings
+from mme2e.config import FaceSettings, LossKind, ModelSettings
 from mme2e.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -22,7 +22,7 @@ class RunInfo:
         model: The network.
         label_names: Emotions, in the order of the logits.
         multi_label: Whether an utterance may have none or several of them.
-        loss: bce: the sigmoid of a logit is the probability of its emotion; ce: the softmax over all logits is.
+        loss: ce: the softmax over all logits is the probability of an emotion; any other: the sigmoid of its logit is.
         thresholds: Decision threshold of each emotion's probability, chosen on validation; None before that.
         frame_interval_ms: Time between two sampled frames, in milliseconds.
         face: How faces were found.
@@ -35,7 +35,7 @@ class RunInfo:
     model: ModelSettings
     label_names: tuple[str, ...]
     multi_label: bool
-    loss: Literal["bce", "ce"] = "bce"
+    loss: LossKind = "bce"
     thresholds: tuple[float, ...] | None = None
     frame_interval_ms: int = 500
     face: FaceSettings = field(default_factory=FaceSettings)
@@ -82,12 +82,12 @@ def read_info(folder: Path) -> RunInfo:
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise UserError(f"{path} has schema version {version}; this mme2e reads up to {SCHEMA_VERSION}")
     try:
-        return _typed(content, RunInfo, "the file")
+        return typed_value(content, RunInfo, "the file")
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from error
 
 
-def _typed(value: Any, wanted: Any, name: str) -> Any:
+def typed_value(value: Any, wanted: Any, name: str) -> Any:
     """A value read from YAML as the annotated type; `name` is the key it stands under.
 
     Raises:
@@ -97,15 +97,17 @@ def _typed(value: Any, wanted: Any, name: str) -> Any:
     if is_dataclass(wanted) and isinstance(value, dict):
         return _dataclass(value, wanted)
     if origin in (Union, types.UnionType):  # `X | None` is the only one used
-        return None if value is None else _typed(value, next(a for a in arguments if a is not type(None)), name)
+        return None if value is None else typed_value(value, next(a for a in arguments if a is not type(None)), name)
     if origin is Literal and value in arguments:
         return value
     if origin is tuple and isinstance(value, list):
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(kinds) == len(value):
-            return tuple(_typed(item, kind, name) for item, kind in zip(value, kinds, strict=True))
+            return tuple(typed_value(item, kind, name) for item, kind in zip(value, kinds, strict=True))
     if origin is dict and isinstance(value, dict):
-        return {_typed(key, arguments[0], name): _typed(item, arguments[1], name) for key, item in value.items()}
+        return {
+            typed_value(key, arguments[0], name): typed_value(item, arguments[1], name) for key, item in value.items()
+        }
     if wanted is float and type(value) is int:
         return float(value)
     if origin is None and type(value) is wanted:
@@ -122,7 +124,7 @@ def _dataclass(value: dict[Any, Any], wanted: Any) -> Any:
     missing = [name for name in needed if name not in value]
     if missing:
         raise UserError(f"'{missing[0]}' is missing")
-    return wanted(**{key: _typed(item, kinds[key], key) for key, item in value.items()})
+    return wanted(**{key: typed_value(item, kinds[key], key) for key, item in value.items()})
 
 
 def _plain(value: Any) -> Any:

@@ -32,6 +32,7 @@ from mme2e.training.callbacks import (
     LOG_FOLDER,
     BestAndLast,
     CheckpointFiles,
+    EachEpoch,
     Reporter,
     quiet_lightning,
     write_report,
@@ -40,6 +41,7 @@ from mme2e.training.endings import one_clear_end, writing
 from mme2e.training.epochs import EpochBatches, seed_all
 from mme2e.training.hand_crafted import describe_features, open_dataset, standardise, with_sizes
 from mme2e.training.history import EpochRecord, TrainingReport, best_epoch
+from mme2e.training.initial_weights import load_initial
 from mme2e.training.losses import check_loss_fits, positive_weights
 from mme2e.training.module import MONITORED, EmotionModule
 from mme2e.training.resume import Standing, begin, require_free, take_up
@@ -67,7 +69,15 @@ class TrainResult:
     seconds: float
 
 
-def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = False) -> TrainResult:
+def train(
+    settings: TrainSettings,
+    *,
+    data: Path | Corpus,
+    out: Path,
+    resume: bool = False,
+    console: Console | None = None,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> TrainResult:
     """Trains a model and writes a run folder.
 
     Beside the files of `mme2e.training.run_folder` the run folder gets `train_settings.yaml` (for `--config`),
@@ -75,18 +85,21 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
 
     Args:
         settings: How to train.
-        data: Prepared corpus.
+        data: Prepared corpus, or its folder.
         out: Run folder; new or empty, unless resuming.
         resume: Go on after the last finished epoch. On the same machine the numbers are those of a run that was never
             interrupted, bit by bit. A run that is finished is left as it is.
+        console: Where to tell how it goes; standard error when None.
+        on_epoch: Called after each epoch, when it is saved; may raise to end training, and whatever it raises comes
+            out of here.
 
     Raises:
         UserError: Settings and corpus do not fit, `out` holds something already, or there is nothing to resume; or
             the loss stopped being a number.
     """
     began_s = time.perf_counter()
-    console = Console(stderr=True, quiet=_rank() != 0, highlight=False, soft_wrap=True)
-    corpus = load_corpus(data)
+    console = console or Console(stderr=True, quiet=_rank() != 0, highlight=False, soft_wrap=True)
+    corpus = data if isinstance(data, Corpus) else load_corpus(data)
     _check_hardware(settings)
     _check_corpus(corpus, settings)
     features = load_features(corpus) if settings.model.hand_crafted else None
@@ -103,8 +116,9 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
     if resume:
         console.print(f"resuming {out} after epoch {len(standing.history)}")
     seed_all(settings.seed)
-    text = None
-    if settings.model.reads_tokens:
+    initial = load_initial(settings, corpus.info.label_names)
+    text = None if initial is None else initial.text
+    if text is None and settings.model.reads_tokens:
         text = load_text(settings.model.text, texts=corpus.texts("train"))
     model = build_model(
         settings.model,
@@ -113,6 +127,8 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
     )
     if features is not None:
         standardise(model, settings.model, features)
+    if initial is not None:
+        initial.copy_into(model, settings.model.name)
     if settings.debug:
         refuse_nan(model)
     tokenizer = None if text is None else text.tokenizer
@@ -125,7 +141,8 @@ def train(settings: TrainSettings, *, data: Path, out: Path, resume: bool = Fals
         with writing(out):
             if not resume and _rank() == 0:
                 begin(out, settings, report)
-            _fit(module, validation, settings, out, standing.checkpoint, Reporter(out, report, console))
+            listeners: list[Any] = [Reporter(out, report, console), *([EachEpoch(on_epoch)] if on_epoch else [])]
+            _fit(module, validation, settings, out, standing.checkpoint, listeners)
     history = tuple(module.history or standing.history)
     result = _result(out, history, began_s)
     if _rank() == 0:
@@ -225,11 +242,11 @@ def _fit(
     settings: TrainSettings,
     out: Path,
     checkpoint: Path | None,
-    reporter: Reporter,
+    listeners: list[Any],
 ) -> None:
     """Runs Lightning, from the checkpoint when there is one."""
     with quiet_lightning(), one_clear_end(settings):
-        trainer = _make_trainer(settings, out, [TopPAnnealing(settings), BestAndLast(out), reporter])
+        trainer = _make_trainer(settings, out, [TopPAnnealing(settings), BestAndLast(out), *listeners])
         trainer.fit(module, val_dataloaders=validation, ckpt_path=checkpoint, weights_only=True)
 
 
