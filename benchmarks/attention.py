@@ -19,18 +19,17 @@ from mme2e.training.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
-MESM = ("--model.name", "mesm", "--model.top_p", "0.5", "--anneal_epochs", "0", "--model.attention.mode")
+MESM = ("--model.name", "mesm", "--model.top_p", "0.5", "--model.attention.mode")
 VARIANTS = {
     "fe2e": ("--model.name", "fe2e"),
-    "frozen": (*MESM, "frozen"),
-    "gate": (*MESM, "gate"),
-    "straight_through": (*MESM, "straight_through"),
+    **{mode: (*MESM, mode, "--anneal_epochs", "0") for mode in ("frozen", "gate", "straight_through")},
+    **{f"{mode}, p falls for 16 epochs": (*MESM, mode, "--anneal_epochs", "16") for mode in ("frozen", "gate")},
 }
 METRICS = {"F1": "f1", "WAcc": "weighted_accuracy", "AUC": "auc"}
 
 
 def run_folder(runs: Path, variant: str, seed: int) -> Path:
-    return runs / f"{variant}-{seed}"
+    return runs / f"{variant.replace(', ', '-').replace(' ', '_')}-{seed}"
 
 
 def train_and_score(data: Path, run: Path, options: tuple[str, ...], seed: int) -> None:

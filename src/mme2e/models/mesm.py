@@ -9,7 +9,6 @@ from mme2e.models.budget import follow_budget
 from mme2e.models.fe2e import FE2E, SequenceBranch
 from mme2e.models.sparse_tower import SparseStage, SparseTower
 from mme2e.models.towers import TowerInput
-from mme2e.ops.top_p import check_top_p
 
 
 class MESM(FE2E):
@@ -49,7 +48,6 @@ class MESM(FE2E):
         Raises:
             UserError: It is not in (0, 1].
         """
-        check_top_p(p)
         for stage in self.stages.values():
             stage.selection.top_p = p
 

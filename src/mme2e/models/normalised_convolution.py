@@ -23,7 +23,7 @@ def convolve_and_normalise(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> 
     Returns:
         (maps, out_channels, height, width).
     """
-    if not is_plain(norm) or conv.bias is None:
+    if not _is_plain(norm) or conv.bias is None:
         return norm(conv(x))
     if norm.training:
         return _without_bias(x, conv, norm)
@@ -37,7 +37,7 @@ def convolve_and_normalise(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> 
     return F.conv2d(x, kernel, (conv.bias - mean) * scale + norm.bias, conv.stride, conv.padding)
 
 
-def is_plain(norm: nn.BatchNorm2d) -> bool:
+def _is_plain(norm: nn.BatchNorm2d) -> bool:
     """Whether it is PyTorch's own, with weights and moving averages: not one that averages over processes."""
     averages = norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.momentum
     return type(norm) is nn.BatchNorm2d and norm.affine and all(each is not None for each in averages)

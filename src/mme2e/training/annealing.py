@@ -1,6 +1,6 @@
 """MESM may start dense: top-p falls from 1 to the setting's value, so that attention first learns from all sites."""
 
-from collections.abc import Callable
+import math
 from typing import Any
 
 from lightning import LightningModule
@@ -35,13 +35,13 @@ class TopPAnnealing(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Sets the value of this step."""
-        self._set(trainer, pl_module, lambda steps: top_p_at(trainer.global_step, steps, self._settings.model.top_p))
+        self._set(trainer, pl_module, trainer.global_step)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sets the final value."""
-        self._set(trainer, pl_module, lambda steps: self._settings.model.top_p)
+        self._set(trainer, pl_module, math.inf)
 
-    def _set(self, trainer: Trainer, pl_module: LightningModule, value: Callable[[float], float]) -> None:
+    def _set(self, trainer: Trainer, pl_module: LightningModule, step: float) -> None:
         model, settings = pl_module.model, self._settings
         if not isinstance(model, MESM):
             return
@@ -49,5 +49,5 @@ class TopPAnnealing(Callback):
         over = trainer.global_step >= steps
         if over and model.follows_budget:
             return  # the budget's value, or the final one, is there already
-        model.set_top_p(value(steps))
+        model.set_top_p(top_p_at(step, steps, settings.model.top_p))
         model.follows_budget = over
