@@ -27,7 +27,13 @@ def test_ce_by_hand():
     assert loss.item() == pytest.approx(np.log(3), rel=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["bce", "ce"])
+def test_l1_and_mse_compare_probabilities_with_labels():
+    logits, labels = torch.tensor([[0.0, 20.0]]), torch.tensor([[1.0, 0.0]])
+    assert EmotionLoss("l1")(logits, labels).item() == pytest.approx((0.5 + 1) / 2, rel=1e-6)
+    assert EmotionLoss("mse")(logits, labels).item() == pytest.approx((0.25 + 1) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["bce", "ce", "l1", "mse"])
 def test_half_precision_logits_give_a_single_precision_loss(kind):
     logits = torch.zeros(2, 3, dtype=torch.bfloat16)
     assert EmotionLoss(kind)(logits, torch.eye(3)[:2]).dtype == torch.float32

@@ -32,6 +32,14 @@ def test_the_text_branch_learns_more_slowly():
     assert text["weight_decay"] == rest["weight_decay"] == 0.1
 
 
+def test_the_optimizer_can_be_chosen():
+    assert isinstance(make().configure_optimizers()["optimizer"], torch.optim.Adam)
+    sgd = make(optimizer="sgd", momentum=0.9, weight_decay=0.1).configure_optimizers()["optimizer"]
+    assert isinstance(sgd, torch.optim.SGD)
+    assert [group["lr"] for group in sgd.param_groups] == pytest.approx([5e-6, 5e-5])
+    assert {(group["momentum"], group["weight_decay"]) for group in sgd.param_groups} == {(0.9, 0.1)}
+
+
 def test_a_model_without_text_has_one_rate():
     text, rest = make(text=False).configure_optimizers()["optimizer"].param_groups
     assert not text["params"]

@@ -8,7 +8,7 @@ from mme2e.config.baseline import FeatureSettings, RnnSettings
 from mme2e.config.features import FeatureExtractionSettings
 from mme2e.config.model import MODALITIES, AttentionSettings, ModelSettings, TextSettings
 from mme2e.config.preparation import FaceSettings, PrepareSettings, SampleSettings, SplitSettings
-from mme2e.config.training import AugmentSettings, TrainSettings
+from mme2e.config.training import AugmentSettings, InitSettings, LossKind, TrainSettings
 
 __all__ = [
     "MODALITIES",
@@ -17,6 +17,8 @@ __all__ = [
     "FaceSettings",
     "FeatureExtractionSettings",
     "FeatureSettings",
+    "InitSettings",
+    "LossKind",
     "ModelSettings",
     "PrepareSettings",
     "RnnSettings",

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mme2e.config.checks import require, require_positive
-from mme2e.config.model import ModelSettings
+from mme2e.config.model import MODALITIES, ModelSettings
+
+LossKind = Literal["bce", "ce", "l1", "mse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +53,33 @@ class AugmentSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InitSettings:
+    """Weights that training starts from."""
+
+    run: str | None = None
+    """Run folder with them; random ones when not given."""
+
+    modalities: str | None = None
+    """Whose branches are taken from it, some of the letters t, a, v; all that both models have when not given. The
+    fusion comes along when these are all modalities of both."""
+
+    def __post_init__(self) -> None:
+        given = self.modalities
+        if given is None:
+            return
+        require(self.run is not None, f"init.modalities '{given}' want init.run, the run that they are taken from")
+        require(
+            0 < len(given) == len(set(given)) and set(given) <= set(MODALITIES),
+            f"init.modalities must be some of the letters t, a, v, each once, not '{given}'",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """How a model is trained; the defaults are the reference's."""
 
     model: ModelSettings = field(default_factory=ModelSettings)
+    init: InitSettings = field(default_factory=InitSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     epochs: int = 40
@@ -72,8 +97,14 @@ class TrainSettings:
     text_lr_factor: float = 10.0
     """The text encoder and its head learn at learning_rate / text_lr_factor."""
 
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Adam, or stochastic gradient descent."""
+
+    momentum: float = 0.0
+    """Momentum of sgd."""
+
     weight_decay: float = 0.0
-    """Weight decay of Adam."""
+    """Weight decay of the optimizer."""
 
     gradient_clip: float = 1.0
     """Largest norm of the gradient; 0 does not clip."""
@@ -87,8 +118,9 @@ class TrainSettings:
     anneal_epochs: float = 0.0
     """MESM: epochs over which top_p falls from 1 to model.top_p; training so begins dense."""
 
-    loss: Literal["bce", "ce"] = "bce"
-    """bce: one decision per emotion; ce: one emotion per utterance (single-label corpora only)."""
+    loss: LossKind = "bce"
+    """bce, l1, mse: one decision per emotion, by cross-entropy or by the absolute or squared distance of probability
+    and label; ce: one emotion per utterance (single-label corpora only)."""
 
     pos_weight: bool = True
     """Weigh the positives of each emotion by negatives / positives of the training split (bce)."""
@@ -122,6 +154,8 @@ class TrainSettings:
         for name in ("learning_rate", "text_lr_factor"):
             value = getattr(self, name)
             require(value > 0, f"{name} must be positive, not {value}")
+        require(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
+        require(self.optimizer == "sgd" or self.momentum == 0, f"momentum {self.momentum} wants --optimizer sgd")
         require(0 <= self.modality_dropout < 1, f"modality_dropout must be in [0, 1), not {self.modality_dropout}")
         require(
             self.scheduler == "cosine" or self.warmup_epochs == 0,
@@ -135,6 +169,7 @@ class TrainSettings:
             self.anneal_epochs < self.epochs,
             f"anneal_epochs {self.anneal_epochs} leaves none of {self.epochs} epochs at model.top_p",
         )
-        for name in ("weight_decay", "gradient_clip", "warmup_epochs", "anneal_epochs", "early_stop", "num_workers"):
+        not_negative = ("weight_decay", "gradient_clip", "warmup_epochs", "anneal_epochs", "early_stop", "num_workers")
+        for name in (*not_negative, "seed"):
             value = getattr(self, name)
             require(value >= 0, f"{name} must not be negative, not {value}")

@@ -1,24 +1,26 @@
 """The loss over logits, and how much the rare emotions weigh in it."""
 
-from typing import Literal
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mme2e.config import LossKind
 from mme2e.errors import UserError
 
 
 class EmotionLoss(nn.Module):
-    """Binary cross-entropy per emotion, or cross-entropy over emotions that exclude each other.
+    """One of four losses: of each emotion on its own, or (`ce`) over emotions that exclude each other.
+
+    `l1` and `mse` compare the label with the probability, the sigmoid of the logit, so that decisions and thresholds
+    mean the same as after `bce`; the reference would compare it with the logit itself.
 
     Args:
-        kind: `bce` or `ce`.
+        kind: `bce` or `ce`, cross-entropies; `l1` or `mse`, absolute or squared distance.
         pos_weight: (emotions,) weight of the positives of each emotion; `bce` only, None weighs all alike.
     """
 
-    def __init__(self, kind: Literal["bce", "ce"], pos_weight: Tensor | None = None) -> None:
+    def __init__(self, kind: LossKind, pos_weight: Tensor | None = None) -> None:
         super().__init__()
         self.kind = kind
         self.pos_weight: Tensor | None
@@ -33,6 +35,10 @@ class EmotionLoss(nn.Module):
         """
         if self.kind == "ce":
             return F.cross_entropy(logits.float(), labels)
+        if self.kind == "l1":
+            return F.l1_loss(logits.float().sigmoid(), labels)
+        if self.kind == "mse":
+            return F.mse_loss(logits.float().sigmoid(), labels)
         return F.binary_cross_entropy_with_logits(logits.float(), labels, pos_weight=self.pos_weight)
 
 
@@ -55,7 +61,7 @@ def positive_weights(labels: np.ndarray) -> Tensor:
     return torch.from_numpy(weights.astype(np.float32))
 
 
-def check_loss_fits(kind: Literal["bce", "ce"], labels: np.ndarray, multi_label: bool) -> None:
+def check_loss_fits(kind: LossKind, labels: np.ndarray, multi_label: bool) -> None:
     """Refuses `ce` where an utterance may have no emotion or several.
 
     Args:

@@ -170,7 +170,7 @@ class EmotionModule(lightning.LightningModule):
         self.log("data_wait_share", self._data_wait_share, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Adam with a slower text branch (reference section 2), and the learning rate's schedule step by step."""
+        """The optimizer, with a slower text branch (reference section 2), and the learning rate's schedule by steps."""
         settings = self.settings
         text = getattr(self.model, "text", None)
         slow = [] if text is None else list(text.parameters())
@@ -180,7 +180,11 @@ class EmotionModule(lightning.LightningModule):
             {"params": slow, "lr": settings.learning_rate / settings.text_lr_factor},
             {"params": rest, "lr": settings.learning_rate},
         ]
-        optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        optimizer: torch.optim.Optimizer
+        if settings.optimizer == "sgd":
+            optimizer = torch.optim.SGD(groups, weight_decay=settings.weight_decay, momentum=settings.momentum)
+        else:
+            optimizer = torch.optim.Adam(groups, weight_decay=settings.weight_decay)
         if settings.scheduler == "none":
             return {"optimizer": optimizer}
         total = int(self.trainer.estimated_stepping_batches)

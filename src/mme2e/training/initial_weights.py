@@ -1,0 +1,99 @@
+"""Training that does not begin at random: branches of a run that is there already."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from mme2e.config import TrainSettings
+from mme2e.errors import UserError
+from mme2e.models.late_fusion import BRANCHES
+from mme2e.text import TextParts
+from mme2e.training.run_folder import LoadedRun, load_run
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InitialWeights:
+    """What a model takes over from a run.
+
+    Attributes:
+        folder: Of the run.
+        run: The run.
+        modalities: Whose branches are taken.
+        with_fusion: Whether the fusion is, too.
+    """
+
+    folder: Path
+    run: LoadedRun
+    modalities: str
+    with_fusion: bool
+
+    @property
+    def text(self) -> TextParts | None:
+        """Encoder and tokenizer, which belong together, when words are among what is taken."""
+        if "t" not in self.modalities or not self.run.info.model.reads_tokens:
+            return None
+        encoder: nn.Module = self.run.model.text.encoder  # type: ignore[union-attr,assignment]  # a TextBranch
+        return TextParts(tokenizer=self.run.tokenizer, encoder=encoder.train())
+
+    def copy_into(self, model: nn.Module, name: str) -> None:
+        """Gives a model the weights, a baseline also mean and deviation of its features.
+
+        Args:
+            model: What `build_model` made.
+            name: `ModelSettings.name` of it.
+
+        Raises:
+            UserError: The branches are not of one shape.
+        """
+        theirs, ours = self.run.model.state_dict(), model.state_dict()
+        prefixes = [_prefix(letter, name) for letter in self.modalities]
+        taken: dict[str, Tensor] = {}
+        for prefix in [*prefixes, *(["fusion."] if self.with_fusion else [])]:
+            for key in sorted(key for key in ours.keys() | theirs.keys() if key.startswith(prefix)):
+                self._require_same(key, name, theirs.get(key), ours.get(key))
+                taken[key] = theirs[key]
+        model.load_state_dict(taken, strict=False)
+
+    def _require_same(self, key: str, name: str, there: Tensor | None, here: Tensor | None) -> None:
+        if there is None or here is None:
+            lacks = "this one" if here is None else "that one"
+            other = self.run.info.model.name
+            raise UserError(f"init.run {self.folder} is {other}, which does not fit this {name}: {lacks} has no {key}")
+        if there.shape != here.shape:
+            raise UserError(
+                f"init.run {self.folder} does not fit: {key} is {tuple(there.shape)} there and {tuple(here.shape)} here"
+            )
+
+
+def load_initial(settings: TrainSettings, label_names: tuple[str, ...]) -> InitialWeights | None:
+    """Reads the run that training starts from; None when it starts at random.
+
+    Args:
+        settings: Of the training.
+        label_names: Emotions of its corpus.
+
+    Raises:
+        UserError: The run cannot be read, tells other emotions, or lacks a modality that is asked for.
+    """
+    if settings.init.run is None:
+        return None
+    folder, ours = Path(settings.init.run), settings.model.modalities
+    run = load_run(folder)
+    if run.info.label_names != label_names:
+        tells, wanted = (", ".join(names) for names in (run.info.label_names, label_names))
+        raise UserError(f"init.run {folder} tells {tells}, but the corpus has {wanted}")
+    theirs = run.info.model.modalities
+    shared = "".join(letter for letter in ours if letter in theirs)
+    asked = settings.init.modalities or shared
+    if not asked or not set(asked) <= set(shared):
+        raise UserError(
+            f"init.run {folder} has modalities '{theirs}' and the model '{ours}': init.modalities can be some of "
+            f"'{shared}', not '{asked}'"
+        )
+    return InitialWeights(folder=folder, run=run, modalities=asked, with_fusion=set(asked) == set(ours) == set(theirs))
+
+
+def _prefix(letter: str, name: str) -> str:
+    """What the names of a branch's weights begin with."""
+    return f"{'branches.' if name.startswith('lf_') else ''}{BRANCHES[letter]}."
