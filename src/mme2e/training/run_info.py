@@ -93,6 +93,8 @@ def typed_value(value: Any, wanted: Any, name: str) -> Any:
     Raises:
         UserError: It is something else.
     """
+    if wanted is Any:
+        return value
     origin, arguments = get_origin(wanted), get_args(wanted)
     if is_dataclass(wanted) and isinstance(value, dict):
         return _dataclass(value, wanted)
