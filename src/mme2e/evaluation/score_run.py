@@ -250,5 +250,6 @@ def _predictions_csv(predictions: Predictions, label_names: tuple[str, ...]) -> 
     for identity, probabilities, labels in zip(
         predictions.ids, predictions.probabilities, predictions.labels, strict=True
     ):
-        writer.writerow([identity, *(f"{value:.6f}" for value in probabilities), *(int(label) for label in labels)])
+        # All digits: who reads the file gets the same decisions and ranks.
+        writer.writerow([identity, *(str(value) for value in probabilities), *(int(label) for label in labels)])
     return file.getvalue()

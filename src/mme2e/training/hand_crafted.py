@@ -74,6 +74,12 @@ def standardise(model: nn.Module, settings: ModelSettings, features: Features) -
         )
 
 
+def corpus_identity(corpus: Corpus, features: Features | None = None) -> str:
+    """Tells one corpus, or one making of its features, from another."""
+    known = f"{corpus.info.name} {corpus.fingerprint}"
+    return known if features is None else f"{known} with features {features.info.fingerprint}"
+
+
 def describe_features(settings: ModelSettings, features: Features) -> dict[str, str]:
     """What the features are, for the provenance of a run."""
     used = _used(settings, features)

@@ -39,7 +39,7 @@ from mme2e.training.callbacks import (
 )
 from mme2e.training.endings import one_clear_end, writing
 from mme2e.training.epochs import EpochBatches, seed_all
-from mme2e.training.hand_crafted import describe_features, open_dataset, standardise, with_sizes
+from mme2e.training.hand_crafted import corpus_identity, describe_features, open_dataset, standardise, with_sizes
 from mme2e.training.history import EpochRecord, TrainingReport, best_epoch
 from mme2e.training.initial_weights import load_initial
 from mme2e.training.losses import check_loss_fits, positive_weights
@@ -107,7 +107,7 @@ def train(
         settings = _fitted(settings, features)
     standing = Standing()
     if resume:
-        standing = take_up(out, settings, _identity(corpus, features))
+        standing = take_up(out, settings, corpus_identity(corpus, features))
     elif _rank() == 0:
         require_free(out)
     if standing.finished:
@@ -133,7 +133,11 @@ def train(
         refuse_nan(model)
     tokenizer = None if text is None else text.tokenizer
     report = TrainingReport(
-        finished=False, corpus=_identity(corpus, features), label_names=corpus.info.label_names, best=None, history=()
+        finished=False,
+        corpus=corpus_identity(corpus, features),
+        label_names=corpus.info.label_names,
+        best=None,
+        history=(),
     )
     module = _make_module(model, tokenizer, settings, corpus)
     if not standing.is_trained(settings):
@@ -190,12 +194,6 @@ def _fitted(settings: TrainSettings, features: Features) -> TrainSettings:
     if settings.augment != AugmentSettings() and _rank() == 0:
         _log.warning("augment has no effect: %s reads hand-crafted features", settings.model.name)
     return replace(settings, model=with_sizes(settings.model, features))
-
-
-def _identity(corpus: Corpus, features: Features | None = None) -> str:
-    """Tells one corpus, or one making of its features, from another."""
-    known = f"{corpus.info.name} {corpus.fingerprint}"
-    return known if features is None else f"{known} with features {features.info.fingerprint}"
 
 
 def _dataset(corpus: Corpus, split: str, settings: TrainSettings, tokenizer: Any) -> UtteranceDataset:
@@ -293,7 +291,7 @@ def _run_info(settings: TrainSettings, corpus: Corpus, features: Features | None
         thresholds=best.thresholds,
         frame_interval_ms=info.frame_interval_ms,
         face=FaceSettings() if face is None else FaceSettings(**face),
-        corpus=_identity(corpus),
+        corpus=corpus_identity(corpus),
         provenance={
             "split protocol": info.split_protocol,
             "best epoch": str(best.epoch),
