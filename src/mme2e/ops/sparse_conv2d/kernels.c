@@ -45,20 +45,31 @@ static long pairs_at(const int32_t *neighbours, long first, long last, int offse
   return count;
 }
 
-/* out[r][:width] += x[r][:depth] times panel (depth, WIDE), for `rows` rows, a constant where this is inlined. */
-INLINE void multiply(const REAL *const *x, REAL *const *out, const REAL *panel, long depth, long width, const int rows) {
+/* Calls function(..., vecs) with as many registers as `width` needs, as a constant, so that loops over them unroll. */
+#define WITH_VECS(width, function, ...)                        \
+  switch (((width) + LANES - 1) / LANES) {                     \
+    case 1: function(__VA_ARGS__, 1); break;                   \
+    case 2: function(__VA_ARGS__, 2); break;                   \
+    case 3: function(__VA_ARGS__, VECS < 3 ? VECS : 3); break; \
+    default: function(__VA_ARGS__, VECS);                      \
+  }
+
+/* out[r][:width] += x[r][:depth] times panel (depth, WIDE), for `rows` rows; rows and vecs are constants where this is
+   inlined. */
+INLINE void multiply(const REAL *const *x, REAL *const *out, const REAL *panel, long depth, long width, const int rows,
+                     const int vecs) {
   vector sum[ROWS][VECS];
   for (int r = 0; r < rows; r++)
-    for (int v = 0; v < VECS; v++) sum[r][v] = (vector){0};
+    for (int v = 0; v < vecs; v++) sum[r][v] = (vector){0};
   for (long k = 0; k < depth; k++) {
     vector w[VECS];
-    for (int v = 0; v < VECS; v++) w[v] = *(const vector *)(panel + k * WIDE + v * LANES);
+    for (int v = 0; v < vecs; v++) w[v] = *(const vector *)(panel + k * WIDE + v * LANES);
     for (int r = 0; r < rows; r++)
-      for (int v = 0; v < VECS; v++) sum[r][v] += x[r][k] * w[v];
+      for (int v = 0; v < vecs; v++) sum[r][v] += x[r][k] * w[v];
   }
   for (int r = 0; r < rows; r++)
-    if (width == WIDE)
-      for (int v = 0; v < VECS; v++) *(vector *)(out[r] + v * LANES) += sum[r][v];
+    if (width == vecs * LANES)
+      for (int v = 0; v < vecs; v++) *(vector *)(out[r] + v * LANES) += sum[r][v];
     else
       for (long n = 0; n < width; n++) out[r][n] += sum[r][n / LANES][n % LANES];
 }
@@ -82,8 +93,8 @@ typedef struct {
   long column, width, depth;
 } panel;
 
-static void convolve_block(const REAL *features, const int32_t *neighbours, panel from, REAL *out, long first, long last,
-                           long channels_out, pair *pairs) {
+INLINE void convolve_block(const REAL *features, const int32_t *neighbours, panel from, REAL *out, long first, long last,
+                           long channels_out, pair *pairs, const int vecs) {
   for (long i = first; i < last; i++) memset(out + i * channels_out + from.column, 0, from.width * sizeof(REAL));
   REAL *block = out + first * channels_out + from.column;
   for (int o = 0; o < 9; o++) {
@@ -96,12 +107,12 @@ static void convolve_block(const REAL *features, const int32_t *neighbours, pane
         x[r] = features + (long)pairs[i + r].neighbour * from.depth;
         y[r] = block + pairs[i + r].site * channels_out;
       }
-      multiply(x, y, matrix, from.depth, from.width, ROWS);
+      multiply(x, y, matrix, from.depth, from.width, ROWS, vecs);
     }
     for (; i < count; i++) {
       x[0] = features + (long)pairs[i].neighbour * from.depth;
       y[0] = block + pairs[i].site * channels_out;
-      multiply(x, y, matrix, from.depth, from.width, 1);
+      multiply(x, y, matrix, from.depth, from.width, 1, vecs);
     }
   }
 }
@@ -140,7 +151,7 @@ long convolve(const REAL *features, const int32_t *neighbours, const REAL *weigh
              channels_in, matrices + o * channels_in * WIDE);
       for (long block = blocks * group / groups; block < blocks * (group + 1) / groups; block++) {
         const long first = block * SITES, last = MIN(first + SITES, sites);
-        convolve_block(features, neighbours, mine, out, first, last, channels_out, pairs);
+        WITH_VECS(mine.width, convolve_block, features, neighbours, mine, out, first, last, channels_out, pairs)
         if (scale) normalise_block(out, mine, scale, shift, first, last, channels_out);
       }
     }
@@ -157,24 +168,24 @@ long convolve(const REAL *features, const int32_t *neighbours, const REAL *weigh
 
 /* tile (ROWS, WIDE) += sum over the pairs of upstream[site]^T features[neighbour][:width]; upstream (STRETCH, ROWS). */
 INLINE void add_outer_products(const REAL *upstream, const REAL *features, long channels_in, const pair *pairs,
-                               long count, REAL *tile, long width, const int full) {
+                               long count, REAL *tile, long width, const int vecs) {
   vector sum[ROWS][VECS];
   for (int r = 0; r < ROWS; r++)
-    for (int v = 0; v < VECS; v++) sum[r][v] = *(vector *)(tile + r * WIDE + v * LANES);
+    for (int v = 0; v < vecs; v++) sum[r][v] = *(vector *)(tile + r * WIDE + v * LANES);
   for (long i = 0; i < count; i++) {
     const REAL *there = features + (long)pairs[i].neighbour * channels_in, *here = upstream + pairs[i].site * ROWS;
     vector x[VECS];
-    if (full) {
-      for (int v = 0; v < VECS; v++) x[v] = *(const vector *)(there + v * LANES);
+    if (width == vecs * LANES) {
+      for (int v = 0; v < vecs; v++) x[v] = *(const vector *)(there + v * LANES);
     } else {
       memset(x, 0, sizeof(x));
       memcpy(x, there, width * sizeof(REAL));
     }
     for (int r = 0; r < ROWS; r++)
-      for (int v = 0; v < VECS; v++) sum[r][v] += here[r] * x[v];
+      for (int v = 0; v < vecs; v++) sum[r][v] += here[r] * x[v];
   }
   for (int r = 0; r < ROWS; r++)
-    for (int v = 0; v < VECS; v++) *(vector *)(tile + r * WIDE + v * LANES) = sum[r][v];
+    for (int v = 0; v < vecs; v++) *(vector *)(tile + r * WIDE + v * LANES) = sum[r][v];
 }
 
 /* sum (9, tiles, ROWS, WIDE) of gradient[i][row...]^T features[neighbour(i, o)][column...] over sites first..last. */
@@ -196,10 +207,7 @@ static void sum_outer_products(const REAL *gradient, const REAL *features, const
       for (long t = 0; t < tiles; t++) {
         const REAL *here = upstream + t * STRETCH * ROWS;
         REAL *tile = sum + (o * tiles + t) * ROWS * WIDE;
-        if (width == WIDE)
-          add_outer_products(here, features + column, channels_in, pairs, count, tile, width, 1);
-        else
-          add_outer_products(here, features + column, channels_in, pairs, count, tile, width, 0);
+        WITH_VECS(width, add_outer_products, here, features + column, channels_in, pairs, count, tile, width)
       }
     }
   }
