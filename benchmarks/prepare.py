@@ -29,7 +29,7 @@ from recordings import Layout, Recordings
 from mme2e.config import FaceSettings, PrepareSettings
 from mme2e.corpora.utterance import RawCorpus, Region
 from mme2e.faces import FaceDetector, FaceTracker
-from mme2e.media import DECODER_THREADS, Frame, frame_times
+from mme2e.media import Frame, frame_times
 from mme2e.prepare import prepare_corpus
 from mme2e.prepare.stopwatch import Stopwatch
 from mme2e.training.model_card import environment
@@ -71,7 +71,7 @@ def reference_way(corpus: RawCorpus, tracker: FaceTracker) -> Row:
         times.sort(key=lambda time: time[0])
         with av.open(str(video)) as container:
             stream = container.streams.video[0]
-            stream.thread_type, stream.thread_count = "AUTO", DECODER_THREADS
+            stream.thread_count = 1
             for frame in stopwatch.each("decode", container.decode(stream)):
                 while times and times[0][0] <= (frame.time or 0.0) + 1e-6:
                     time_s, region = times.pop(0)

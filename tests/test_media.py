@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from media_writing import grey_image, write_sound, write_video
 
-from mme2e import media
+from mme2e import video_cursor
 from mme2e.container import Damage
 from mme2e.corpora.utterance import Region
 from mme2e.errors import MediaError
@@ -113,12 +113,12 @@ def test_long_gaps_are_jumped_and_give_the_same_frames(tmp_path, monkeypatch):
     path = write_video(tmp_path / "v.mp4", images, key_spacing=10)
     times_s = [0.0, 11.0, 11.1, 25.55, 29.9]
     decoded = []
-    count = media.decoded
-    monkeypatch.setattr(media, "decoded", lambda *args: (decoded.append(f) or f for f in count(*args)))
+    count = video_cursor.decoded
+    monkeypatch.setattr(video_cursor, "decoded", lambda *args: (decoded.append(f) or f for f in count(*args)))
     frames = list(read_frames(path, times_s))
     assert levels(frames) == [20 * (1 + round(t * 10 - 0.49) % 11) for t in times_s]
     assert len(decoded) < 60
-    monkeypatch.setattr(media, "SEEK_GAP_S", float("inf"))
+    monkeypatch.setattr(video_cursor, "SEEK_GAP_S", float("inf"))
     assert levels(read_frames(path, times_s)) == levels(frames)
 
 

@@ -5,6 +5,7 @@ the container's clock (see `mme2e.media`).
 """
 
 import io
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def read_audio(
         raise MediaError(f"{path}: cannot cut sound from {start_s} s to {end_s} s; wanted 0 <= start <= end")
     first = round(start_s * SAMPLE_RATE_HZ)
     last = None if end_s is None else round(end_s * SAMPLE_RATE_HZ)
+    plain = _plain_wav(path, first, last, channel)
+    if plain is not None:
+        return plain
     run_up_s = start_s - SEEK_RUN_UP_S if start_s >= SEEK_FROM_S else None
     pieces = _cut(path, run_up_s, first, last, channel)
     if pieces is None:  # the file cannot jump there: decode it from the start
@@ -59,6 +63,29 @@ def read_audio(
         at = max(0, position - first)
         samples[at : at + len(piece)] = piece[: max(0, len(samples) - at)]
     return samples
+
+
+def _plain_wav(path: Path | str, first: int, last: int | None, channel: int | None) -> np.ndarray | None:
+    """Samples [first, last) of a WAV file that holds them as they are wanted, which takes FFmpeg 100 times as long.
+
+    None for any other file, and for one whose header does not fit its size: FFmpeg knows what to make of it.
+    """
+    try:
+        with Path(path).open("rb") as raw, wave.open(raw) as file:
+            channels, frames = file.getnchannels(), file.getnframes()
+            wanted = file.getframerate() == SAMPLE_RATE_HZ and file.getsampwidth() == np.dtype(np.int16).itemsize
+            taken = 0 if channel is None and channels == 1 else channel
+            whole = raw.tell() + frames * channels * file.getsampwidth() <= Path(path).stat().st_size
+            if not (wanted and whole and frames and taken is not None and 0 <= taken < channels):
+                return None
+            end = frames if last is None else min(last, frames)
+            if first >= end:
+                return np.zeros(0, dtype=np.int16)
+            file.setpos(first)
+            samples = np.frombuffer(file.readframes(end - first), dtype="<i2").reshape(-1, channels)
+            return samples[:, taken].astype(np.int16)
+    except (wave.Error, EOFError, OSError):
+        return None
 
 
 def encode_flac(samples: np.ndarray) -> bytes:

@@ -1,6 +1,6 @@
 """Media files as FFmpeg sees them: opening, the clock, streams, packets, and which way is up."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,10 +60,13 @@ class Damage:
         return ", ".join(parts)
 
 
-def decoded(container: Any, stream: Any, damage: Damage | None = None) -> Iterator[Any]:
+def decoded(
+    container: Any, stream: Any, damage: Damage | None = None, look_at: Callable[[Any], None] | None = None
+) -> Iterator[Any]:
     """Frames of one stream from where the container stands; what cannot be decoded is passed over.
 
     A damaged packet costs its own frames; where the file cannot be read on, it ends. Both count in `damage`.
+    `look_at` is shown every packet before it is decoded.
     """
     damage = damage if damage is not None else Damage()
     packets = container.demux(stream)
@@ -76,6 +79,8 @@ def decoded(container: Any, stream: Any, damage: Damage | None = None) -> Iterat
             damage.lost_packets += 1
             return
         damage.lost_packets += packet.is_corrupt
+        if look_at is not None:
+            look_at(packet)
         try:
             yield from packet.decode()
         except av.FFmpegError:

@@ -11,31 +11,18 @@ Pixels are taken as square: like the reference, the sample aspect ratio is not a
 """
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
-from mme2e.container import (
-    CONTAINER_TICKS_PER_S,
-    Damage,
-    Orientation,
-    decoded,
-    open_container,
-    start_of_clock_s,
-    video_stream,
-)
+from mme2e.container import CONTAINER_TICKS_PER_S, Damage, Orientation, decoded, open_container, video_stream
 from mme2e.corpora.utterance import Region
 from mme2e.errors import MediaError
-
-TIME_TOLERANCE_S = 1e-4  # timestamps are rounded to the container's ticks; a frame this late is still in time
-SEEK_GAP_S = 4.0  # decoding 4 s of video costs about as much as a jump and the run-up from its key frame
-BREAK_OFF_S = 0.5  # containers round the durations that they tell; a video shorter than that by more was cut off
-DECODER_THREADS = 2  # more threads hold more frames in memory and gain little beside worker processes
+from mme2e.video_cursor import VideoCursor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +33,13 @@ class Frame:
         time_s: When the picture comes on display, seconds on the container's clock.
         requested_s: Time that was asked for; the picture is the one on display then.
         image: (height, width, 3) uint8 RGB, upright.
+        region: Part of the picture that `image` is; None is all of it.
     """
 
     time_s: float
     requested_s: float
     image: np.ndarray
+    region: Region | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +123,30 @@ def read_frames(
     return _frames_at(path, times_s, region, damage)
 
 
+def read_regions(
+    path: Path | str,
+    wanted: Sequence[tuple[float, Region | None]],
+    *,
+    damage: Damage | None = None,
+    misfits: dict[Region, str] | None = None,
+) -> Iterator[Frame]:
+    """As `read_frames`, for several parts of the picture in one pass.
+
+    Args:
+        path: Video file.
+        wanted: Times, ascending, each with the region to return then; a time may come once for every region.
+        damage: As for `read_frames`.
+        misfits: Is told of regions that do not fit into the picture, with the reason; their frames are left out.
+
+    Raises:
+        MediaError: The file cannot be read, has no picture, or a region does not fit into it and there is no `misfits`.
+        ValueError: The times do not ascend.
+    """
+    if any(later < earlier for (earlier, _), (later, _) in itertools.pairwise(wanted)):
+        raise ValueError("times must ascend")
+    return _frames_of(path, wanted, damage, misfits)
+
+
 def sample_frames(
     path: Path | str,
     frame_interval_ms: float,
@@ -177,122 +190,42 @@ def cut_region(image: np.ndarray, region: Region | None, path: Path | str) -> np
     return np.ascontiguousarray(image)
 
 
-class _VideoCursor:
-    """Stands in one video, moves forward and knows which frame is on display."""
-
-    def __init__(self, path: Path | str, damage: Damage) -> None:
-        self._path = path
-        self._damage = damage
-        self._seek_gap_s = SEEK_GAP_S
-        self._open()
-
-    def _open(self) -> None:
-        """Stands on the first frame."""
-        self._container = open_container(self._path)
-        self._stream = video_stream(self._container)
-        if self._stream is None:
-            self.close()
-            raise MediaError(f"{self._path} has no picture")
-        self._stream.thread_type = "AUTO"
-        self._stream.thread_count = DECODER_THREADS
-        self._origin_s = start_of_clock_s(self._container)
-        self._frame_duration_s = float(1 / (self._stream.average_rate or self._stream.guessed_rate or 25))
-        self._decoded_s: float | None = None
-        self._frames = decoded(self._container, self._stream, self._damage)
-        first = self._decode()
-        if first is None:
-            self.close()
-            raise MediaError(f"{self._path} has a video stream, but no frame of it can be decoded")
-        # Asked of one frame only: a frame whose side data was looked at is part of a reference cycle, and hundreds of
-        # them would wait in memory for the garbage collector.
-        self.orientation = Orientation.of(first[1])
-        self._on_display, self._upcoming = first, self._decode()
-
-    def close(self) -> None:
-        self._container.close()
-
-    def move_to(self, time_s: float) -> tuple[float, Any] | None:
-        """Moves forward to a time.
-
-        Returns:
-            The frame on display and since when, in seconds; None when the last frame has ended.
-        """
-        if self._upcoming is not None and time_s - self._upcoming[0] > self._seek_gap_s:
-            self._jump(time_s)
-        while self._upcoming is not None and self._upcoming[0] <= time_s + TIME_TOLERANCE_S:
-            self._on_display, self._upcoming = self._upcoming, self._decode()
-        if self._upcoming is None and time_s > self._end_s() - TIME_TOLERANCE_S:
-            self._look_for_break()
-            return None
-        return self._on_display
-
-    def _look_for_break(self) -> None:
-        """Compares where the picture ended with what the container tells of it."""
-        if self._stream.duration is not None:
-            start = self._stream.start_time or 0
-            told_end_s = float((start + self._stream.duration) * self._stream.time_base) - self._origin_s
-        elif self._container.duration is not None and len(self._container.streams) == 1:
-            told_end_s = self._container.duration / CONTAINER_TICKS_PER_S
-        else:  # what is told may be the end of the sound
-            return
-        if self._end_s() < told_end_s - BREAK_OFF_S:
-            self._damage.broke_off_s, self._damage.told_end_s = self._end_s(), told_end_s
-
-    def _end_s(self) -> float:
-        """When the frame on display, being the last, ends."""
-        shown_s, frame = self._on_display
-        duration_s = float((frame.duration or 0) * (frame.time_base or 0))
-        return shown_s + (duration_s or self._frame_duration_s)
-
-    def _decode(self) -> tuple[float, Any] | None:
-        """The next frame with its time in seconds; None at the end."""
-        frame = next(self._frames, None)
-        if frame is None:
-            return None
-        ticks = frame.pts if frame.pts is not None else frame.dts
-        if ticks is not None:
-            time_s = float(ticks * frame.time_base) - self._origin_s
-        else:  # a raw stream has no timestamps: there, and only there, frames are counted
-            time_s = 0.0 if self._decoded_s is None else self._decoded_s + self._frame_duration_s
-            self._seek_gap_s = math.inf
-        self._decoded_s = time_s
-        return time_s, frame
-
-    def _jump(self, time_s: float) -> None:
-        """Goes to the key frame before a time, if the file can."""
-        left_s, lost_packets = self._on_display[0], self._damage.lost_packets
-        try:
-            self._container.seek(round((time_s + self._origin_s) * CONTAINER_TICKS_PER_S))
-            self._frames = decoded(self._container, self._stream, self._damage)
-            found = self._decode()
-        except (av.FFmpegError, OSError):
-            found = None
-        if found is None or found[0] > time_s + TIME_TOLERANCE_S:  # not to be trusted: decode all from the start
-            self._damage.lost_packets = lost_packets
-            self.close()
-            self._open()
-            self._seek_gap_s = math.inf
-            return
-        if found[0] <= left_s:  # no key frame between: the jump went back and won nothing
-            self._seek_gap_s *= 2
-        self._on_display, self._upcoming = found, self._decode()
-
-
 def _frames_at(
     path: Path | str, times_s: Iterable[float], region: Region | None, damage: Damage | None
 ) -> Iterator[Frame]:
-    cursor = _VideoCursor(path, damage if damage is not None else Damage())
+    return _frames_of(path, ((time_s, region) for time_s in times_s), damage, None)
+
+
+def _frames_of(
+    path: Path | str,
+    wanted: Iterable[tuple[float, Region | None]],
+    damage: Damage | None,
+    misfits: dict[Region, str] | None,
+) -> Iterator[Frame]:
+    cursor = VideoCursor(path, damage if damage is not None else Damage())
+    # A frame's own converter would be set up for it alone, which takes ten times as long as converting it.
+    converter = VideoReformatter()
     try:
         converted: Any = None
-        image = np.empty((0, 0, 3), dtype=np.uint8)
-        for time_s in times_s:
+        upright: np.ndarray | None = None
+        images: dict[Region | None, np.ndarray] = {}
+        for time_s, region in wanted:
             shown = cursor.move_to(time_s)
             if shown is None:
                 return
             shown_s, frame = shown
             if frame is not converted:
-                upright = cursor.orientation.apply(frame.to_ndarray(format="rgb24"))
-                image, converted = cut_region(upright, region, path), frame
-            yield Frame(time_s=shown_s, requested_s=time_s, image=image)
+                converted, upright, images = frame, None, {}
+            if region not in images:
+                if upright is None:
+                    upright = cursor.orientation.apply(converter.reformat(frame, format="rgb24").to_ndarray())
+                try:
+                    images[region] = cut_region(upright, region, path)
+                except MediaError as error:
+                    if misfits is None or region is None:
+                        raise
+                    misfits.setdefault(region, str(error))
+                    continue
+            yield Frame(time_s=shown_s, requested_s=time_s, image=images[region], region=region)
     finally:
         cursor.close()

@@ -15,9 +15,9 @@ class CountingDetector(FaceDetector):
         super().__init__(settings)
         self.searched = self.confirmed = 0
 
-    def detect(self, images):
+    def detect(self, images, *, smallest_px=0.0):
         self.searched += len(images)
-        return super().detect(images)
+        return super().detect(images, smallest_px=smallest_px)
 
     def confirm(self, images, boxes):
         self.confirmed += len(images)

@@ -83,6 +83,7 @@ class MeanTracker:
                 box=(1.0, 2.0, 3.0, 4.0),
                 flag=FaceFlag.DETECTED,
                 probability=1.0,
+                region=frame.region,
             )
 
 

@@ -91,11 +91,12 @@ class FaceDetector:
         return min(max(min(height_px, width_px) * FAST_FACE_SHARE, REFERENCE_FACE_PX), FAST_FACE_PX)
 
     @torch.inference_mode()
-    def detect(self, images: Sequence[np.ndarray]) -> list[Faces]:
+    def detect(self, images: Sequence[np.ndarray], *, smallest_px: float = 0.0) -> list[Faces]:
         """Finds all faces of each image.
 
         Args:
             images: (height, width, 3) uint8 RGB each, of any sizes; too small for a face is no error.
+            smallest_px: Side of the smallest face to look for, where that is more than the settings say.
 
         Returns:
             One `Faces` an image, in order.
@@ -106,7 +107,7 @@ class FaceDetector:
         tensors = [self._tensor(image) for image in images]
         if not tensors:
             return []
-        proposed = self._propose(tensors)
+        proposed = self._propose(tensors, smallest_px)
         boxes = squared(shifted(proposed.boxes, proposed.shifts))
         refined = self._refine(tensors, proposed.image, boxes)
         boxes = squared(shifted(refined.boxes, refined.shifts, inclusive=True))
@@ -135,14 +136,14 @@ class FaceDetector:
             raise ValueError(f"an image must be (height, width, 3) uint8 RGB, not {image.shape} {image.dtype}")
         return torch.from_numpy(np.require(image, requirements=["C", "W"])).to(self.device).permute(2, 0, 1)
 
-    def _propose(self, images: list[Tensor]) -> _Candidates:
+    def _propose(self, images: list[Tensor], smallest_px: float) -> _Candidates:
         """First stage: P-net on the pyramids of all images."""
         by_size: dict[torch.Size, list[int]] = {}
         for i, image in enumerate(images):
             by_size.setdefault(image.shape, []).append(i)
         found: list[_Candidates] = []
         for (_, height_px, width_px), members in by_size.items():
-            first_scale = CELL_PX / self.smallest_face_px(height_px, width_px)
+            first_scale = CELL_PX / max(self.smallest_face_px(height_px, width_px), smallest_px)
             pixels = height_px * width_px * first_scale**2
             at_a_time = max(1, int(PIXELS_AT_A_TIME.get(self.device.type, PIXELS_AT_A_TIME["cpu"]) / pixels))
             for block in torch.tensor(members, device=self.device).split(at_a_time):

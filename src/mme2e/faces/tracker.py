@@ -1,12 +1,12 @@
 """One face through a video: found on key frames, followed between them."""
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from mme2e.corpora.utterance import Region
 from mme2e.data.schema import FaceFlag
 from mme2e.faces.boxes import overlap
 from mme2e.faces.crop import Box, centre_box, crop_face
@@ -17,6 +17,7 @@ KEY_SPACING = 8  # frames from one full detection to the next; so many frames ar
 SURE = 0.9  # least probability of the O-net for a face that is followed; below, the frame is searched afresh
 SAME_FACE = 0.3  # least overlap of one face on two key frames; below, it is another face or another scene
 FOLLOWED_OVERLAP = 0.5  # least overlap of a followed face with where it was expected
+SMALLER_SHARE = 0.5  # of the followed face's side: smaller faces are looked for only where there is no larger one
 KEEP_SHARE = 0.7  # the face that was followed stays chosen until another one is larger than by this
 
 
@@ -30,6 +31,7 @@ class FaceCrop:
         box: x1, y1, x2, y2 in pixels of the frame, before the margin.
         flag: Whether the face was seen, and if not, what the crop shows instead.
         probability: Of a face, by the O-net; None when none was seen.
+        region: Part of the picture that the frame showed.
     """
 
     time_s: float
@@ -37,6 +39,7 @@ class FaceCrop:
     box: Box
     flag: FaceFlag
     probability: float | None
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -62,53 +65,88 @@ class FaceTracker:
         self.detector = detector
 
     def crops(self, frames: Iterable[Frame]) -> Iterator[FaceCrop]:
-        """One crop a frame, in order; each call starts afresh and holds at most eight frames.
+        """One crop a frame; each call starts afresh and holds at most eight frames of each region.
 
-        A frame without a face gives the place of the last known one (`HELD`), or before any was seen the middle of
-        the picture (`CENTRE`): the flag says so.
+        Of every region of a picture its own face is followed; the crops of one region come in order. A frame without a
+        face gives the place of the last known one (`HELD`), or before any was seen the middle of the picture
+        (`CENTRE`): the flag says so.
 
         Args:
             frames: In the order of time.
         """
-        last: Box | None = None
-        for frame, sighting in self._sightings(iter(frames)):
-            if sighting is not None:
-                last = sighting.box
-                flag, probability = sighting.flag, sighting.probability
-            else:
-                flag, probability = (FaceFlag.CENTRE if last is None else FaceFlag.HELD), None
-            box = centre_box(frame.image) if last is None else last
-            crop = crop_face(frame.image, box, self.detector.settings.margin)
-            yield FaceCrop(time_s=frame.requested_s, crop=crop, box=box, flag=flag, probability=probability)
+        followers: dict[Region | None, _Follower] = {}
+        for frame in frames:
+            if frame.region not in followers:
+                followers[frame.region] = _Follower(self.detector)
+            yield from followers[frame.region].add(frame)
+        for follower in followers.values():
+            yield from follower.finish()
 
-    def _sightings(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, _Sighting | None]]:
-        if self.detector.settings.mode == "reference":
-            for frame in frames:
-                yield frame, _chosen(self.detector.detect([frame.image])[0], None)
-            return
-        key: _Sighting | None = None
-        key_s = 0.0
-        for frame in itertools.islice(frames, 1):
-            key, key_s = _chosen(self.detector.detect([frame.image])[0], None), frame.time_s
-            yield frame, key
-        while window := list(itertools.islice(frames, KEY_SPACING)):
-            sightings = self._follow(window, key, key_s)
-            yield from zip(window, sightings, strict=True)
-            key, key_s = sightings[-1], window[-1].time_s
 
-    def _follow(self, window: Sequence[Frame], before: _Sighting | None, before_s: float) -> list[_Sighting | None]:
+class _Follower:
+    """Follows the face of one region."""
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+        self._spacing = KEY_SPACING if detector.settings.mode == "fast" else 1
+        self._window: list[Frame] = []
+        self._key: _Sighting | None = None
+        self._key_s: float | None = None  # None before the first key frame
+        self._last_box: Box | None = None
+
+    def add(self, frame: Frame) -> list[FaceCrop]:
+        """Takes the next frame; returns the crops that are ready, of this frame and those before."""
+        self._window.append(frame)
+        return self.finish() if self._key_s is None or len(self._window) == self._spacing else []
+
+    def finish(self) -> list[FaceCrop]:
+        """Returns the crops of the frames that wait for the next key frame; the last of them is taken as one."""
+        if not self._window:
+            return []
+        sightings = self._sightings()
+        crops = [self._crop(frame, sighting) for frame, sighting in zip(self._window, sightings, strict=True)]
+        self._key, self._key_s = sightings[-1], self._window[-1].time_s
+        self._window = []
+        return crops
+
+    def _crop(self, frame: Frame, sighting: _Sighting | None) -> FaceCrop:
+        if sighting is not None:
+            self._last_box = sighting.box
+            flag, probability = sighting.flag, sighting.probability
+        else:
+            flag, probability = (FaceFlag.CENTRE if self._last_box is None else FaceFlag.HELD), None
+        box = centre_box(frame.image) if self._last_box is None else self._last_box
+        crop = crop_face(frame.image, box, self._detector.settings.margin)
+        return FaceCrop(
+            time_s=frame.requested_s, crop=crop, box=box, flag=flag, probability=probability, region=frame.region
+        )
+
+    def _sightings(self) -> list[_Sighting | None]:
         """Faces of the frames after one key frame up to the next, which is the last of the window."""
-        *between, key_frame = window
-        key = _chosen(self.detector.detect([key_frame.image])[0], before)
+        *between, key_frame = self._window
+        before = self._key if self._detector.settings.mode == "fast" else None
+        key = _chosen(self._search([key_frame], before)[0], before)
         found: list[_Sighting | None] = [None] * len(between)
         if between and before is not None and key is not None and _overlap(before.box, key.box) >= SAME_FACE:
-            found = self._confirmed(between, before, before_s, key, key_frame.time_s)
+            found = self._confirmed(between, before, self._key_s or 0.0, key, key_frame.time_s)
         lost = [i for i, sighting in enumerate(found) if sighting is None]
         nearest = before
-        for i, faces in zip(lost, self.detector.detect([between[i].image for i in lost]), strict=True):
+        for i, faces in zip(lost, self._search([between[i] for i in lost], before), strict=True):
             nearest = next((s for s in reversed(found[:i]) if s is not None), nearest)
             found[i] = _chosen(faces, nearest)
         return [*found, key]
+
+    def _search(self, frames: Sequence[Frame], followed: _Sighting | None) -> list[Faces]:
+        """Searches for faces that may be chosen: where one is followed, much smaller ones are not."""
+        images = [frame.image for frame in frames]
+        if followed is None:
+            return self._detector.detect(images)
+        smallest_px = SMALLER_SHARE * min(followed.box[2] - followed.box[0], followed.box[3] - followed.box[1])
+        found = self._detector.detect(images, smallest_px=smallest_px)
+        without = [i for i, faces in enumerate(found) if not len(faces)]
+        for i, faces in zip(without, self._detector.detect([images[i] for i in without]), strict=True):
+            found[i] = faces
+        return found
 
     def _confirmed(
         self, between: Sequence[Frame], before: _Sighting, before_s: float, after: _Sighting, after_s: float
@@ -117,7 +155,7 @@ class FaceTracker:
         times_s = [frame.time_s for frame in between]
         share = np.interp(times_s, [before_s, after_s], [0.0, 1.0])[:, None]
         expected = (1 - share) * np.array(before.box) + share * np.array(after.box)
-        boxes, probabilities = self.detector.confirm([frame.image for frame in between], expected)
+        boxes, probabilities = self._detector.confirm([frame.image for frame in between], expected)
         found: list[_Sighting | None] = []
         for box, where, probability in zip(boxes, expected, probabilities, strict=True):
             sure = probability >= SURE and _overlap(_as_box(box), _as_box(where)) >= FOLLOWED_OVERLAP

@@ -13,7 +13,7 @@ from PIL import Image
 from mme2e.container import Damage
 from mme2e.corpora.utterance import Region
 from mme2e.errors import MediaError
-from mme2e.media import Frame, frame_times, read_frames
+from mme2e.media import Frame, frame_times, read_regions
 from mme2e.prepare.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Tracker(Protocol):
     """What is used of `mme2e.faces.FaceTracker`."""
 
     def crops(self, frames: Iterable[Frame]) -> Iterator["FaceCrop"]:
-        """One crop a frame, in order."""
+        """One crop a frame; those of one region in order."""
         ...
 
 
@@ -61,22 +61,24 @@ class Picture:
         self.boxes.append([float(edge) for edge in crop.box])
 
 
+Interval = tuple[Region | None, float, float]
+"""Part of the picture that shows the speaker, None being all of it; start and end in seconds."""
+
+
 def pictures(
     video: Path,
-    region: Region | None,
-    intervals_s: Sequence[tuple[float, float]],
+    intervals: Sequence[Interval],
     frame_interval_ms: float,
     tracker: Tracker,
     stopwatch: Stopwatch,
 ) -> Iterator[tuple[int, Picture]]:
-    """Follows the face through all intervals of a video and hands each its crops.
+    """Follows the face of each region through all intervals of a video, in one pass, and hands each its crops.
 
     An interval comes out as soon as its last frame is done, so that memory holds the open ones only, as PNG.
 
     Args:
         video: File to read.
-        region: Part of the picture that shows the speaker; None is all of it.
-        intervals_s: Start and end of each utterance, in seconds; they may overlap.
+        intervals: Of each utterance; they may overlap.
         frame_interval_ms: Time between two frames.
         tracker: Finds the faces.
         stopwatch: Counts the stages "decode", "faces" and "encode".
@@ -85,34 +87,42 @@ def pictures(
         Position of the interval and its picture; each once. A video that cannot be read (on) gives the intervals
         concerned what was read so far and the `error`.
     """
-    times_s = [frame_times(start_s, end_s, frame_interval_ms) for start_s, end_s in intervals_s]
-    wanting: dict[float, list[int]] = defaultdict(list)
+    times_s = [frame_times(start_s, end_s, frame_interval_ms) for _, start_s, end_s in intervals]
+    wanting: dict[tuple[float, Region | None], list[int]] = defaultdict(list)
     for position, times in enumerate(times_s):
         for time_s in times:
-            wanting[time_s].append(position)
+            wanting[time_s, intervals[position][0]].append(position)
     open_pictures = {position: Picture(wanted=len(times)) for position, times in enumerate(times_s)}
     damage = Damage()
     lost_packets: dict[float, int] = {}
-    decoded = _with_losses(read_frames(video, sorted(wanting), region, damage=damage), damage, lost_packets)
+    misfits: dict[Region, str] = {}
+    wanted = sorted(wanting, key=lambda asked: asked[0])
+    decoded = _with_losses(read_regions(video, wanted, damage=damage, misfits=misfits), damage, lost_packets)
     frames = stopwatch.each("decode", decoded)
     error = None
     try:
         for crop in stopwatch.each("faces", tracker.crops(frames)):
             with stopwatch.stage("encode"):
                 png = encode_png(crop.crop)
-            for position in wanting[crop.time_s]:
+            for position in wanting[crop.time_s, crop.region]:
                 open_pictures[position].add(crop, png)
                 if crop.time_s == times_s[position][-1]:
-                    lost = Damage(lost_packets=sum(lost_packets.get(time_s, 0) for time_s in times_s[position]))
-                    yield position, replace(open_pictures.pop(position), damage=str(lost))
+                    lost = sum(n for lost_s, n in lost_packets.items() if times_s[position][0] <= lost_s <= crop.time_s)
+                    yield position, replace(open_pictures.pop(position), damage=str(Damage(lost_packets=lost)))
     except MediaError as media_error:
-        error = str(media_error).replace(str(video), video.name)
+        error = str(media_error)
     for position, picture in open_pictures.items():
-        yield position, replace(picture, error=error, damage=str(damage))
+        region = intervals[position][0]
+        reason = error if region is None else misfits.get(region, error)
+        reason = None if reason is None else reason.replace(str(video), video.name)
+        yield position, replace(picture, error=reason, damage=str(damage))
 
 
 def _with_losses(frames: Iterable[Frame], damage: Damage, lost_packets: dict[float, int]) -> Iterator[Frame]:
-    """Passes on frames and notes, by requested time, how many packets were lost on the way to a frame."""
+    """Passes on frames and notes, by requested time, how many packets were lost on the way to a frame.
+
+    They count for all regions: for every interval that this time lies in.
+    """
     before = 0
     for frame in frames:
         if damage.lost_packets > before:

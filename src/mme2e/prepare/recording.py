@@ -10,7 +10,7 @@ import numpy as np
 
 from mme2e.audio import SAMPLE_RATE_HZ, encode_flac, read_audio
 from mme2e.config import MODALITIES, FaceSettings
-from mme2e.corpora.utterance import Region, Utterance
+from mme2e.corpora.utterance import Utterance
 from mme2e.errors import MediaError
 from mme2e.media import probe
 from mme2e.prepare.pictures import Picture, Tracker, pictures
@@ -74,13 +74,11 @@ class PreparedUtterance:
 def prepare_utterances(task: RecordingTask, tracker: Tracker, stopwatch: Stopwatch) -> Iterator[PreparedUtterance]:
     """Prepares the utterances of one recording, each exactly once, in the order in which they are complete.
 
-    The frames of one speaker (one region of one video) are read in one pass. The regions of a recording are read one
-    after the other: their speakers take turns, so that passes over both together would save little, and each
-    tracker can follow its face without waiting for the other. Still frames belong to one utterance each.
+    A video is read in one pass, whatever the regions that show its speakers. Still frames belong to one utterance each.
 
     An utterance without an end ends with the longest of its files; words alone take no time.
     """
-    groups: dict[tuple[Path | None, Region | None], list[tuple[Utterance, float]]] = defaultdict(list)
+    groups: dict[Path | None, list[tuple[Utterance, float]]] = defaultdict(list)
     for utterance in sorted(task.utterances, key=lambda u: (u.start_s, u.id)):
         end_s = utterance.end_s if utterance.end_s is not None else _end_of_files_s(utterance, task.frame_interval_ms)
         if end_s is not None and end_s <= utterance.start_s:
@@ -88,8 +86,8 @@ def prepare_utterances(task: RecordingTask, tracker: Tracker, stopwatch: Stopwat
             yield PreparedUtterance(utterance=utterance, row=None, problems=[problem])
         else:
             end_s = utterance.start_s if end_s is None else end_s
-            groups[utterance.video, utterance.region].append((utterance, end_s))
-    for (video, region), members in groups.items():
+            groups[utterance.video].append((utterance, end_s))
+    for video, members in groups.items():
         found: Iterable[tuple[int, Picture]]
         if video is None:
             found = (
@@ -97,8 +95,8 @@ def prepare_utterances(task: RecordingTask, tracker: Tracker, stopwatch: Stopwat
                 for position, (utterance, end_s) in enumerate(members)
             )
         else:
-            intervals_s = [(utterance.start_s, end_s) for utterance, end_s in members]
-            found = pictures(video, region, intervals_s, task.frame_interval_ms, tracker, stopwatch)
+            intervals = [(utterance.region, utterance.start_s, end_s) for utterance, end_s in members]
+            found = pictures(video, intervals, task.frame_interval_ms, tracker, stopwatch)
         for position, picture in found:
             prepared = _combine(*members[position], picture, stopwatch)
             if prepared.row is not None:
