@@ -129,24 +129,41 @@ def main(arguments: list[str] | None = None) -> int:
 
         print(version("mme2e"))  # noqa: T201
         return EXIT_OK
+    return run_guarded("mme2e", lambda: _run_known_verb(name, arguments[1:]))
+
+
+def _run_known_verb(name: str, arguments: list[str]) -> int:
+    if name not in VERBS:
+        raise UserError(f"'{name}' is no verb; there are {', '.join(VERBS)}")
+    return _run_verb(name, arguments)
+
+
+def run_guarded(program: str, action: Callable[[], int]) -> int:
+    """Does something and turns what ends it into one line and an exit status.
+
+    Args:
+        program: What the line begins with.
+        action: Returns the exit status where nothing ends it.
+
+    Returns:
+        As `main`.
+    """
     try:
-        if name not in VERBS:
-            raise UserError(f"'{name}' is no verb; there are {', '.join(VERBS)}")
-        return _run_verb(name, arguments[1:])
+        return action()
     except UserError as error:
-        return _fail(" ".join(str(error).split()))
+        return _fail(program, " ".join(str(error).split()))
     except KeyboardInterrupt as interrupt:
-        print(f"mme2e: {str(interrupt) or 'interrupted; what was finished is kept'}", file=sys.stderr)  # noqa: T201
+        print(f"{program}: {str(interrupt) or 'interrupted; what was finished is kept'}", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
     except OSError as error:
         # The environment's mistakes, not the program's: anything else keeps its traceback.
         if error.errno in _ENVIRONMENT:
-            return _fail(f"{error.strerror}: {error.filename or 'while writing'}")
+            return _fail(program, f"{error.strerror}: {error.filename or 'while writing'}")
         raise
 
 
-def _fail(message: str) -> int:
-    print(f"mme2e: error: {message}", file=sys.stderr)  # noqa: T201
+def _fail(program: str, message: str) -> int:
+    print(f"{program}: error: {message}", file=sys.stderr)  # noqa: T201
     return EXIT_USER_ERROR
 
 
