@@ -1,7 +1,7 @@
 """What a score is worth: bootstrap over utterances, paired comparison, correction for many comparisons.
 
-A resample of a test set is a row of weights: how often each utterance was drawn. Every score is computed for all rows at
-once and in the same words as `mme2e.evaluation.metrics`, so a row of ones gives the score itself.
+A resample of a test set is a row of weights: how often each utterance was drawn. Every score is computed for all rows
+at once and means the same as in `mme2e.evaluation.metrics`; a row of ones gives the score itself.
 """
 
 from collections.abc import Sequence
@@ -83,7 +83,8 @@ def scores_of(outcome: Outcome, metric: str, weights: Floats | None = None) -> F
         weights: (draws, utterances); the test set itself when None.
 
     Returns:
-        (draws, emotions + 1), the average over the defined emotions last; NaN where a resample leaves a score undefined.
+        (draws, emotions + 1), the average over the defined emotions last; NaN where a resample leaves a score
+        undefined.
 
     Raises:
         UserError: There is no such metric.
@@ -94,7 +95,13 @@ def scores_of(outcome: Outcome, metric: str, weights: Floats | None = None) -> F
         weights = np.ones((1, len(outcome.ids)))
     parts = [weights[start : start + _ROWS] for start in range(0, len(weights), _ROWS)]
     scores = np.concatenate([_scores(outcome, metric, part) for part in parts])
-    return np.column_stack([scores, _defined_mean(scores)])
+    return np.column_stack([scores, defined_mean(scores, axis=1)])
+
+
+def defined_mean(values: Floats, axis: int) -> Floats:
+    """The mean along an axis over what is defined; NaN where nothing is."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0.0).sum(axis=axis), defined.sum(axis=axis))
 
 
 def interval(replicates: Floats) -> tuple[float, float]:
@@ -141,13 +148,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - rank) * p))
         corrected[index] = largest
     return corrected
-
-
-def _defined_mean(scores: Floats) -> Floats:
-    """(draws,): mean of the defined values of each row of (draws, emotions); NaN where none is."""
-    defined = ~np.isnan(scores)
-    sums, counts = np.where(defined, scores, 0.0).sum(axis=1), defined.sum(axis=1)
-    return _ratio(sums, counts)
 
 
 def _scores(outcome: Outcome, metric: str, weights: Floats) -> Floats:

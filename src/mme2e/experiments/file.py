@@ -153,9 +153,7 @@ def _protocols(file: _File, data: Sequence[str]) -> tuple[Protocol, ...]:
     elif len(given) == 1 and len(named) <= 1:
         named = {next(iter(named), ONLY_PROTOCOL): data[0]}
     elif given:
-        raise UserError(
-            f"--data wants one corpus, or NAME=FOLDER for each of several protocols, not {' '.join(data)}"
-        )
+        raise UserError(f"--data wants one corpus, or NAME=FOLDER for each of several protocols, not {' '.join(data)}")
     if not named:
         raise UserError("which corpus? Give --data CORPUS, or data or protocols in the file")
     return tuple(Protocol(name=str(name), folds=_folds(name, folds)) for name, folds in named.items())
@@ -164,7 +162,9 @@ def _protocols(file: _File, data: Sequence[str]) -> tuple[Protocol, ...]:
 def _folds(name: str, folders: Any) -> tuple[Path, ...]:
     folders = [folders] if isinstance(folders, str) else folders
     if not isinstance(folders, list) or not folders or not all(isinstance(each, str) and each for each in folders):
-        raise UserError(f"protocol '{name}' is {folders!r}, wanted is a prepared corpus, or a list of them as its folds")
+        raise UserError(
+            f"protocol '{name}' is {folders!r}, wanted is a prepared corpus, or a list of them as its folds"
+        )
     if len(set(folders)) < len(folders):
         raise UserError(f"protocol '{name}' has the same fold twice")
     return tuple(Path(folder) for folder in folders)

@@ -1,0 +1,69 @@
+"""How many operations the models of an experiment execute."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from mme2e.atomic import write_text
+from mme2e.data.collation import collate
+from mme2e.data.corpus import load_corpus
+from mme2e.evaluation.accounting import count_operations
+from mme2e.experiments.plan import PlannedRun
+from mme2e.models import FE2E
+from mme2e.training.hand_crafted import open_dataset
+from mme2e.training.run_folder import load_run
+
+OPERATIONS_FILE = "operations_test.json"
+_BATCH_SIZE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operations:
+    """What a forward pass of one run executes.
+
+    Attributes:
+        corpus: Name and fingerprint.
+        utterances: Over how many utterances of the test split it was counted, evenly spread over it.
+        multiply_adds: An utterance, on average.
+    """
+
+    corpus: str
+    utterances: int
+    multiply_adds: float
+
+
+def operations_of(run: PlannedRun, utterances: int) -> Operations | None:
+    """Counts the operations of a run that is done, or reads what was counted before.
+
+    Args:
+        run: Whose model.
+        utterances: Over how many; all of a smaller split.
+
+    Returns:
+        None for the baselines, whose cost lies in their features.
+    """
+    if run.settings.model.hand_crafted:
+        return None
+    corpus = load_corpus(run.data)
+    path = run.scores / OPERATIONS_FILE
+    identity = f"{corpus.info.name} {corpus.fingerprint}"
+    if path.is_file():
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if (known["corpus"], known["utterances"]) == (identity, utterances):
+            return Operations(**known)
+    loaded = load_run(run.folder)
+    assert isinstance(loaded.model, FE2E)
+    dataset = open_dataset(corpus, "test", loaded.info.model, loaded.tokenizer)
+    chosen = np.linspace(0, len(dataset) - 1, min(utterances, len(dataset))).round().astype(int).tolist()
+    batches = [
+        collate([dataset[index] for index in chosen[start : start + _BATCH_SIZE]], dataset.pad_token_id)
+        for start in range(0, len(chosen), _BATCH_SIZE)
+    ]
+    with torch.inference_mode():
+        counted = count_operations(loaded.model, [batch.with_mel_chunks() for batch in batches])
+    found = Operations(corpus=identity, utterances=utterances, multiply_adds=counted.multiply_adds / len(chosen))
+    write_text(path, json.dumps(asdict(found)) + "\n")
+    return found

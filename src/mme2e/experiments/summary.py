@@ -1,0 +1,333 @@
+"""From the runs of an experiment to the numbers of its tables."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mme2e.config.experiment import ExperimentSettings, Protocol, Variant
+from mme2e.errors import UserError
+from mme2e.evaluation.metrics import Floats
+from mme2e.evaluation.published import TABLES
+from mme2e.evaluation.statistics import (
+    Outcome,
+    defined_mean,
+    holm,
+    interval,
+    paired_p,
+    resamples,
+    scores_of,
+)
+from mme2e.experiments.outcomes import read_metrics, read_outcome
+from mme2e.experiments.plan import PlannedRun
+
+AVERAGE = "average"
+"""Stands among the emotions for the mean over them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunScore:
+    """One score of one run: a row of results.csv."""
+
+    protocol: str
+    fold: int
+    variant: str
+    seed: int
+    metric: str
+    emotion: str
+    value: float
+    utterances: int
+    run: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One score of one variant over its runs: a row of summary.csv.
+
+    Attributes:
+        protocol, variant, metric, emotion: Of what; the emotion may be `AVERAGE`.
+        runs: How many it is over.
+        mean: Over folds and seeds, a share in [0, 1]; NaN where it is undefined.
+        std: Over seeds (n - 1), each the mean of its folds; NaN for a single seed.
+        low, high: Of the 95 % bootstrap interval of the mean over test utterances.
+        chance: What needs no looking; NaN where there is none.
+        published: The paper's; NaN where there is none.
+    """
+
+    protocol: str
+    variant: str
+    metric: str
+    emotion: str
+    runs: int
+    mean: float
+    std: float
+    low: float
+    high: float
+    chance: float
+    published: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A variant against the baseline, of the average over emotions.
+
+    Attributes:
+        protocol, variant, metric: Of what.
+        utterances: Test utterances that both scored; the comparison is over these.
+        difference: Mean of the variant minus mean of the baseline.
+        low, high: Of its 95 % paired bootstrap interval.
+        p: Of the paired bootstrap, two-sided.
+        p_holm: Corrected for all comparisons of the experiment.
+    """
+
+    protocol: str
+    variant: str
+    metric: str
+    utterances: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """All numbers of an experiment.
+
+    Attributes:
+        scores: Of each run.
+        cells: Of each variant.
+        comparisons: With the baseline.
+        label_names: Emotions of each protocol.
+    """
+
+    scores: tuple[RunScore, ...]
+    cells: tuple[Cell, ...]
+    comparisons: tuple[Comparison, ...]
+    label_names: Mapping[str, tuple[str, ...]]
+
+    def cell(self, protocol: str, variant: str, metric: str, emotion: str = AVERAGE) -> Cell | None:
+        """One of the cells; None where nothing was run."""
+        wanted = (protocol, variant, metric, emotion)
+        return next((c for c in self.cells if (c.protocol, c.variant, c.metric, c.emotion) == wanted), None)
+
+    def comparison(self, protocol: str, variant: str, metric: str) -> Comparison | None:
+        """One of the comparisons; None where there is none."""
+        wanted = (protocol, variant, metric)
+        return next((c for c in self.comparisons if (c.protocol, c.variant, c.metric) == wanted), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """A run that is done: what it said."""
+
+    run: PlannedRun
+    metrics: Mapping[str, Any]
+    outcome: Outcome
+
+
+def summarise(settings: ExperimentSettings, done: Sequence[PlannedRun]) -> Summary:
+    """Computes all numbers.
+
+    Args:
+        settings: Of the experiment.
+        done: Runs that are scored.
+
+    Raises:
+        UserError: Scores cannot be read, or corpora of one protocol have different emotions.
+    """
+    scores: list[RunScore] = []
+    cells: list[Cell] = []
+    comparisons: list[Comparison] = []
+    label_names = {}
+    for protocol in settings.protocols:
+        read = [
+            _Read(run=run, metrics=read_metrics(run.scores), outcome=read_outcome(run.scores))
+            for run in done
+            if run.protocol == protocol.name
+        ]
+        names = {tuple(each.metrics["label_names"]) for each in read}
+        if len(names) > 1:
+            raise UserError(f"the corpora of protocol '{protocol.name}' have different emotions: {sorted(names)}")
+        if not read:
+            continue
+        label_names[protocol.name] = names.pop()
+        found = _Protocol(settings, protocol, read, label_names[protocol.name])
+        scores += found.scores
+        cells += found.cells()
+        comparisons += found.comparisons()
+    corrected = holm([each.p for each in comparisons])
+    return Summary(
+        scores=tuple(scores),
+        cells=tuple(cells),
+        comparisons=tuple(replace(each, p_holm=p) for each, p in zip(comparisons, corrected, strict=True)),
+        label_names=label_names,
+    )
+
+
+class _Protocol:
+    """The runs of one protocol and their resamples."""
+
+    def __init__(
+        self, settings: ExperimentSettings, protocol: Protocol, read: Sequence[_Read], names: tuple[str, ...]
+    ) -> None:
+        self.settings, self.protocol, self.read = settings, protocol, read
+        self.emotions = (*names, AVERAGE)
+        self.table = TABLES[settings.published.table] if settings.published else None
+        self.scores: list[RunScore] = [
+            RunScore(
+                protocol=protocol.name,
+                fold=each.run.fold + 1,
+                variant=each.run.variant.name,
+                seed=each.run.seed,
+                metric=metric,
+                emotion=emotion,
+                value=float(value),
+                utterances=len(each.outcome.ids),
+                run=str(each.run.folder),
+            )
+            for each in read
+            for metric in settings.metrics
+            for emotion, value in zip(self.emotions, scores_of(each.outcome, metric)[0], strict=True)
+        ]
+
+    def of(self, variant: str) -> dict[int, list[Outcome]]:
+        """Outcomes of a variant by fold."""
+        folds: dict[int, list[Outcome]] = {}
+        for each in self.read:
+            if each.run.variant.name == variant:
+                folds.setdefault(each.run.fold, []).append(each.outcome)
+        return folds
+
+    def replicates(self, folds: Mapping[int, Sequence[Outcome]], metric: str) -> Floats:
+        """(draws, emotions + 1): the mean over runs on each resample; all runs of a fold see the same test sets."""
+        draws, seed = self.settings.bootstrap.draws, self.settings.bootstrap.seed
+        means = []
+        for fold, outcomes in sorted(folds.items()):
+            weights = resamples(len(outcomes[0].ids), draws, (seed, fold))
+            means.append(defined_mean(np.stack([scores_of(each, metric, weights) for each in outcomes]), axis=0))
+        return defined_mean(np.stack(means), axis=0)
+
+    def cells(self) -> list[Cell]:
+        """Of all variants that have runs."""
+        return [
+            cell
+            for variant in self.settings.variants
+            if self.of(variant.name)
+            for metric in self.settings.metrics
+            for cell in self._cells(variant, metric)
+        ]
+
+    def _cells(self, variant: Variant, metric: str) -> list[Cell]:
+        replicates = self.replicates(self.of(variant.name), metric)
+        cells = []
+        for index, emotion in enumerate(self.emotions):
+            rows = [
+                row for row in self.scores if (row.variant, row.metric, row.emotion) == (variant.name, metric, emotion)
+            ]
+            low, high = interval(replicates[:, index])
+            mean, std = _mean_and_std(rows)
+            cells.append(
+                Cell(
+                    protocol=self.protocol.name,
+                    variant=variant.name,
+                    metric=metric,
+                    emotion=emotion,
+                    runs=len(rows),
+                    mean=mean,
+                    std=std,
+                    low=low,
+                    high=high,
+                    chance=self._chance(metric, index),
+                    published=self._published(variant.name, metric, emotion),
+                )
+            )
+        return cells
+
+    def _chance(self, metric: str, index: int) -> float:
+        firsts = {each.run.fold: each.metrics["chance"].get(metric) for each in reversed(self.read)}
+        values = [_chance_of(told, index) for told in firsts.values()]
+        return float(defined_mean(np.array(values), axis=0))
+
+    def _published(self, variant: str, metric: str, emotion: str) -> float:
+        row = self.settings.published.rows.get(variant) if self.settings.published else None
+        if self.table is None or row is None:
+            return math.nan
+        score = self.table.score(row, metric, None if emotion == AVERAGE else emotion)
+        return math.nan if score is None else score
+
+    def comparisons(self) -> list[Comparison]:
+        """Of all variants with the baseline."""
+        baseline = self.settings.baseline
+        if baseline is None or not self.of(baseline):
+            return []
+        others = [variant.name for variant in self.settings.variants if variant.name != baseline]
+        pairs = [(name, _paired(self.of(name), self.of(baseline))) for name in others]
+        return [
+            self._compare(name, metric, *pair) for name, pair in pairs if pair[0] for metric in self.settings.metrics
+        ]
+
+    def _compare(
+        self, variant: str, metric: str, mine: Mapping[int, list[Outcome]], theirs: Mapping[int, list[Outcome]]
+    ) -> Comparison:
+        differences = self.replicates(mine, metric)[:, -1] - self.replicates(theirs, metric)[:, -1]
+        low, high = interval(differences)
+        return Comparison(
+            protocol=self.protocol.name,
+            variant=variant,
+            metric=metric,
+            utterances=sum(len(outcomes[0].ids) for outcomes in mine.values()),
+            difference=_mean_score(mine, metric) - _mean_score(theirs, metric),
+            low=low,
+            high=high,
+            p=paired_p(differences),
+        )
+
+
+def _mean_and_std(rows: Sequence[RunScore]) -> tuple[float, float]:
+    by_seed: dict[int, list[float]] = {}
+    for row in rows:
+        by_seed.setdefault(row.seed, []).append(row.value)
+    seeds = np.array([float(defined_mean(np.array(values), axis=0)) for values in by_seed.values()])
+    return _mean_of_folds(rows), float(seeds.std(ddof=1)) if len(seeds) > 1 else math.nan
+
+
+def _mean_of_folds(rows: Sequence[RunScore]) -> float:
+    by_fold: dict[int, list[float]] = {}
+    for row in rows:
+        by_fold.setdefault(row.fold, []).append(row.value)
+    folds = [float(defined_mean(np.array(values), axis=0)) for values in by_fold.values()]
+    return float(defined_mean(np.array(folds), axis=0))
+
+
+def _mean_score(folds: Mapping[int, Sequence[Outcome]], metric: str) -> float:
+    means = [np.mean([scores_of(each, metric)[0, -1] for each in outcomes]) for outcomes in folds.values()]
+    return float(np.mean(means))
+
+
+def _paired(
+    mine: Mapping[int, Sequence[Outcome]], theirs: Mapping[int, Sequence[Outcome]]
+) -> tuple[dict[int, list[Outcome]], dict[int, list[Outcome]]]:
+    """Both on the utterances that both scored, in the folds that both have.
+
+    A model of faces alone scores no utterance without a face; one of words and faces does.
+    """
+    ours: dict[int, list[Outcome]] = {}
+    others: dict[int, list[Outcome]] = {}
+    for fold in sorted(mine.keys() & theirs.keys()):
+        known = set(mine[fold][0].ids)
+        common = [identity for identity in theirs[fold][0].ids if identity in known]
+        if common:
+            ours[fold] = [each.only(common) for each in mine[fold]]
+            others[fold] = [each.only(common) for each in theirs[fold]]
+    return ours, others
+
+
+def _chance_of(told: Any, index: int) -> float:
+    """From the chance in metrics_test.json: one number, or one an emotion with their average."""
+    if isinstance(told, dict):
+        told = [*told["per_emotion"], told["average"]][index]
+    return math.nan if told is None else float(told)
