@@ -70,6 +70,11 @@ VERBS: dict[str, Verb] = {
     "benchmark": Verb(
         function=verbs.benchmark, positionals=("run",), example="mme2e benchmark demo/runs/mesm --data demo/corpus"
     ),
+    "experiment": Verb(
+        function=verbs.experiment,
+        positionals=("file",),
+        example="mme2e experiment configs/experiments/demo.yaml --data demo/corpus --out demo/experiment",
+    ),
     "predict": Verb(
         function=verbs.predict,
         positionals=("run", "video"),

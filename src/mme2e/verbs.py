@@ -235,6 +235,37 @@ def benchmark(
     return EXIT_OK
 
 
+def experiment(
+    file: Path,
+    out: Path,
+    data: list[str] | None = None,
+    seeds: list[int] | None = None,
+    set: list[str] | None = None,  # noqa: A002  # the option is called --set
+    dry_run: bool = False,
+    only_report: bool = False,
+) -> int:
+    """Trains and scores a grid of models x modalities x seeds x splits, and compares them in one table.
+
+    Does what is missing: can be interrupted at any moment and called again. Status 1 when a run failed or is missing.
+
+    Args:
+        file: YAML with variants, seeds and the rest; docs/experiments.md tells its keys, configs/experiments has some.
+        out: Folder for the runs, results.csv, .parquet, .md, .tex and .png.
+        data: Prepared corpus; for several splits NAME=CORPUS each, for folds NAME=CORPUS,CORPUS,...
+        seeds: Instead of the file's.
+        set: KEY=VALUE, as epochs=1 or model.top_p=0.5: settings of every run, over those of the file.
+        dry_run: Only tell which runs there are and where they stand.
+        only_report: Only make the tables of the runs that are done.
+    """
+    from mme2e.experiments import read_experiment, run_experiment
+    from mme2e.training.allocation import keep_freed_memory
+
+    settings = read_experiment(file, data=data or (), seeds=seeds or (), changes=set or ())
+    keep_freed_memory()
+    result = run_experiment(settings, out=out, dry_run=dry_run, only_report=only_report)
+    return EXIT_OK if dry_run or result.complete else EXIT_INCOMPLETE
+
+
 def predict(
     run: Path,
     video: Path,
