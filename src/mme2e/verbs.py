@@ -238,9 +238,9 @@ def benchmark(
 def experiment(
     file: Path,
     out: Path,
-    data: list[str] | None = None,
-    seeds: list[int] | None = None,
-    set: list[str] | None = None,  # noqa: A002  # the option is called --set
+    data: list[str] = [],  # noqa: B006  # read only, as the two below
+    seeds: list[int] = [],  # noqa: B006
+    set: list[str] = [],  # noqa: A002, B006  # the option is called --set
     dry_run: bool = False,
     only_report: bool = False,
 ) -> int:
@@ -260,7 +260,7 @@ def experiment(
     from mme2e.experiments import read_experiment, run_experiment
     from mme2e.training.allocation import keep_freed_memory
 
-    settings = read_experiment(file, data=data or (), seeds=seeds or (), changes=set or ())
+    settings = read_experiment(file, data=data, seeds=seeds, changes=set)
     keep_freed_memory()
     result = run_experiment(settings, out=out, dry_run=dry_run, only_report=only_report)
     return EXIT_OK if dry_run or result.complete else EXIT_INCOMPLETE
