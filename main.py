@@ -1,0 +1,8 @@
+"""The command line of the original code: `python main.py --help`, docs/reference_command_line.md."""
+
+import sys
+
+from mme2e.original_command_line.program import main
+
+if __name__ == "__main__":
+    sys.exit(main())
