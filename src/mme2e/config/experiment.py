@@ -60,6 +60,9 @@ class BootstrapSettings:
     seed: int = 0
     """Seed of the resampling."""
 
+    seeds: bool = True
+    """Whether the seeds of a variant are resampled too; no: its models are taken as they are."""
+
     def __post_init__(self) -> None:
         require(self.draws >= 100, f"bootstrap.draws must be at least 100, not {self.draws}")
         require(self.seed >= 0, f"bootstrap.seed must not be negative, not {self.seed}")

@@ -104,6 +104,12 @@ def defined_mean(values: Floats, axis: int) -> Floats:
     return _ratio(np.where(defined, values, 0.0).sum(axis=axis), defined.sum(axis=axis))
 
 
+def weighted_mean(values: Floats, weights: Floats) -> Floats:
+    """The mean along the last axis over what is defined, each value as often as its weight; NaN where nothing is."""
+    counted = np.where(np.isnan(values), 0.0, weights)
+    return _ratio((np.nan_to_num(values) * counted).sum(axis=-1), counted.sum(axis=-1))
+
+
 def interval(replicates: Floats) -> tuple[float, float]:
     """The percentile interval of (draws,): between its 2.5 % and 97.5 % quantiles; NaN when none is defined."""
     defined = replicates[~np.isnan(replicates)]

@@ -21,7 +21,7 @@ from mme2e.experiments.costs import operations_of
 from mme2e.experiments.latex import to_latex
 from mme2e.experiments.plan import PlannedRun, Stage, plan_runs, stage_of
 from mme2e.experiments.plot import plot_experiment, value_of
-from mme2e.experiments.report import HEADS, CorpusFacts, Report, main_table, to_markdown
+from mme2e.experiments.report import HEADS, CorpusFacts, Report, narrow_table, to_markdown
 from mme2e.experiments.runner import Failure, do_runs
 from mme2e.experiments.summary import Cell, Comparison, RunScore, summarise
 
@@ -192,7 +192,7 @@ def _print(report: Report, out: Path, console: Console) -> None:
         if protocol.name not in report.summary.label_names:
             continue
         for metric in settings.metrics:
-            heads, rows = main_table(report, protocol.name, metric)
+            heads, rows = narrow_table(report, protocol.name, metric)
             title = f"{settings.name}, {protocol.name}: {HEADS[metric]}, average over emotions (%)"
             print_table(heads, rows, title, ["chance"], console)
         for line in report.describe(protocol):

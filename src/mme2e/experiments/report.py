@@ -77,8 +77,8 @@ class Report:
         seeds = len(settings.seeds)
         lines = [
             f"mean ± std: over {seeds} seeds (n - 1)" if seeds > 1 else "one seed: there is no standard deviation",
-            f"95 %: bootstrap over test utterances ({settings.bootstrap.draws} resamples, seed "
-            f"{settings.bootstrap.seed}) of the mean over seeds; models and thresholds stay as they are",
+            f"95 %: bootstrap of that mean over {resampled(settings)} ({settings.bootstrap.draws} resamples, seed "
+            f"{settings.bootstrap.seed}); thresholds stay as they are",
             "thresholds come from the validation split",
         ]
         if settings.baseline is not None:
@@ -90,6 +90,12 @@ class Report:
         if self.done < self.planned:
             lines.append(f"INCOMPLETE: {self.done} of {self.planned} runs are done")
         return [*lines, *(f"failed: {failure}" for failure in self.failures)]
+
+
+def resampled(settings: ExperimentSettings) -> str:
+    """What the bootstrap draws, for people."""
+    both = settings.bootstrap.seeds and len(settings.seeds) > 1
+    return "test utterances and seeds" if both else "test utterances"
 
 
 def main_table(report: Report, protocol: str, metric: str) -> tuple[list[str], list[list[str]]]:
@@ -109,6 +115,14 @@ def main_table(report: Report, protocol: str, metric: str) -> tuple[list[str], l
     if any_cell is not None and not math.isnan(any_cell.chance):
         rows.append(["chance", "", percent(any_cell.chance), *[""] * (len(heads) - 3 + paper)])
     return heads + (["paper"] if paper else []), rows
+
+
+def narrow_table(report: Report, protocol: str, metric: str) -> tuple[list[str], list[list[str]]]:
+    """The main table without what a terminal has no room for."""
+    heads, rows = main_table(report, protocol, metric)
+    kept = [index for index, head in enumerate(heads) if head not in ("runs", "95 % of it", "p")]
+    names = {"difference": "diff."}
+    return [names.get(heads[index], heads[index]) for index in kept], [[row[index] for index in kept] for row in rows]
 
 
 def emotion_table(report: Report, protocol: str, metric: str) -> tuple[list[str], list[list[str]]]:

@@ -19,6 +19,7 @@ from mme2e.evaluation.statistics import (
     paired_p,
     resamples,
     scores_of,
+    weighted_mean,
 )
 from mme2e.experiments.outcomes import read_metrics, read_outcome
 from mme2e.experiments.plan import PlannedRun
@@ -51,7 +52,7 @@ class Cell:
         runs: How many it is over.
         mean: Over folds and seeds, a share in [0, 1]; NaN where it is undefined.
         std: Over seeds (n - 1), each the mean of its folds; NaN for a single seed.
-        low, high: Of the 95 % bootstrap interval of the mean over test utterances.
+        low, high: Of the 95 % bootstrap interval of the mean.
         chance: What needs no looking; NaN where there is none.
         published: The paper's; NaN where there is none.
     """
@@ -202,13 +203,21 @@ class _Protocol:
                 folds.setdefault(each.run.fold, []).append(each.outcome)
         return folds
 
-    def replicates(self, folds: Mapping[int, Sequence[Outcome]], metric: str) -> Floats:
-        """(draws, emotions + 1): the mean over runs on each resample; all runs of a fold see the same test sets."""
-        draws, seed = self.settings.bootstrap.draws, self.settings.bootstrap.seed
+    def replicates(self, variant: str, folds: Mapping[int, Sequence[Outcome]], metric: str) -> Floats:
+        """(draws, emotions + 1): the mean over runs on each resample.
+
+        All runs of a fold are scored on the same resampled test sets; seeds are drawn for each variant by itself.
+        """
+        settings = self.settings.bootstrap
+        number = [each.name for each in self.settings.variants].index(variant)
         means = []
         for fold, outcomes in sorted(folds.items()):
-            weights = resamples(len(outcomes[0].ids), draws, (seed, fold))
-            means.append(defined_mean(np.stack([scores_of(each, metric, weights) for each in outcomes]), axis=0))
+            weights = resamples(len(outcomes[0].ids), settings.draws, (settings.seed, fold))
+            scores = np.stack([scores_of(each, metric, weights) for each in outcomes], axis=-1)
+            drawn = np.ones((settings.draws, len(outcomes)))
+            if settings.seeds:
+                drawn = resamples(len(outcomes), settings.draws, (settings.seed, fold, 1 + number))
+            means.append(weighted_mean(scores, drawn[:, None, :]))
         return defined_mean(np.stack(means), axis=0)
 
     def cells(self) -> list[Cell]:
@@ -222,7 +231,7 @@ class _Protocol:
         ]
 
     def _cells(self, variant: Variant, metric: str) -> list[Cell]:
-        replicates = self.replicates(self.of(variant.name), metric)
+        replicates = self.replicates(variant.name, self.of(variant.name), metric)
         cells = []
         for index, emotion in enumerate(self.emotions):
             rows = [
@@ -273,7 +282,11 @@ class _Protocol:
     def _compare(
         self, variant: str, metric: str, mine: Mapping[int, list[Outcome]], theirs: Mapping[int, list[Outcome]]
     ) -> Comparison:
-        differences = self.replicates(mine, metric)[:, -1] - self.replicates(theirs, metric)[:, -1]
+        assert self.settings.baseline is not None
+        differences = (
+            self.replicates(variant, mine, metric)[:, -1]
+            - self.replicates(self.settings.baseline, theirs, metric)[:, -1]
+        )
         low, high = interval(differences)
         return Comparison(
             protocol=self.protocol.name,
