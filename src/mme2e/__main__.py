@@ -64,6 +64,11 @@ VERBS: dict[str, Verb] = {
         settings=TrainSettings,
         example="mme2e train --config configs/demo.yaml --data demo/corpus --out demo/run --epochs 20",
     ),
+    "search": Verb(
+        function=verbs.search,
+        positionals=("file",),
+        example="mme2e search configs/search/demo.yaml --data demo/corpus --out demo/search --trials 20",
+    ),
     "evaluate": Verb(
         function=verbs.evaluate, positionals=("run",), example="mme2e evaluate demo/run --data demo/corpus --split test"
     ),

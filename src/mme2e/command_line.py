@@ -5,7 +5,8 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, get_args, get_origin
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
@@ -15,6 +16,9 @@ from mme2e.errors import UserError
 # The sentence under each field of a settings dataclass is its help.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
+Settings = TypeVar("Settings")
+
+_SEE_HELP = r" \(see '\S* --help'\)$"
 _CLASS = r"<class '(?:\w+\.)*(\w+)'>"
 
 
@@ -82,6 +86,27 @@ def parse_verb(
             raise
         raise UserError(f"{error}; settings come from {file}") from error
     return {key: value for key, value in vars(parsed).items() if key != "config"}
+
+
+def read_settings(file: Path, settings: type[Settings]) -> Settings:
+    """Reads a YAML file whose keys are the fields of a dataclass.
+
+    Args:
+        file: YAML.
+        settings: The dataclass, all of whose fields have defaults.
+
+    Raises:
+        UserError: The file cannot be read, has an unknown key or a bad value; the file is named.
+    """
+    parser = _Parser(prog=str(file), exit_on_error=True)
+    parser.add_class_arguments(settings)
+    try:
+        found = parser.instantiate(parser.parse_path(file))
+        return settings(**vars(found))
+    except UserError as error:
+        raise UserError(f"{file}: {re.sub(_SEE_HELP, '', str(error))}") from error
+    except (OSError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def _parse(parser: _Parser, arguments: Sequence[str]) -> Any:

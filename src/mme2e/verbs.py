@@ -153,6 +153,32 @@ def train(data: Path, out: Path, settings: TrainSettings, resume: bool = False) 
     return EXIT_OK
 
 
+def search(file: Path, data: Path, out: Path, trials: int = 20, timeout_s: float | None = None) -> int:
+    """Searches for the settings of training that score best on validation; the test split is closed to it.
+
+    Can be interrupted at any moment and called again: trials that are done are kept. Wants Optuna (extra `search`).
+
+    Args:
+        file: YAML with base, space, objective, seed and pruner; docs/search.md tells them.
+        data: Prepared corpus.
+        out: Folder for best.yaml (for 'mme2e train --config'), trials.csv, search.md, plots and the best run.
+        trials: How many there shall be, those of earlier calls included.
+        timeout_s: No trial begins after so many seconds.
+    """
+    from mme2e.command_line import read_settings
+    from mme2e.config.search import SearchSettings
+    from mme2e.search import search as look
+    from mme2e.training.allocation import keep_freed_memory
+
+    settings = read_settings(file, SearchSettings)
+    keep_freed_memory()
+    result = look(settings, data=data, out=out, trials=trials, timeout_s=timeout_s)
+    assert result.best is not None
+    best = f"trial {result.best.number}, {settings.objective} {result.best.value:.3f}"
+    print(f"{out}: best is {best}; train it with 'mme2e train --config {out / 'best.yaml'} ...'")  # noqa: T201
+    return EXIT_OK
+
+
 def evaluate(
     run: list[Path],
     data: Path,
