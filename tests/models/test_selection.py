@@ -23,6 +23,8 @@ def random_maps(frames: int = 3) -> tuple[SparseMaps, Tensor]:
 def make_selection(mode: str, top_p: float = 0.6) -> Selection:
     torch.manual_seed(1)
     selection = Selection(3, 6, top_p=top_p, mode=mode).double()
+    if mode == "frozen":
+        selection.attention.look_at_strong_features()  # as the others start
     selection.attention.score.weight.data *= 8  # weights far from equal
     return selection
 
@@ -39,6 +41,14 @@ def test_every_weight_of_the_attention_and_the_text_learn(mode: str) -> None:
             assert parameter.grad.abs().max() > 1e-6, name
     assert text.grad is not None
     assert text.grad[[0, 2]].abs().amin(dim=1).min() > 0
+
+
+@pytest.mark.parametrize("mode", LEARNING)
+def test_attention_that_learns_starts_at_strong_features(mode: str) -> None:
+    maps, text = random_maps(2)  # the second frame is empty
+    strong = maps.with_features(maps.features.relu())
+    weights = Selection(3, 6, top_p=0.5, mode=mode).double().attention(strong, torch.zeros_like(text))
+    assert torch.equal(weights.argsort(), strong.features.tanh().mean(dim=1).argsort())
 
 
 def test_gates_grow_with_the_attention_times_the_sites_that_shared_it() -> None:

@@ -1,10 +1,14 @@
 """Which sites of a map matter, asked with the words that are spoken (Dai et al. 2021, section 4.2)."""
 
+import torch
 from torch import Tensor, nn
 
 from mme2e.ops.sparse_conv2d import SparseMaps
 from mme2e.ops.sparse_conv2d.product import row_product
 from mme2e.ops.top_p import frame_of_site, ragged_softmax
+
+_FIRST_SCALE, _FIRST_SHARE_OF_WORDS = 2.0, 0.1
+"""Of the score and of the words' weights in it, where attention starts at strong features."""
 
 
 class CrossModalAttention(nn.Module):
@@ -23,6 +27,18 @@ class CrossModalAttention(nn.Module):
         self.features = nn.Linear(channels, channels)
         self.text = nn.Linear(text_dim, channels, bias=False)
         self.score = nn.Linear(channels, 1)
+
+    def look_at_strong_features(self) -> None:
+        """Starts from a score that is the mean of tanh over a site's features, times two, with a little of the words.
+
+        Features come out of a ReLU, so that the sites where the network has found something score highest. A random
+        start prefers strong or weak features by chance.
+        """
+        nn.init.eye_(self.features.weight)
+        nn.init.zeros_(self.features.bias)
+        nn.init.constant_(self.score.weight, _FIRST_SCALE / self.score.in_features)
+        with torch.no_grad():
+            self.text.weight.mul_(_FIRST_SHARE_OF_WORDS)
 
     def forward(self, maps: SparseMaps, text: Tensor) -> Tensor:
         """Attention weights.

@@ -21,7 +21,8 @@ class Selection(nn.Module):
 
     which is 1 on average; the strength is learnt and begins small, so that the words can not at once write themselves
     into the features of face and sound. `straight_through` gives the attention the gradient of the first such gate and
-    leaves the features as they are; `frozen` gives it none (the reference).
+    leaves the features as they are; both start by looking where features are strong. `frozen` gives it none and leaves
+    it at its random start (the reference).
 
     Args:
         channels: Channels of the maps.
@@ -49,6 +50,8 @@ class Selection(nn.Module):
         check_top_p(top_p)
         self.mode = mode
         self.attention = CrossModalAttention(channels, text_dim).requires_grad_(mode != "frozen")
+        if mode != "frozen":
+            self.attention.look_at_strong_features()
         self.strength = nn.Parameter(torch.tensor(_FIRST_STRENGTH)) if mode == "gate" else None
         self.register_buffer("_top_p", torch.tensor(top_p, dtype=torch.float64), persistent=moving)
 
