@@ -5,7 +5,7 @@ Packets are only copied, so that an hour of video takes seconds to write.
 
 import wave
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
@@ -22,9 +22,31 @@ from mme2e.corpora.utterance import RawCorpus, Utterance
 FRAME_RATE = 30
 ONCE_S = 30
 TURN_S = 4.0
-CODECS = {"iemocap": ("mpeg4", ".avi", {}), "mosei": ("libx264", ".mp4", {"preset": "veryfast"})}
-
 Layout = Literal["iemocap", "mosei"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """How a corpus' videos are encoded."""
+
+    name: str
+    suffix: str
+    key_spacing: int
+    b_frames: int
+    options: dict[str, str]
+
+
+CODECS = {
+    "iemocap": Codec(name="mpeg4", suffix=".avi", key_spacing=12, b_frames=0, options={}),
+    # As a video portal encodes: a key frame every 5 s, and B-frames between the others.
+    "mosei": Codec(
+        name="libx264",
+        suffix=".mp4",
+        key_spacing=150,
+        b_frames=3,
+        options={"preset": "veryfast", "x264-params": "bframes=3"},
+    ),
+}
 
 
 class Recordings:
@@ -32,7 +54,7 @@ class Recordings:
 
     Args:
         folder: Where to write.
-        layout: "iemocap": 720x480, MPEG-4, two people side by side, who take turns; "mosei": 640x360, H.264, one.
+        layout: "iemocap": 720x480, MPEG-4, two people side by side, who take turns; "mosei": 480x360, H.264, one.
     """
 
     def __init__(self, folder: Path, layout: Layout) -> None:
@@ -48,7 +70,7 @@ class Recordings:
         assert first.video is not None
         assert first.audio is not None
         self._sound = first.audio
-        self._once = folder / f"once{CODECS[layout][1]}"
+        self._once = folder / f"once{CODECS[layout].suffix}"
         if not self._once.exists():
             self._encode_once(first.video)
 
@@ -70,14 +92,14 @@ class Recordings:
         return replace(self.sample, utterances=tuple(found), skipped=())
 
     def _encode_once(self, source: Path) -> None:
-        codec, _, options = CODECS[self.layout]
+        codec = CODECS[self.layout]
         with av.open(str(source)) as old, av.open(str(self._once), "w") as new:
             frames = list(old.decode(video=0))
             rate = float(old.streams.video[0].average_rate or FRAME_RATE)
-            stream: Any = new.add_stream(codec, rate=FRAME_RATE, options=options)
-            stream.bit_rate, stream.gop_size = 600_000, 12
+            stream: Any = new.add_stream(codec.name, rate=FRAME_RATE, options=codec.options)
+            stream.bit_rate, stream.gop_size = 600_000, codec.key_spacing
             stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, "yuv420p"
-            stream.codec_context.max_b_frames = 0
+            stream.codec_context.max_b_frames = codec.b_frames
             for index in range(ONCE_S * FRAME_RATE):
                 picture = frames[round(index * rate / FRAME_RATE) % len(frames)].reformat(format="yuv420p")
                 picture.pts, picture.time_base = index, Fraction(1, FRAME_RATE)
@@ -104,7 +126,7 @@ class Recordings:
                     if packet.pts is None or packet.dts is None:
                         continue
                     offset = round(repetition * ONCE_S / packet.time_base)
-                    if (packet.pts + offset) * packet.time_base >= seconds:
+                    if (packet.dts + offset) * packet.time_base >= seconds:
                         return
                     packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
                     yield packet

@@ -21,18 +21,21 @@ def write_video(
     codec: str = "mpeg4",
     rotation: int = 0,
     key_spacing: int = 12,
+    b_frames: int = 0,
 ) -> Path:
     """Writes images of one size at their times (default: at `rate`), nearly without loss."""
     if times_s is None:
         times_s = [i / rate for i in range(len(images))]
     with av.open(str(path), "w") as container:
         options = {"qmin": "1", "qmax": "2"} if codec == "mpeg4" else {"crf": "10"}
+        if b_frames and codec == "libx264":
+            options["x264-params"] = f"bframes={b_frames}:b-adapt=0:scenecut=0"
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
         stream.codec_context.gop_size = key_spacing
-        stream.codec_context.max_b_frames = 0
+        stream.codec_context.max_b_frames = b_frames
         if rotation:
             stream.set_display_rotation(rotation)
         for image, time_s in zip(images, times_s, strict=True):

@@ -10,7 +10,7 @@ from mme2e import video_cursor
 from mme2e.container import Damage
 from mme2e.corpora.utterance import Region
 from mme2e.errors import MediaError
-from mme2e.media import frame_times, probe, read_frames, sample_frames
+from mme2e.media import frame_times, probe, read_frames, read_regions, sample_frames
 
 LEVELS = [20, 60, 100, 140, 180, 220]
 
@@ -120,6 +120,53 @@ def test_long_gaps_are_jumped_and_give_the_same_frames(tmp_path, monkeypatch):
     assert len(decoded) < 60
     monkeypatch.setattr(video_cursor, "SEEK_GAP_S", float("inf"))
     assert levels(read_frames(path, times_s)) == levels(frames)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("libx264", "mp4"), ("libx264", "mkv"), ("mpeg4", "mp4"), ("mpeg4", "avi")]
+)
+def test_frames_that_are_not_asked_for_need_no_decoding(tmp_path, monkeypatch, codec, suffix):
+    noise = np.random.default_rng(0)
+    images = [grey_image(10 + i) + noise.integers(0, 9, (48, 64, 3), dtype=np.uint8) for i in range(100)]
+    path = write_video(tmp_path / f"v.{suffix}", images, codec=codec, key_spacing=100, b_frames=3)
+    with av.open(str(path)) as container:
+        whole = [(frame.time, frame.pict_type, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    assert sum(kind == av.video.frame.PictureType.B for _, kind, _ in whole) > 40
+    decoded = []
+    count = video_cursor.decoded
+    monkeypatch.setattr(video_cursor, "decoded", lambda *args: (decoded.append(f) or f for f in count(*args)))
+    times_s = [i / 10 for i in (1, 2, 13, 29, 30, 46, 62, 63, 64, 65, 81, 98, 99)]
+    frames = list(read_frames(path, times_s))
+    assert [frame.requested_s for frame in frames] == times_s
+    for frame in frames:
+        shown_s, _, image = [shown for shown in whole if shown[0] < frame.requested_s + 0.01][-1]
+        assert frame.time_s == pytest.approx(shown_s)
+        assert np.array_equal(frame.image, image)
+    assert len(decoded) < (80 if suffix != "avi" else 101)  # AVI has no timestamps to tell them by
+
+
+def test_regions_are_read_in_one_pass(tmp_path):
+    path = write_video(tmp_path / "v.mp4", [corners()] * 10)
+    left, right = (Region(x_px=x, y_px=0, width_px=32, height_px=24) for x in (0, 32))
+    outside = Region(x_px=40, y_px=0, width_px=32, height_px=24)
+    wanted = [(0.0, left), (0.0, right), (0.3, outside), (0.3, None), (0.5, right), (9.0, left)]
+    misfits = {}
+    frames = list(read_regions(path, wanted, misfits=misfits))
+    assert [(frame.requested_s, frame.region) for frame in frames] == [wanted[i] for i in (0, 1, 3, 4)]
+    assert [frame.image[12, 16].argmax() for frame in frames] == [0, 1, 0, 1]
+    assert frames[2].image.shape == (48, 64, 3)
+    assert list(misfits) == [outside]
+    assert "does not fit into a picture of 64x48" in misfits[outside]
+    with pytest.raises(MediaError, match="does not fit"):
+        list(read_regions(path, wanted))
+    with pytest.raises(ValueError, match="ascend"):
+        read_regions(path, wanted[::-1])
+    assert list(read_regions(path, [])) == []
+
+
+def test_large_pictures_are_decoded_by_two_threads(tmp_path):
+    path = write_video(tmp_path / "v.mp4", [grey_image(20 + i, 1056, 1024) for i in range(12)])
+    assert [round(frame.image.mean()) for frame in sample_frames(path, 300)] == pytest.approx([20, 23, 26, 29], abs=2)
 
 
 def test_without_key_frames_jumping_is_given_up(tmp_path):

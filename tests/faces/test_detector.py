@@ -67,6 +67,14 @@ def test_the_largest_face_comes_first(detector):
     assert faces.boxes[0, 0] > 250 > faces.boxes[1, 0]
 
 
+def test_smaller_faces_are_left_out_when_told(detector):
+    picture = scene(360, 640, (20, 40, 130), (250, 10, 260))
+    (faces,) = detector.detect([picture], smallest_px=130)
+    assert len(faces) == 1
+    assert faces.boxes[0, 0] > 250
+    assert len(detector.detect([picture], smallest_px=361)[0]) == 0
+
+
 def test_a_read_only_image_is_no_problem(fast):
     image = portrait().copy()
     image.flags.writeable = False

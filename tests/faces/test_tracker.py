@@ -3,6 +3,7 @@ import pytest
 from portrait import scene
 
 from mme2e.config import FaceSettings
+from mme2e.corpora.utterance import Region
 from mme2e.data.schema import FaceFlag
 from mme2e.faces import FaceDetector, FaceTracker
 from mme2e.media import Frame, sample_frames
@@ -103,6 +104,30 @@ def test_frames_are_taken_as_they_come(detector):
     for served in range(1, 20):
         next(crops)
         assert len(taken) - served <= 8
+
+
+def test_each_region_has_its_own_face(detector):
+    left, right = (Region(x_px=x, y_px=0, width_px=200, height_px=160) for x in (0, 200))
+    faces = {left: (40, 10, 110), right: (80, 10, 90)}
+    mixed = [
+        Frame(time_s=i / 2, requested_s=i / 2, image=scene(160, 200, faces[region]), region=region)
+        for i, region in enumerate([left] * 3 + [right] * 12 + [left] * 9 + [right])
+    ]
+    crops = list(FaceTracker(detector).crops(mixed))
+    assert len(crops) == len(mixed)
+    for region in faces:
+        alone = [frame for frame in mixed if frame.region == region]
+        wanted = list(FaceTracker(detector).crops(alone))
+        found = [crop for crop in crops if crop.region == region]
+        assert [(c.time_s, c.box, c.flag) for c in found] == [(c.time_s, c.box, c.flag) for c in wanted]
+        assert all(crop.flag.has_face for crop in found)
+
+
+def test_a_face_that_becomes_much_smaller_is_still_found(detector):
+    images = [scene(360, 480, (60, 30, 300))] * 9 + [scene(360, 480, (100, 60, 110))] * 16
+    crops = list(FaceTracker(detector).crops(frames(images)))
+    assert all(crop.flag.has_face for crop in crops)
+    assert crops[-1].box[2] - crops[-1].box[0] < 60 < crops[0].box[2] - crops[0].box[0]
 
 
 def test_nothing_gives_nothing_and_each_call_starts_afresh(detector):

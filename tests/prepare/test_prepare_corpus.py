@@ -22,6 +22,7 @@ from small_recordings import (
 
 from mme2e.audio import decode_flac
 from mme2e.config import FaceSettings, PrepareSettings
+from mme2e.corpora.utterance import Region
 from mme2e.data import load_corpus
 from mme2e.data.schema import ROW_SCHEMA, SCHEMA_VERSION
 from mme2e.errors import UserError
@@ -86,6 +87,18 @@ def test_overlapping_utterances_and_both_speakers_get_their_own_frames(tmp_path,
     assert np.allclose(greys(rows["inside"]), [30, 40], atol=3)
     assert np.allclose(rows["between"]["face_times_s"], [0.25, 0.75])
     assert np.allclose(greys(rows["other"]), [200, 200], atol=3)
+
+
+def test_a_region_that_does_not_fit_leaves_the_other_speaker_alone(tmp_path, media):
+    wrong = Region(x_px=90, y_px=0, width_px=48, height_px=64)
+    raw = corpus(
+        utterance("good", "r", 0.0, 2.0, region=LEFT, **media), utterance("bad", "r", 1.0, 2.0, region=wrong, **media)
+    )
+    summary = prepare(raw, tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    assert (len(rows["good"]["face_crops"]), len(rows["bad"]["face_crops"])) == (4, 0)
+    assert [item.item for item in summary.skipped] == ["bad"]
+    assert "does not fit" in summary.skipped[0].reason
 
 
 def test_corpus_json_tells_where_it_comes_from(tmp_path):
