@@ -22,6 +22,7 @@ from mme2e.training.run_folder import load_run
 
 BASE = TrainSettings(
     model=ModelSettings(
+        modalities="t",
         text=TextSettings(model="scratch", vocab_size=60, hidden_dim=8, num_layers=1, num_heads=2),
         tower_channels=(4, 4, 8, 8),
         tower_dim=16,
@@ -198,7 +199,7 @@ class TestEnds:
         assert "the time is up after 3 of 9 trials" in capsys.readouterr().err
 
     def test_no_time_for_any_trial_is_an_error(self, corpus, tmp_path):
-        with pytest.raises(UserError, match="no trial of .* is complete: there was no time"):
+        with pytest.raises(UserError, match=r"no trial of .* is complete: there was no time"):
             search(SETTINGS, data=corpus, out=tmp_path / "search", trials=2, timeout_s=1e-9)
 
     def test_trials_that_are_worse_than_the_median_are_given_up(self, corpus, tmp_path, monkeypatch):
@@ -303,8 +304,8 @@ class TestClosedSplit:
         corpus = write_tiny_corpus(tmp_path / "corpus", 4)
         for path in (corpus / "test").iterdir():
             path.write_bytes(b"no Parquet")
-        result = search(SETTINGS, data=corpus, out=tmp_path / "search", trials=3)
-        assert outcome(result) == outcome(done[0])
+        result = search(SETTINGS, data=corpus, out=tmp_path / "search", trials=1)
+        assert outcome(result) == outcome(done[0])[:1]
 
 
 def test_the_verb(corpus, tmp_path, capsys):

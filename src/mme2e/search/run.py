@@ -211,7 +211,7 @@ class _Search:
     def _best(self) -> "optuna.trial.FrozenTrial | None":
         """The best complete trial, of equals the first: that one has a run folder."""
         sign = -1 if self.settings.objective == "valid_loss" else 1
-        return max(self._complete(), key=lambda trial: (sign * trial.value, -trial.number), default=None)
+        return max(self._complete(), key=lambda trial: (sign * (trial.value or 0.0), -trial.number), default=None)
 
     def _tidy(self) -> None:
         """Removes the run folders of all trials but the best: weights of full width take half a gigabyte each."""
