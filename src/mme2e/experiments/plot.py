@@ -42,7 +42,7 @@ def plot_experiment(report: Report, path: Path) -> None:
             axes.spines[["top", "right"]].set_visible(False)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    figure.suptitle(f"{settings.name}: average over emotions, %", fontsize=11)
+    figure.suptitle(f"{settings.name}: average over emotions, %", fontsize=11, parse_math=False)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
 
