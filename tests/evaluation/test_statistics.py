@@ -64,7 +64,9 @@ def test_interval_of_a_mean_is_the_one_of_the_binomial() -> None:
     # 100 utterances of which 80 are right: the standard error of the share is 4 %.
     labels = np.ones((100, 1), dtype=bool)
     decisions = (np.arange(100) < 80)[:, None]
-    outcome = Outcome(ids=tuple(map(str, range(100))), probabilities=decisions * 1.0, decisions=decisions, labels=labels)
+    outcome = Outcome(
+        ids=tuple(map(str, range(100))), probabilities=decisions * 1.0, decisions=decisions, labels=labels
+    )
     low, high = interval(scores_of(outcome, "accuracy", resamples(100, 4000, [0]))[:, -1])
     assert low == pytest.approx(0.8 - 1.96 * 0.04, abs=0.015)
     assert high == pytest.approx(0.8 + 1.96 * 0.04, abs=0.015)
@@ -116,9 +118,7 @@ def test_pairing_sees_what_intervals_do_not() -> None:
     decisions = better.decisions.copy()
     right = np.flatnonzero((decisions == better.labels).all(axis=1))[::10]
     decisions[right] = ~decisions[right]
-    worse = Outcome(
-        ids=better.ids, probabilities=better.probabilities, decisions=decisions, labels=better.labels
-    )
+    worse = Outcome(ids=better.ids, probabilities=better.probabilities, decisions=decisions, labels=better.labels)
     weights = resamples(150, 1000, [0])
     one, other = (scores_of(each, "f1", weights)[:, -1] for each in (better, worse))
     assert interval(one)[0] < interval(other)[1]

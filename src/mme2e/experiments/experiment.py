@@ -22,8 +22,9 @@ from mme2e.experiments.latex import to_latex
 from mme2e.experiments.plan import PlannedRun, Stage, plan_runs, stage_of
 from mme2e.experiments.plot import plot_experiment, value_of
 from mme2e.experiments.report import HEADS, CorpusFacts, Report, narrow_table, to_markdown
+from mme2e.experiments.rows import Cell, Comparison, RunScore
 from mme2e.experiments.runner import Failure, do_runs
-from mme2e.experiments.summary import Cell, Comparison, RunScore, summarise
+from mme2e.experiments.summary import summarise
 
 LOCK_FILE = ".lock"
 

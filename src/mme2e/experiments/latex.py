@@ -7,7 +7,7 @@ from mme2e.config.experiment import Protocol
 from mme2e.evaluation.published import SOURCE
 from mme2e.evaluation.tables import number
 from mme2e.experiments.report import HEADS, SIGNIFICANT, Report, resampled
-from mme2e.experiments.summary import AVERAGE
+from mme2e.experiments.rows import AVERAGE
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -11,7 +11,7 @@ from mme2e.atomic import replacing
 from mme2e.config.experiment import Variant
 from mme2e.errors import UserError
 from mme2e.experiments.report import HEADS, Report
-from mme2e.experiments.summary import AVERAGE
+from mme2e.experiments.rows import AVERAGE
 
 MEAN_COLOUR, SEED_COLOUR, PAPER_COLOUR, CHANCE_COLOUR = "#2a6fbb", "#7f8c8d", "#e08214", "#c0392b"
 

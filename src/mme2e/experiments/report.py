@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mme2e.config.experiment import ExperimentSettings, Protocol
 from mme2e.evaluation.published import SOURCE, TABLES, UTTERANCES, published_gflops
 from mme2e.evaluation.tables import COLUMNS, UNDEFINED, markdown_table, number, percent
-from mme2e.experiments.summary import AVERAGE, Cell, Comparison, Summary
+from mme2e.experiments.rows import AVERAGE, Cell, Comparison, Summary
 
 HEADS = {field: head for head, field in COLUMNS.items()} | {"weighted_f1": "weighted F1"}
 """Of the metrics."""
