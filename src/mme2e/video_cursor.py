@@ -58,6 +58,7 @@ class VideoCursor:
         self._origin_s = start_of_clock_s(self._container)
         self._frame_duration_s = float(1 / (self._stream.average_rate or self._stream.guessed_rate or 25))
         self._decoded_s: float | None = None
+        self._leaving_out = False
         self._start_decoding()
         first = self._decode()
         if first is None:
@@ -78,13 +79,15 @@ class VideoCursor:
         It may if a packet before showed a later frame that is still in time: this one is not asked for. The decoder
         leaves out only what no other frame is predicted from, most of the B-frames.
         """
-        if packet.pts is None:
-            self._stream.codec_context.skip_frame = "DEFAULT"
-            return
-        time_s = self._seconds(packet.pts, packet.time_base)
-        self._stream.codec_context.skip_frame = "NONREF" if time_s < self._newest_s else "DEFAULT"
-        if self._newest_s < time_s <= self._target_s + TIME_TOLERANCE_S and not packet.is_corrupt:
-            self._newest_s = time_s
+        superseded = False
+        if packet.pts is not None:
+            time_s = self._seconds(packet.pts, packet.time_base)
+            superseded = time_s < self._newest_s
+            if self._newest_s < time_s <= self._target_s + TIME_TOLERANCE_S and not packet.is_corrupt:
+                self._newest_s = time_s
+        if superseded != self._leaving_out:
+            self._stream.codec_context.skip_frame = "NONREF" if superseded else "DEFAULT"
+            self._leaving_out = superseded
 
     def _seconds(self, ticks: int, time_base: Any) -> float:
         return ticks * time_base.numerator / time_base.denominator - self._origin_s

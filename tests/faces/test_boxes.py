@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mme2e.faces.boxes import overlap, shifted, squared, suppress
+from mme2e.faces.boxes import FEW, overlap, shifted, squared, suppress
 
 
 def greedy(boxes, scores, threshold, of_smaller):
@@ -13,7 +13,7 @@ def greedy(boxes, scores, threshold, of_smaller):
 
 
 @pytest.mark.parametrize("of_smaller", [False, True])
-@pytest.mark.parametrize("count", [1, 2, 7, 60])
+@pytest.mark.parametrize("count", [1, 2, 7, 60, FEW + 1])
 def test_suppression_of_groups_is_greedy_in_each(count, of_smaller):
     generator = torch.Generator().manual_seed(count)
     corner = torch.rand(count, 2, generator=generator) * 60

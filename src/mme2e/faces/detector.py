@@ -96,7 +96,8 @@ class FaceDetector:
 
         Args:
             images: (height, width, 3) uint8 RGB each, of any sizes; too small for a face is no error.
-            smallest_px: Side of the smallest face to look for, where that is more than the settings say.
+            smallest_px: Side of the smallest window, where that is more than the settings say; a face may be found
+                that is somewhat smaller than its window.
 
         Returns:
             One `Faces` an image, in order.
