@@ -184,7 +184,10 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        compared = {layout: compare(folder, layout) for layout in get_args(Layout)}
+        compared = {}
+        for layout in get_args(Layout):
+            compared[layout] = compare(folder, layout)
+            print(layout, compared[layout], file=sys.stderr)
         facts["pictures"] = ", ".join(f"{layout} {picture(folder, layout)}" for layout in compared)
         by_jobs = jobs(folder)
     text = report(compared, by_jobs, facts)

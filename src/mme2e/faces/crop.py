@@ -32,9 +32,10 @@ def crop_face(image: np.ndarray, box: Box, margin: int = 2) -> np.ndarray:
     right, bottom = max(int(min(x2 + grow_x, width_px)), left + 1), max(int(min(y2 + grow_y, height_px)), top + 1)
     # Products by torch, not numpy: worker processes tell torch alone to keep to one thread.
     cut = torch.from_numpy(image[top:bottom, left:right].astype(np.float32))
-    rows = _area_weights(bottom - top) @ cut.view(bottom - top, -1)  # (48, columns * 3)
-    crop = _area_weights(right - left) @ rows.view(FACE_SIZE_PX, right - left, 3)
-    return crop.round_().clamp_(0, 255).to(torch.uint8).numpy()
+    rows = torch.mm(_area_weights(bottom - top), cut.view(bottom - top, -1))
+    columns = rows.view(FACE_SIZE_PX, right - left, 3).transpose(0, 1).reshape(right - left, -1)
+    crop = torch.mm(_area_weights(right - left), columns).view(FACE_SIZE_PX, FACE_SIZE_PX, 3)  # columns first
+    return crop.numpy().transpose(1, 0, 2).round().clip(0, 255).astype(np.uint8, order="C")
 
 
 def _area_weights(length_px: int) -> torch.Tensor:
