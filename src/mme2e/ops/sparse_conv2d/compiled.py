@@ -1,12 +1,10 @@
-"""Submanifold convolution on CPUs with gather and product in one compiled kernel, forward and backward."""
+"""The compiled kernels of the submanifold convolution on CPUs, and finding neighbours."""
 
 import math
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mme2e.errors import UserError
 from mme2e.ops import compiler
@@ -17,28 +15,6 @@ _STRIPE_SITES = 4096
 """Sites whose part of the weights' gradient is summed up by itself, so that narrow layers keep all cores at work."""
 
 _MOST_STRIPES = 8
-
-
-class CompiledConv2d(torch.autograd.Function):
-    """(sites, in) features, (9, out, in) weights and (sites, 9) neighbours -> (sites, out)."""
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor, neighbours: Tensor) -> Tensor:
-        """Multiplies neighbours with the weight of their offset where they lie."""
-        features = features.contiguous()
-        ctx.save_for_backward(features, weight, neighbours)
-        return convolve(features, neighbours, weight)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """A site is its neighbour's neighbour at the mirrored offset: the features' gradient is a convolution too."""
-        features, weight, neighbours = ctx.saved_tensors
-        gradient = gradient.contiguous()
-        wants_features, wants_weight, _ = ctx.needs_input_grad
-        of_features = convolve(gradient, neighbours, weight.transpose(1, 2), mirrored=True) if wants_features else None
-        of_weight = weight_gradient(gradient, features, neighbours) if wants_weight else None
-        return of_features, of_weight, None
 
 
 def convolve(

@@ -7,11 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mme2e.errors import UserError
-from mme2e.ops.sparse_conv2d.compiled import CompiledConv2d, can_compile, check_compiled, convolve
+from mme2e.ops.sparse_conv2d import compiled
+from mme2e.ops.sparse_conv2d.compiled import can_compile, check_compiled, convolve
 from mme2e.ops.sparse_conv2d.gather import GatherConv2d
 from mme2e.ops.sparse_conv2d.naive import submanifold_conv2d_naive
 from mme2e.ops.sparse_conv2d.sparse_maps import SparseMaps
-from mme2e.ops.sparse_conv2d.triton_conv import DTYPES, TritonConv2d, check_triton, triton_is_installed
+from mme2e.ops.sparse_conv2d.table_conv import TableConv2d
+from mme2e.ops.sparse_conv2d.triton_conv import DTYPES, check_triton, triton_is_installed
 
 Path = Literal["auto", "compiled", "gather", "triton", "dense", "naive"]
 
@@ -71,10 +73,12 @@ def _by_path(maps: SparseMaps, weight: Tensor, path: Path) -> Tensor:
         return GatherConv2d.apply(maps.features, weight, maps.sites.rule_book)
     if path == "compiled":
         check_compiled(maps.features)
-        return CompiledConv2d.apply(maps.features, weight, maps.sites.neighbours)
+        return TableConv2d.apply(maps.features, weight, maps.sites.neighbours, compiled)
     if path == "triton":
         check_triton(maps.features)
-        return TritonConv2d.apply(maps.features, weight, maps.sites.neighbours)
+        from mme2e.ops.sparse_conv2d import triton_kernels
+
+        return TableConv2d.apply(maps.features, weight, maps.sites.neighbours, triton_kernels)
     if path == "dense":
         kernel = weight.permute(1, 2, 0).reshape(weight.shape[1], weight.shape[2], 3, 3)
         dense = F.conv2d(maps.to_dense(), kernel, padding=1)

@@ -152,19 +152,22 @@ def gradient_tiles(dtype: torch.dtype, in_channels: int, out_channels: int) -> T
     )
 
 
-def convolve(features: Tensor, neighbours: Tensor, weight: Tensor) -> Tensor:
+def convolve(features: Tensor, neighbours: Tensor, weight: Tensor, *, mirrored: bool = False) -> Tensor:
     """For every site the sum over offsets of the offset's matrix times the neighbour's features.
 
     Args:
         features: (sites, in_channels) float32, bfloat16 or float16, contiguous.
         neighbours: (sites, 9) int32 as in `Sites.neighbours`.
         weight: (9, out_channels, in_channels), any strides.
+        mirrored: Whether offset k takes the matrix of offset 8 - k.
 
     Returns:
         (sites, out_channels); sums are float32 and rounded once.
     """
     num_sites, in_channels = features.shape
     out_channels = weight.shape[1]
+    if mirrored:
+        weight = weight.flip(0)
     output = features.new_empty(num_sites, out_channels)
     if not output.numel():
         return output
