@@ -201,7 +201,7 @@ def test_a_truncated_file_is_named(run: Path, name: str, size: int) -> None:
         ({"thresholds": [0.5]}, "1 thresholds were given for 3 label names"),
         ({"thresholds": [0.5, 0.5, "high"]}, "thresholds is 'high', wanted is float"),
         ({"multi_label": 1}, "multi_label is 1, wanted is bool"),
-        ({"loss": "mse"}, "loss is 'mse', wanted is"),
+        ({"loss": "hinge"}, "loss is 'hinge', wanted is"),
         ({"face": {"mode": "slow"}}, "mode is 'slow', wanted is"),
         ({"face": {"size": 3}}, "unknown key 'size'; there are mode, margin"),
         ({"model": {"tower_channels": [1, 2, 3]}}, r"tower_channels is \[1, 2, 3\], wanted is"),
