@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from composite import compose, count_table, read_sources, write_manifest
 from fe2e import processor
+from rich.console import Console
 
 from mme2e.config import PrepareSettings
 from mme2e.config.experiment import ExperimentSettings
@@ -25,11 +26,12 @@ from mme2e.corpora import read_corpus
 from mme2e.data.corpus import load_corpus
 from mme2e.evaluation.tables import markdown_table
 from mme2e.experiments import read_experiment, run_experiment
-from mme2e.experiments.plan import PlannedRun, Stage, clear_false_start, plan_runs, stage_of
+from mme2e.experiments.outcomes import METRICS_FILE
+from mme2e.experiments.plan import PlannedRun, Stage, plan_runs, stage_of
 from mme2e.experiments.report import main_table, to_markdown
+from mme2e.experiments.runner import do_runs
 from mme2e.prepare import prepare_corpus
 from mme2e.training.history import TrainingReport
-from mme2e.training.trainer import train
 
 RESULTS = Path(__file__).parent / "results"
 EXPERIMENT = Path(__file__).with_suffix(".yaml")
@@ -38,21 +40,22 @@ CONTROL = "mesm frozen annealed"
 """Trained after all others."""
 
 
-def train_run(run: PlannedRun) -> None:
-    """Trains a run of the experiment, or goes on with it, on one core."""
+def do_run(run: PlannedRun, stage: Stage) -> None:
+    """Trains a run of the experiment, or goes on with it, and scores it, on one core; tells when it fails."""
     torch.set_num_threads(1)
-    clear_false_start(run)
-    run.folder.parent.mkdir(parents=True, exist_ok=True)
-    train(run.settings, data=run.data, out=run.folder, resume=run.folder.exists())
+    do_runs([run], {run: stage}, Console(stderr=True))
 
 
-def train_missing(settings: ExperimentSettings, out: Path, jobs: int) -> None:
-    """Trains what is missing, several runs at a time, the control last; each in a process of its own."""
+def do_missing(settings: ExperimentSettings, out: Path, jobs: int) -> None:
+    """Does what is missing, several runs at a time, the control last; each in a process of its own."""
     corpus = load_corpus(settings.protocols[0].folds[0])
-    runs = [run for run in plan_runs(settings, out) if stage_of(run, corpus) in (Stage.MISSING, Stage.BEGUN)]
-    runs.sort(key=lambda run: run.variant.name == CONTROL)
+    stages = {run: stage_of(run, corpus) for run in plan_runs(settings, out)}
+    missing = sorted(
+        (run for run, stage in stages.items() if stage is not Stage.SCORED),
+        key=lambda run: run.variant.name == CONTROL,
+    )
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        for _ in pool.map(train_run, runs):
+        for _ in pool.map(do_run, missing, [stages[run] for run in missing]):
             pass
 
 
@@ -63,7 +66,8 @@ def best_single(runs: Sequence[PlannedRun]) -> str:
         bests = [TrainingReport.read(run.folder).best for run in runs if run.variant.name == variant]
         return statistics.mean(best.valid_macro_f1 for best in bests if best is not None)
 
-    return max(SINGLE, key=validation_f1)
+    done = {run.variant.name for run in runs}
+    return max((name for name in SINGLE if name in done), key=validation_f1)
 
 
 def validation_table(runs: Sequence[PlannedRun]) -> str:
@@ -76,30 +80,19 @@ def validation_table(runs: Sequence[PlannedRun]) -> str:
     return markdown_table(["", "seed", "validation F1 %", "epoch"], rows)
 
 
-def main() -> None:
-    """Composes, prepares, trains, scores and writes the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("open_folder", type=Path, help="folder with speech.csv, faces.csv and text.csv")
-    parser.add_argument("out", type=Path, help="folder of the prepared corpus and of the runs")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of every variant")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, each on one core")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    manifest, corpus, experiment = given.out / "manifest.csv", given.out / "corpus", given.out / "experiment"
-    rows = compose(read_sources(given.open_folder), given.open_folder)
-    write_manifest(manifest, rows)
-    prepare_corpus(read_corpus("manifest", manifest), corpus, PrepareSettings(jobs=given.jobs), source=manifest.name)
-    settings = read_experiment(EXPERIMENT, data=[str(corpus)], seeds=range(given.seeds))
-    train_missing(settings, experiment, given.jobs)
-    report = run_experiment(settings, out=experiment).report
-    runs = [run for run in plan_runs(settings, experiment) if run.scores.exists()]
-    other = replace(settings, baseline=best_single(runs))
-    against_single = run_experiment(other, out=experiment, only_report=True).report
-    assert report is not None
+def write_results(settings: ExperimentSettings, experiment: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Writes the tables of all runs that are done."""
+    runs = [run for run in plan_runs(settings, experiment) if (run.scores / METRICS_FILE).exists()]
+    if not {run.variant.name for run in runs} & set(SINGLE):
+        raise SystemExit(f"{experiment}: no run of a single modality is done")
+    single = best_single(runs)
+    against_single = run_experiment(replace(settings, baseline=single), out=experiment, only_report=True).report
+    report = run_experiment(settings, out=experiment, only_report=True).report
     assert against_single is not None
+    assert report is not None
     parts = [
         to_markdown(report).rstrip(),
-        f"## F1 against the single modality that is best on validation, {other.baseline}",
+        f"## F1 against the single modality that is best on validation, {single}",
         markdown_table(*main_table(against_single, settings.protocols[0].name, "f1")),
         "## Validation",
         validation_table(runs),
@@ -109,6 +102,27 @@ def main() -> None:
     ]
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "open_data.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Composes, prepares, trains, scores and writes the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("open_folder", type=Path, help="folder with speech.csv, faces.csv and text.csv")
+    parser.add_argument("out", type=Path, help="folder of the prepared corpus and of the runs")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of every variant")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, each on one core")
+    parser.add_argument("--only_report", action="store_true", help="make the tables of the runs that are done")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    manifest, corpus, experiment = given.out / "manifest.csv", given.out / "corpus", given.out / "experiment"
+    rows = compose(read_sources(given.open_folder), given.open_folder)
+    settings = read_experiment(EXPERIMENT, data=[str(corpus)], seeds=range(given.seeds))
+    if not given.only_report:
+        write_manifest(manifest, rows)
+        how = PrepareSettings(jobs=given.jobs)
+        prepare_corpus(read_corpus("manifest", manifest), corpus, how, source=manifest.name)
+        do_missing(settings, experiment, given.jobs)
+    write_results(settings, experiment, rows)
 
 
 if __name__ == "__main__":
