@@ -8,8 +8,8 @@ sound that the data loader decodes from the raw recordings, and faces that it lo
 - "as the reference": by the settings of the reference's detector, frame by frame, in the training process. Of this one
   epoch is measured: there is nothing that a second one would spare.
 
-Frames are read in one pass for an utterance; images in between and sound of others are not decoded. Words, order,
-augmentation and weights are those of the prepared run. Two widths: configs/demo.yaml, and configs/mesm.yaml for a few
+Frames are read in one pass for an utterance; images in between and sound of others are not decoded. Order, labels,
+settings and first weights are those of the prepared run. Two widths: configs/demo.yaml, and configs/mesm.yaml for a few
 steps, with a small encoder of words, so that no network is needed.
 
 Run: ``python benchmarks/train_throughput.py [quick]``. Writes `results/train_throughput.json` and `.md`; quick, to try
