@@ -194,8 +194,8 @@ def table(widths: dict[str, Width]) -> str:
 def verdict(width: Width) -> str:
     ways = {"in the reader": width.in_reader_s, "as the reference": width.as_reference_s}
     told = [
-        f"{'at least' if seconds / width.prepared_s >= WANTED_RATIO else 'less than'} {WANTED_RATIO:g} times faster than "
-        f"with faces {way}"
+        f"{'at least' if seconds / width.prepared_s >= WANTED_RATIO else 'less than'} {WANTED_RATIO:g} times faster "
+        f"than with faces {way}"
         for way, seconds in ways.items()
     ]
     fed = "below" if width.waiting_share < MOST_WAITING else "not below"
