@@ -5,12 +5,9 @@ Arrow file that Hugging Face `datasets` maps into memory. Its name holds the Par
 of change, so that a corpus that was prepared again is never served from an old file.
 """
 
-import hashlib
-import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +17,11 @@ import pyarrow.parquet as pq
 
 from mme2e.atomic import replacing
 from mme2e.data.schema import ROW_SCHEMA, SPLITS, UNASSIGNED, CorpusInfo
+from mme2e.data.unpacked import digest, unpacked
 from mme2e.errors import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-CACHE_FOLDER = ".cache"
 
 
 def load_corpus(folder: Path) -> "Corpus":
@@ -83,7 +79,7 @@ class Corpus:
         info = asdict(self.info)
         info["provenance"] = {key: value for key, value in self.info.provenance.items() if key != "date"}
         files = [(name, path.name, path.stat().st_size) for name, path in self._all_files()]
-        return _digest([info, files])
+        return digest([info, files])
 
     @cached_property
     def utterances_fingerprint(self) -> str:
@@ -91,7 +87,7 @@ class Corpus:
         ids: dict[str, list[str]] = {}
         for name, path in self._all_files():
             ids.setdefault(name, []).extend(_read_columns(path, ["id"])["id"].to_pylist())
-        return _digest({name: sorted(found) for name, found in ids.items()})
+        return digest({name: sorted(found) for name, found in ids.items()})
 
     def split(self, name: str) -> "Dataset":
         """The rows of one split, mapped into memory.
@@ -144,31 +140,11 @@ class Corpus:
 
     def _unpacked(self, split: str, files: list[Path]) -> Path:
         states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        cache = cache_folder(self.folder)
-        path = cache / f"{split}-{_digest(states)}.arrow"
-        if not path.is_file():
-            try:
-                cache.mkdir(parents=True, exist_ok=True)
-                for old in cache.glob(f"{split}-*.arrow"):
-                    old.unlink(missing_ok=True)
-                _unpack(files, path)
-            except OSError as error:
-                raise UserError(f"cannot unpack split '{split}' into {cache}: {error.strerror or error}") from error
-        return path
+        return unpacked(self.folder, split, states, partial(_unpack, files), what=f"split '{split}'")
 
 
 def _parquet_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
-
-
-def cache_folder(folder: Path) -> Path:
-    """Where the unpacked rows of a prepared corpus are kept."""
-    if os.access(folder, os.W_OK):
-        return folder / CACHE_FOLDER
-    # A corpus that is shared read-only is unpacked where `datasets` keeps its own files.
-    from datasets.config import HF_DATASETS_CACHE
-
-    return Path(HF_DATASETS_CACHE) / "mme2e" / _digest(str(folder.resolve()))
 
 
 def multi_hot(labels: list[str], label_names: tuple[str, ...]) -> np.ndarray:
@@ -213,7 +189,3 @@ def _read_columns(path: Path, names: Sequence[str]) -> pa.Table:
             return file.read(columns=list(names))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run 'mme2e prepare' again") from error
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

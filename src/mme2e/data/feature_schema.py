@@ -8,7 +8,6 @@ They lie in the prepared corpus that they were made of::
 A matrix (steps, size) is stored row after row, with its number of steps beside it.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mme2e.atomic import write_text
+from mme2e.data.unpacked import digest
 from mme2e.errors import UserError
 
 if TYPE_CHECKING:
-    from mme2e.data.corpus import Corpus
+    pass
 
 FEATURES_VERSION = 1
 FEATURES_FOLDER = "features"
@@ -72,7 +72,7 @@ class FeaturesInfo:
 
     Attributes:
         version: Of this layout.
-        corpus: `utterance_fingerprint` of the corpus that they belong to.
+        corpus: `Corpus.utterances_fingerprint` of the corpus that they belong to.
         text, acoustic, visual: None where the corpus has no features of the modality.
         counts: Utterances per split and modality that have features: {"train": {"text": 10, ...}}.
         non_finite: Values per modality that were infinite or not a number, and became 0.
@@ -135,16 +135,6 @@ class FeaturesInfo:
             raise
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged ({error!r}); run 'mme2e features {corpus}' again") from error
-
-
-def utterance_fingerprint(corpus: "Corpus") -> str:
-    """16 hexadecimal digits of the ids in each split: features belong to the utterances that they were made of."""
-    return corpus.utterances_fingerprint
-
-
-def digest(content: object) -> str:
-    """16 hexadecimal digits of anything that JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _modality(content: dict[str, Any] | None) -> ModalityFeatures | None:

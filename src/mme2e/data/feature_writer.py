@@ -20,7 +20,6 @@ from mme2e.data.feature_schema import (
     MODALITY_NAMES,
     FeaturesInfo,
     ModalityFeatures,
-    utterance_fingerprint,
 )
 
 ROW_GROUP_BYTES = 8 << 20
@@ -144,7 +143,7 @@ class FeatureWriter:
                 old.unlink()
         known = {name: each and self._moments[name].put_into(each) for name, each in self._modalities.items()}
         return FeaturesInfo(
-            corpus=utterance_fingerprint(self._corpus),
+            corpus=self._corpus.utterances_fingerprint,
             text=known["text"],
             acoustic=known["acoustic"],
             visual=known["visual"],

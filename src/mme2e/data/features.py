@@ -5,6 +5,7 @@ one utterance at random costs microseconds, and the processes of a data loader s
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,16 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mme2e.atomic import replacing
-from mme2e.data.corpus import Corpus, cache_folder, load_corpus
+from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.feature_schema import (
     FEATURE_SCHEMA,
     FEATURES_FILE,
     FEATURES_FOLDER,
     MODALITY_NAMES,
     FeaturesInfo,
-    digest,
-    utterance_fingerprint,
 )
+from mme2e.data.unpacked import unpacked
 from mme2e.errors import UserError
 
 
@@ -46,7 +46,7 @@ def load_features(corpus: Corpus | Path) -> "Features":
     """
     opened = corpus if isinstance(corpus, Corpus) else load_corpus(corpus)
     info = FeaturesInfo.read(opened.folder / FEATURES_FOLDER)
-    if info.corpus != utterance_fingerprint(opened):
+    if info.corpus != opened.utterances_fingerprint:
         raise UserError(
             f"the features in {opened.folder / FEATURES_FOLDER} were made of other utterances than the corpus has; "
             f"run 'mme2e features {opened.folder}' again"
@@ -93,18 +93,8 @@ class Features:
             state = path.stat()
         except OSError as error:
             raise UserError(f"{path} is missing; run 'mme2e features {self._corpus.folder}' again") from error
-        cache = cache_folder(self._corpus.folder)
-        name = digest([self.info.fingerprint, state.st_size, state.st_mtime_ns])
-        unpacked = cache / f"features-{split}-{name}.arrow"
-        if not unpacked.is_file():
-            try:
-                cache.mkdir(parents=True, exist_ok=True)
-                for old in cache.glob(f"features-{split}-*.arrow"):
-                    old.unlink(missing_ok=True)
-                _unpack(path, unpacked)
-            except OSError as error:
-                raise UserError(f"cannot unpack {path} into {cache}: {error.strerror or error}") from error
-        return unpacked
+        states = [self.info.fingerprint, state.st_size, state.st_mtime_ns]
+        return unpacked(self._corpus.folder, f"features-{split}", states, partial(_unpack, path), what=str(path))
 
 
 class SplitFeatures(Mapping[str, FeatureMatrices]):
@@ -176,12 +166,12 @@ class SplitFeatures(Mapping[str, FeatureMatrices]):
         return values[offsets[row] : offsets[row + 1]].reshape(-1, modality.size)
 
 
-def _unpack(path: Path, unpacked: Path) -> None:
+def _unpack(path: Path, target: Path) -> None:
     """Writes the rows of a Parquet file into an Arrow stream, a row group at a time."""
     try:
         with (
             pq.ParquetFile(path, page_checksum_verification=True) as file,
-            replacing(unpacked) as temporary,
+            replacing(target) as temporary,
             temporary.open("wb") as out,
             pa.ipc.new_stream(out, FEATURE_SCHEMA) as stream,
         ):

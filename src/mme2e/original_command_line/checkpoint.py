@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mme2e.config import MODALITIES
 from mme2e.data.corpus import Corpus
-from mme2e.data.feature_schema import digest
 from mme2e.data.features import load_features
+from mme2e.data.unpacked import digest
 from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.models.acoustic_feature_sets import acoustic_columns

@@ -9,9 +9,10 @@ from rich.console import Console
 from mme2e.config import PrepareSettings
 from mme2e.corpora import read_reference
 from mme2e.data.corpus import Corpus, load_corpus
-from mme2e.data.feature_schema import FeaturesInfo, digest
+from mme2e.data.feature_schema import FeaturesInfo
 from mme2e.data.features import load_features
 from mme2e.data.schema import CORPUS_FILE
+from mme2e.data.unpacked import digest
 from mme2e.errors import UserError
 from mme2e.models.acoustic_feature_sets import acoustic_columns
 from mme2e.original_command_line.options import Options
