@@ -1,19 +1,16 @@
 """Many parts, in this process or in several."""
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait as wait_for_sentinels
 from pathlib import Path
 
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.errors import UserError
 from mme2e.features.extractor import Extractor
 from mme2e.features.parts import Part, do_part
+from mme2e.worker_process import deaf_to_interrupts, end_with_parent
 
 
 def do_parts(
@@ -43,7 +40,8 @@ def _in_workers(
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                running.add(_submitted(executor, waiting.pop()))
+                with deaf_to_interrupts():  # this starts a worker
+                    running.add(executor.submit(_work, waiting.pop()))
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
@@ -55,33 +53,17 @@ def _in_workers(
         executor.shutdown(cancel_futures=True)
 
 
-def _submitted(executor: ProcessPoolExecutor, part: Part) -> Future[Part]:
-    # This starts workers. They inherit that Ctrl-C, which reaches every process of the terminal, is not for them.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return executor.submit(_work, part)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 _in_worker: tuple[Corpus, dict[str, Extractor], Path]
 
 
 def _start_worker(corpus: Path, extractors: dict[str, Extractor], folder: Path) -> None:
     global _in_worker
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if "visual" in extractors:
         import torch
 
         torch.set_num_threads(1)
     _in_worker = (load_corpus(corpus), extractors, folder)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait_for_sentinels([parent.sentinel])
-    os._exit(1)
 
 
 def _work(part: Part) -> Part:

@@ -2,7 +2,6 @@
 
 import ctypes
 import multiprocessing
-import os
 import signal
 import threading
 from collections import deque
@@ -11,7 +10,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
-from multiprocessing.connection import wait as wait_for_sentinels
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import FrameType
@@ -22,6 +20,7 @@ from mme2e.errors import UserError
 from mme2e.prepare.pictures import Tracker
 from mme2e.prepare.recording import RecordingTask
 from mme2e.prepare.workshop import Failure, Outcome, TrackerMaker, Workshop
+from mme2e.worker_process import deaf_to_interrupts, end_with_parent
 
 
 def do_recordings(
@@ -111,12 +110,8 @@ def _context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mme2e.prepare.pool", "mme2e.faces"])
     resource_tracker.ensure_running()  # it would unblock the signal
-    # The server and its workers inherit that: Ctrl-C reaches none of them, not even while they import.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with deaf_to_interrupts():  # the server, and so its workers: not even while they import
         forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
@@ -142,16 +137,9 @@ _in_worker: tuple[Workshop, list[Tracker]]
 def _start_worker(workshop: Workshop) -> None:
     global _in_worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent tells the workers what to do
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     torch.set_num_threads(1)
     _in_worker = (workshop, [])
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait_for_sentinels([parent.sentinel])
-    os._exit(1)
 
 
 def _work(task: RecordingTask) -> Outcome:
