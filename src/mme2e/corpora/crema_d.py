@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from mme2e.corpora.raw_folder import existing_folder, files_below
-from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance
+from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance, first_reason
 from mme2e.errors import UserError
 
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
@@ -71,8 +71,7 @@ def read_crema_d(raw: Path) -> RawCorpus:
             )
         )
     if not utterances:
-        first = f"; the first reason: {skipped[0].item}: {skipped[0].reason}" if skipped else ""
-        raise UserError(f"{raw} has no file of CREMA-D like AudioWAV/1001_DFA_ANG_XX.wav{first}")
+        raise UserError(f"{raw} has no file of CREMA-D like AudioWAV/1001_DFA_ANG_XX.wav{first_reason(skipped)}")
     return RawCorpus(
         name="crema_d",
         label_names=LABEL_NAMES,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mme2e.corpora.manifest_rows import ManifestRow, read_rows
-from mme2e.corpora.utterance import RawCorpus, Region, Skipped, Utterance
+from mme2e.corpora.utterance import RawCorpus, Region, Skipped, Utterance, first_reason
 from mme2e.errors import UserError
 
 SPLIT_NAMES = {
@@ -60,8 +60,7 @@ def read_manifest(path: Path) -> RawCorpus:
     utterances = _unique(_named(found, path), path, skipped)
     label_names = tuple(sorted({label for utterance in utterances for label in utterance.labels}))
     if not utterances:
-        first = f"; the first reason: {skipped[0].item}: {skipped[0].reason}" if skipped else ""
-        raise UserError(f"{path}: none of its {len(table.rows)} rows can be used{first}")
+        raise UserError(f"{path}: none of its {len(table.rows)} rows can be used{first_reason(skipped)}")
     if not label_names:
         raise UserError(f"{path}: none of its {len(utterances)} usable rows has a label")
     unlabelled = [row.line for row, utterance in found if not utterance.labels]

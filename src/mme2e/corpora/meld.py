@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mme2e.corpora.raw_folder import existing_folder, files_of, text_of
-from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance
+from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance, first_reason
 from mme2e.errors import UserError
 
 LABEL_NAMES = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
@@ -64,9 +64,7 @@ def read_meld(raw: Path) -> RawCorpus:
             skipped.append(Skipped(item=part.table, reason="no such file: the corpus is without this split"))
     if not utterances:
         tables = ", ".join(part.table for part in PARTS)
-        raise UserError(
-            f"{root} has no usable row of {tables}; the first reason: {skipped[0].item}: {skipped[0].reason}"
-        )
+        raise UserError(f"{root} has no usable row of {tables}{first_reason(skipped)}")
     return RawCorpus(
         name="meld",
         label_names=LABEL_NAMES,

@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from mme2e.corpora.raw_folder import existing_folder, files_below
-from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance
+from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance, first_reason
 from mme2e.errors import UserError
 
 LABEL_NAMES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -58,8 +58,7 @@ def read_ravdess(raw: Path, *, song: bool = False) -> RawCorpus:
     if sung:
         skipped.append(Skipped(item=raw.name, reason=f"{sung} files of singing; only speech is wanted"))
     if not takes:
-        first = f"; the first reason: {skipped[0].item}: {skipped[0].reason}" if skipped else ""
-        raise UserError(f"{raw} has no file of RAVDESS like 03-01-05-01-02-01-12.wav{first}")
+        raise UserError(f"{raw} has no file of RAVDESS like 03-01-05-01-02-01-12.wav{first_reason(skipped)}")
     return RawCorpus(
         name="ravdess",
         label_names=LABEL_NAMES,

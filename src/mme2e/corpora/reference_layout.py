@@ -26,7 +26,7 @@ from mme2e.corpora.pickles import read_pickle
 from mme2e.corpora.raw_folder import existing_folder
 from mme2e.corpora.split_lists import read_split_lists
 from mme2e.corpora.splits import apply_lists
-from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance
+from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance, first_reason
 from mme2e.errors import MediaError, UserError
 
 ReferenceCorpus = Literal["iemocap", "mosei"]
@@ -85,8 +85,7 @@ def read_reference(datapath: Path, *, corpus: ReferenceCorpus, source_fps: float
             skipped.append(Skipped(item=id_, reason=str(error)))
     skipped.extend(Skipped(item=id_, reason="not in meta.pkl") for id_ in sorted(folders.keys() - set(map(str, meta))))
     if not utterances:
-        first = f"; the first reason: {skipped[0].item}: {skipped[0].reason}" if skipped else ""
-        raise UserError(f"{main} has no usable utterance{first}")
+        raise UserError(f"{main} has no usable utterance{first_reason(skipped)}")
     _check_rate(utterances, source_fps)
     found = RawCorpus(
         name=corpus,

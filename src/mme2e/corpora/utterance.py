@@ -1,5 +1,6 @@
-"""The one record that every corpus reader yields, and nothing else."""
+"""The records that every corpus reader yields."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +63,11 @@ class Skipped:
 
     item: str
     reason: str
+
+
+def first_reason(skipped: Sequence[Skipped]) -> str:
+    """The end of a message that nothing can be used: why the first of them was left out; empty where none was."""
+    return f"; the first reason: {skipped[0].item}: {skipped[0].reason}" if skipped else ""
 
 
 @dataclass(frozen=True, kw_only=True)

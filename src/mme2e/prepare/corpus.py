@@ -12,7 +12,7 @@ from time import monotonic
 from mme2e.audio import SAMPLE_RATE_HZ
 from mme2e.config import MODALITIES, FaceSettings, PrepareSettings
 from mme2e.corpora.splits import assign_splits
-from mme2e.corpora.utterance import RawCorpus, Skipped
+from mme2e.corpora.utterance import RawCorpus, Skipped, first_reason
 from mme2e.data.schema import CORPUS_FILE, CorpusInfo
 from mme2e.errors import UserError
 from mme2e.prepare.journal import Journal, RecordingEntry
@@ -133,8 +133,7 @@ def _engine(
 
 def _with_splits(corpus: RawCorpus, settings: PrepareSettings) -> RawCorpus:
     if not corpus.utterances:
-        first = f"; the first reason: {corpus.skipped[0].item}: {corpus.skipped[0].reason}" if corpus.skipped else ""
-        raise UserError(f"the corpus '{corpus.name}' has no usable utterances{first}")
+        raise UserError(f"the corpus '{corpus.name}' has no usable utterances{first_reason(corpus.skipped)}")
     ids = Counter(utterance.id for utterance in corpus.utterances)
     twice = [id_ for id_, count in ids.items() if count > 1]
     if twice:
@@ -193,8 +192,7 @@ def _corpus_info(
     skipped += [Skipped(item=corpus.name, reason=f"{word} missing: no utterance has any") for word in lacking]
     if not counts:
         raise UserError(
-            f"none of the {len(corpus.utterances)} utterances of {source} could be prepared; "
-            f"the first reason: {skipped[0].item}: {skipped[0].reason}"
+            f"none of the {len(corpus.utterances)} utterances of {source} could be prepared{first_reason(skipped)}"
         )
     chosen = asdict(settings)
     for where in ("engine", "ray_address", "jobs"):  # of no matter for the result
