@@ -60,13 +60,7 @@ def evaluate(
     Raises:
         UserError: Run or corpus cannot be read, their label names differ, or the corpus has no such split.
     """
-    from mme2e.inference.request import resolve_device
-
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1, not {batch_size}")
-    chosen = resolve_device(device)
-    corpus = load_corpus(data)
-    loaded = load_run_for(run, corpus, chosen)
+    loaded, corpus, chosen = open_run(run, data, batch_size=batch_size, device=device)
     name = Path(run).resolve().name
     evaluation, predictions = score_loaded(
         loaded, name, corpus, split, batch_size=batch_size, device=chosen, calibrated=True
@@ -74,6 +68,22 @@ def evaluate(
     _write(evaluation, predictions, Path(run) / EVALUATION_FOLDER if out is None else out)
     print_evaluation(evaluation, console)
     return evaluation
+
+
+def open_run(run: Path, data: Path, *, batch_size: int, device: str) -> tuple[LoadedRun, Corpus, torch.device]:
+    """The run and the corpus to score it on, and the device that was named, as `evaluate` takes them.
+
+    Raises:
+        UserError: One of them cannot be had, the run tells other emotions than the corpus has, or `batch_size` is
+            below 1.
+    """
+    from mme2e.inference.request import resolve_device
+
+    if batch_size < 1:
+        raise UserError(f"batch_size must be at least 1, not {batch_size}")
+    chosen = resolve_device(device)
+    corpus = load_corpus(data)
+    return load_run_for(run, corpus, chosen), corpus, chosen
 
 
 def load_run_for(run: Path, corpus: Corpus, device: torch.device) -> LoadedRun:

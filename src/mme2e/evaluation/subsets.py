@@ -14,12 +14,12 @@ from rich.console import Console
 
 from mme2e.atomic import write_text
 from mme2e.config import MODALITIES, ModelSettings
-from mme2e.data.corpus import Corpus, load_corpus
+from mme2e.data.corpus import Corpus
 from mme2e.errors import UserError
 from mme2e.evaluation.metrics import Floats, average
 from mme2e.evaluation.predictions import Predictions, predict_subsets
 from mme2e.evaluation.result import Evaluation
-from mme2e.evaluation.score_run import EVALUATION_FOLDER, load_run_for, score
+from mme2e.evaluation.score_run import EVALUATION_FOLDER, open_run, score
 from mme2e.evaluation.subsets_plot import plot_subsets
 from mme2e.evaluation.tables import COLUMNS, markdown_table, percent, print_table
 from mme2e.evaluation.thresholds import DEFAULT_THRESHOLD, choose_thresholds
@@ -143,13 +143,7 @@ def evaluate_subsets(
     Raises:
         UserError: Run or corpus cannot be read, their label names differ, or the corpus has no such split.
     """
-    from mme2e.inference.request import resolve_device
-
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1, not {batch_size}")
-    chosen = resolve_device(device)
-    corpus = load_corpus(data)
-    loaded = load_run_for(run, corpus, chosen)
+    loaded, corpus, chosen = open_run(run, data, batch_size=batch_size, device=device)
     found = _score_all(loaded, Path(run).resolve().name, corpus, split, batch_size=batch_size, device=chosen)
     _write(found, Path(run) / EVALUATION_FOLDER if out is None else out)
     heads, rows = found.table()
