@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mme2e.audio import SAMPLE_RATE_HZ, decode_flac
+from mme2e.audio import SAMPLE_RATE_HZ
 from mme2e.data.feature_schema import ModalityFeatures
 from mme2e.errors import UserError
+from mme2e.features.waveform import waveform_of
 from mme2e.features.windows import HOP_MS, window_means
 
 HOP = SAMPLE_RATE_HZ * HOP_MS // 1000
@@ -77,10 +78,8 @@ class LibrosaSound:
         Raises:
             MediaError: The sound is damaged.
         """
-        samples = None if row["audio"] is None else decode_flac(row["audio"])
-        if samples is None or not len(samples):
-            return None
-        return window_means(frame_features(samples.astype(np.float32) / 32768), self._window_ms)
+        waveform = waveform_of(row)
+        return None if waveform is None else window_means(frame_features(waveform), self._window_ms)
 
 
 def frame_features(waveform: np.ndarray) -> np.ndarray:

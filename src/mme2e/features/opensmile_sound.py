@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mme2e.audio import SAMPLE_RATE_HZ, decode_flac
+from mme2e.audio import SAMPLE_RATE_HZ
 from mme2e.data.feature_schema import ModalityFeatures
 from mme2e.errors import UserError
+from mme2e.features.waveform import waveform_of
 from mme2e.features.windows import HOP_MS, window_means
 
 SHORTEST = SAMPLE_RATE_HZ // 5
@@ -69,9 +70,9 @@ class OpenSmileSound:
         Raises:
             MediaError: The sound is damaged.
         """
-        samples = None if row["audio"] is None else decode_flac(row["audio"])
-        if samples is None or not len(samples):
+        waveform = waveform_of(row)
+        if waveform is None:
             return None
-        waveform = np.pad(samples.astype(np.float32) / 32768, (0, max(0, SHORTEST - len(samples))))
-        frames = self._smile.process_signal(waveform, SAMPLE_RATE_HZ).to_numpy()
-        return window_means(frames[: 1 + len(samples) // (SAMPLE_RATE_HZ * HOP_MS // 1000)], self._window_ms)
+        padded = np.pad(waveform, (0, max(0, SHORTEST - len(waveform))))
+        frames = self._smile.process_signal(padded, SAMPLE_RATE_HZ).to_numpy()
+        return window_means(frames[: 1 + len(waveform) // (SAMPLE_RATE_HZ * HOP_MS // 1000)], self._window_ms)
