@@ -1,6 +1,5 @@
 """Writing the hand-crafted features of a prepared corpus."""
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,8 +8,6 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mme2e.data.corpus import Corpus
 from mme2e.data.feature_schema import (
@@ -21,6 +18,7 @@ from mme2e.data.feature_schema import (
     FeaturesInfo,
     ModalityFeatures,
 )
+from mme2e.data.row_file import RowFile
 
 ROW_GROUP_BYTES = 8 << 20
 """Matrices gathered before they are written: so much memory a split is used."""
@@ -59,7 +57,7 @@ class FeatureWriter:
         self._modalities = {"text": text, "acoustic": acoustic, "visual": visual}
         self._folder = corpus.folder / FEATURES_FOLDER
         self._waiting = {name: set(corpus.columns(name, ["id"])["id"].to_pylist()) for name in corpus.splits}
-        self._tables: dict[str, RowFile] = {}
+        self._tables: dict[str, FeatureFile] = {}
         self._moments = {name: _Moments(each.size) for name, each in self._modalities.items() if each is not None}
         self._counts: dict[str, dict[str, int]] = {name: dict.fromkeys(MODALITY_NAMES, 0) for name in corpus.splits}
         self._non_finite: dict[str, int] = defaultdict(int)
@@ -114,8 +112,8 @@ class FeatureWriter:
             if split == "train":
                 self._moments[name].add(matrix)
         if split not in self._tables:
-            self._tables[split] = RowFile(self._folder / f"{split}.parquet")
-        self._tables[split].add(identity, matrices)
+            self._tables[split] = FeatureFile(self._folder / f"{split}.parquet")
+        self._tables[split].add_utterance(identity, matrices)
 
     def skip(self, item: str, reason: str) -> None:
         """Notes an utterance of which something could not be read, for `FeaturesInfo.skipped`."""
@@ -154,56 +152,24 @@ class FeatureWriter:
         ).write(self._folder, files)
 
 
-class RowFile:
-    """A Parquet file of features that appears whole or not at all, written with bounded memory.
+class FeatureFile(RowFile):
+    """A file of the features of many utterances (see `FEATURE_SCHEMA`).
 
     Args:
         path: The file; its folder is made.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self._rows: list[dict[str, object]] = []
-        self._gathered_bytes = 0
-        self._writer = pq.ParquetWriter(
-            self._temporary,
-            FEATURE_SCHEMA,
-            compression="zstd",
-            use_dictionary=False,
-            write_statistics=False,
-            write_page_checksum=True,
-        )
+        super().__init__(path, FEATURE_SCHEMA, group_bytes=ROW_GROUP_BYTES, compression="zstd")
 
-    def add(self, identity: str, matrices: dict[str, np.ndarray]) -> None:
+    def add_utterance(self, identity: str, matrices: dict[str, np.ndarray]) -> None:
         """Adds the matrices (steps, size) float32 of one utterance, by modality."""
         row: dict[str, object] = {"id": identity}
         for name in MODALITY_NAMES:
             matrix = matrices.get(name)
             row[name] = None if matrix is None else matrix.ravel()
             row[f"{name}_steps"] = 0 if matrix is None else len(matrix)
-            self._gathered_bytes += 0 if matrix is None else matrix.nbytes
-        self._rows.append(row)
-        if self._gathered_bytes >= ROW_GROUP_BYTES:
-            self._flush()
-
-    def finish(self) -> int:
-        """Gives the file its name; returns its size in bytes."""
-        self._flush()
-        self._writer.close()
-        self._temporary.replace(self._path)
-        return self._path.stat().st_size
-
-    def discard(self) -> None:
-        """Leaves nothing behind of an unfinished file; a finished one stays."""
-        self._writer.close()
-        self._temporary.unlink(missing_ok=True)
-
-    def _flush(self) -> None:
-        if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=FEATURE_SCHEMA))
-        self._rows, self._gathered_bytes = [], 0
+        self.add(row, sum(matrix.nbytes for matrix in matrices.values()))
 
 
 class _Moments:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mme2e.atomic import write_text
 from mme2e.data.corpus import Corpus
-from mme2e.data.feature_writer import RowFile
+from mme2e.data.feature_writer import FeatureFile
 from mme2e.features.extractor import Extractor
 
 PART_UTTERANCES = 32
@@ -55,7 +55,7 @@ def do_part(part: Part, corpus: Corpus, extractors: dict[str, Extractor], folder
     columns = {"id", *(column for extractor in extractors.values() for column in extractor.columns)}
     rows = corpus.split(part.split).select_columns(sorted(columns))
     notes: list[dict[str, str]] = []
-    file = RowFile(part.file(folder))
+    file = FeatureFile(part.file(folder))
     try:
         for index in range(part.start, part.stop):
             row = rows[index]
@@ -64,7 +64,7 @@ def do_part(part: Part, corpus: Corpus, extractors: dict[str, Extractor], folder
                 matrix = _attempt(name, extractor, row, notes)
                 if matrix is not None and len(matrix):
                     matrices[name] = matrix
-            file.add(row["id"], matrices)
+            file.add_utterance(row["id"], matrices)
         file.finish()
     finally:
         file.discard()

@@ -1,20 +1,16 @@
 """Rows of one recording to Parquet files, one a split, that appear complete or not at all."""
 
 import hashlib
-import os
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from mme2e.data.row_file import RowFile
 from mme2e.data.schema import ROW_SCHEMA, SPLITS, UNASSIGNED
 
 ROW_GROUP_BYTES = 2 << 20
-"""Rows are written when this much of them has gathered: it bounds the memory of writer and readers."""
+"""See `RowFile`."""
 
 LONGEST_NAME = 150
 """File systems take 255 bytes; endings and the name of a temporary file must fit, too."""
@@ -72,52 +68,16 @@ class RowWriter:
                 file.discard()
 
 
-class _SplitFile:
+class _SplitFile(RowFile):
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        # Unbuffered: closing after an error must not try to write the rest once more.
-        self._file = self._temporary.open("wb", buffering=0)
-        try:
-            self._writer = pq.ParquetWriter(
-                self._file,
-                ROW_SCHEMA,
-                compression="none",  # nearly all of it is PNG and FLAC
-                use_dictionary=["recording", "speaker"],
-                write_statistics=["start_s"],
-                write_page_checksum=True,
-            )
-        except BaseException:  # it writes its first bytes here
-            self._file.close()
-            self._temporary.unlink(missing_ok=True)
-            raise
-        self._rows: list[dict[str, Any]] = []
-        self._gathered_bytes = 0
+        super().__init__(
+            path,
+            ROW_SCHEMA,
+            group_bytes=ROW_GROUP_BYTES,
+            compression="none",  # nearly all of it is PNG and FLAC
+            dictionary=("recording", "speaker"),
+            statistics=("start_s",),
+        )
 
     def write(self, row: dict[str, Any]) -> None:
-        self._rows.append(row)
-        self._gathered_bytes += sum(map(len, row["face_crops"])) + len(row["audio"] or b"")
-        if self._gathered_bytes >= ROW_GROUP_BYTES:
-            self._flush()
-
-    def finish(self) -> int:
-        """Completes the file and gives it its name; returns its size in bytes."""
-        self._flush()
-        self._writer.close()
-        self._file.close()
-        size_bytes = self._temporary.stat().st_size
-        self._temporary.replace(self._path)
-        return size_bytes
-
-    def discard(self) -> None:
-        """Leaves nothing behind of an unfinished file; a finished one stays."""
-        with suppress(OSError, pa.ArrowException):  # the error that led here is on its way
-            self._writer.close()
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
-
-    def _flush(self) -> None:
-        if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=ROW_SCHEMA))
-        self._rows, self._gathered_bytes = [], 0
+        self.add(row, sum(map(len, row["face_crops"])) + len(row["audio"] or b""))
