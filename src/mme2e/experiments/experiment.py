@@ -7,7 +7,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from mme2e.atomic import replacing, write_text
@@ -25,6 +24,7 @@ from mme2e.experiments.report import HEADS, CorpusFacts, Report, narrow_table, t
 from mme2e.experiments.rows import Cell, Comparison, RunScore
 from mme2e.experiments.runner import Failure, do_runs
 from mme2e.experiments.summary import summarise
+from mme2e.locking import locked
 
 LOCK_FILE = ".lock"
 
@@ -87,19 +87,16 @@ def run_experiment(
         _print_plan(settings, stages, console)
         return ExperimentResult(report=None, stages=stages, failures=())
     failures: tuple[Failure, ...] = ()
+    taken = f"another 'mme2e experiment' is working on {out}: wait for its end, or give another --out"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with FileLock(out / LOCK_FILE, timeout=0):
+        with locked(out / LOCK_FILE, taken):
             if not only_report:
                 failures = do_runs(runs, stages, Console(stderr=True))
                 stages = {run: stage_of(run, corpora[run.data]) for run in runs}
             report = _report(settings, stages, failures, corpora)
             if report is not None:
                 _write(report, out)
-    except Timeout:
-        raise UserError(
-            f"another 'mme2e experiment' is working on {out}: wait for its end, or give another --out"
-        ) from None
     except OSError as error:
         raise UserError(f"cannot write to {out} ({error.strerror or error}): what was finished is kept") from error
     if report is None:

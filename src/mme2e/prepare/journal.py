@@ -7,16 +7,15 @@ the sizes that the entry tells. Everything else is done anew. So a kill at any m
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from mme2e.atomic import write_text
 from mme2e.corpora.utterance import Skipped
 from mme2e.data.schema import CORPUS_FILE, PROGRESS_FOLDER, SCHEMA_VERSION
 from mme2e.errors import UserError
+from mme2e.locking import locked
 from mme2e.prepare.recording import RecordingTask
 from mme2e.prepare.writer import FOLDERS, file_name, remove_rows
 
@@ -95,29 +94,18 @@ class Journal:
             UserError: The folder holds something else, a corpus prepared with other settings or by a newer version,
                 is being prepared at this moment, or cannot be written.
         """
-        try:
-            self._make_folder()
-            lock = FileLock(self._folder / LOCK_FILE)
-            lock.acquire(timeout=0)
-        except Timeout:
-            message = (
-                f"another 'mme2e prepare' is working on {self.out}; wait for its end, or prepare into another folder"
-            )
-            raise UserError(message) from None
-        except OSError as error:
-            raise self._unwritable(error) from error
-        try:
+        taken = f"another 'mme2e prepare' is working on {self.out}; wait for its end, or prepare into another folder"
+        with ExitStack() as lock:
             try:
+                self._make_folder()
+                lock.enter_context(locked(self._folder / LOCK_FILE, taken))
                 self._check_settings(settings)
                 self._remove_leftovers()
             except OSError as error:
-                raise self._unwritable(error) from error
+                raise UserError(
+                    f"cannot write to {self.out} ({error.strerror}); wanted is a folder to write to"
+                ) from error
             yield
-        finally:
-            lock.release()
-
-    def _unwritable(self, error: OSError) -> UserError:
-        return UserError(f"cannot write to {self.out} ({error.strerror}); wanted is a folder to write to")
 
     def _make_folder(self) -> None:
         if self.out.exists() and not self.out.is_dir():

@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
-from filelock import FileLock, Timeout
 
 from mme2e.atomic import write_text
 from mme2e.config.search import PrunerSettings, SearchSettings
 from mme2e.errors import UserError
+from mme2e.locking import locked
 
 if TYPE_CHECKING:
     import optuna
@@ -55,23 +55,17 @@ def opened_study(out: Path, settings: SearchSettings, corpus: str) -> Iterator["
     Raises:
         UserError: The folder holds something else, another search, or one that is running; or cannot be written.
     """
-    try:
-        if out.exists() and not (out / SETTINGS_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
-            raise UserError(f"{out} exists, is not empty and holds no search: give another --out")
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / LOCK_FILE)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"another 'mme2e search' is working in {out}: wait for its end, or give another --out"
-        ) from None
-    except OSError as error:
-        raise UserError(f"cannot write to {out} ({error.strerror})") from error
-    try:
+    taken = f"another 'mme2e search' is working in {out}: wait for its end, or give another --out"
+    with ExitStack() as lock:
+        try:
+            if out.exists() and not (out / SETTINGS_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
+                raise UserError(f"{out} exists, is not empty and holds no search: give another --out")
+            out.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(locked(out / LOCK_FILE, taken))
+        except OSError as error:
+            raise UserError(f"cannot write to {out} ({error.strerror})") from error
         _check_same(out / SETTINGS_FILE, {"corpus": corpus, **asdict(settings)})
         yield from _open(out, settings)
-    finally:
-        lock.release()
 
 
 def _open(out: Path, settings: SearchSettings) -> Iterator["optuna.Study"]:
