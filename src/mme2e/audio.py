@@ -13,7 +13,7 @@ from typing import Any
 import av
 import numpy as np
 
-from mme2e.container import CONTAINER_TICKS_PER_S, decoded, open_container, start_of_clock_s
+from mme2e.container import CONTAINER_TICKS_PER_S, frames_of, open_container, start_of_clock_s
 from mme2e.errors import MediaError
 
 SAMPLE_RATE_HZ = 16_000
@@ -174,7 +174,7 @@ def _resampled(container: Any, stream: Any, channel: int | None) -> Iterator[tup
     resampler = None
     position = 0  # of the next resampled sample
     source_end_s = 0.0
-    for frame in decoded(container, stream):
+    for frame in frames_of(container, stream):
         frame_s = source_end_s if frame.pts is None else float(frame.pts * frame.time_base) - origin_s
         if resampler is None or abs(frame_s - source_end_s) > HOLE_S:
             if resampler is not None:

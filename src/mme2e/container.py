@@ -1,6 +1,6 @@
 """Media files as FFmpeg sees them: opening, the clock, streams, packets, and which way is up."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,8 @@ class Damage:
         return ", ".join(parts)
 
 
-def decoded(
-    container: Any, stream: Any, damage: Damage | None = None, look_at: Callable[[Any], None] | None = None
-) -> Iterator[Any]:
-    """Frames of one stream from where the container stands; what cannot be decoded is passed over.
-
-    A damaged packet costs its own frames; where the file cannot be read on, it ends. Both count in `damage`.
-    `look_at` is shown every packet before it is decoded.
-    """
-    damage = damage if damage is not None else Damage()
+def demuxed(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
+    """Packets of one stream from where the container stands. A file that cannot be read on ends, and that is damage."""
     packets = container.demux(stream)
     while True:
         try:
@@ -79,12 +72,22 @@ def decoded(
             damage.lost_packets += 1
             return
         damage.lost_packets += packet.is_corrupt
-        if look_at is not None:
-            look_at(packet)
+        yield packet
+
+
+def decoded(packets: Iterable[Any], damage: Damage | None = None) -> Iterator[Any]:
+    """Frames of packets; what cannot be decoded is passed over. A damaged packet costs its own frames."""
+    damage = damage if damage is not None else Damage()
+    for packet in packets:
         try:
             yield from packet.decode()
         except av.FFmpegError:
             damage.lost_packets += not packet.is_corrupt
+
+
+def frames_of(container: Any, stream: Any) -> Iterator[Any]:
+    """All frames of one stream from where the container stands, however damaged it is."""
+    return decoded(demuxed(container, stream, Damage()))
 
 
 def video_stream(container: Any) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from mme2e.container import CONTAINER_TICKS_PER_S, Damage, Orientation, decoded, open_container, video_stream
+from mme2e.container import CONTAINER_TICKS_PER_S, Damage, Orientation, frames_of, open_container, video_stream
 from mme2e.corpora.utterance import Region
 from mme2e.errors import MediaError
 from mme2e.video_cursor import VideoCursor
@@ -78,7 +78,7 @@ def probe(path: Path | str) -> MediaInfo:
         width_px = height_px = 0
         frame_rate = None
         if video is not None:
-            first = next(decoded(container, video), None)
+            first = next(frames_of(container, video), None)
             if first is None:
                 raise MediaError(f"{path} has a video stream, but no frame of it can be decoded")
             width_px, height_px = first.width, first.height
@@ -106,13 +106,16 @@ def read_frames(
 ) -> Iterator[Frame]:
     """The frame on display at each time. One pass through the file, two frames in memory.
 
+    The frames are those that decoding all of the video gives; as little of it as possible is decoded.
+
     A time before the first frame gets the first frame; times after the last frame has ended yield nothing.
 
     Args:
         path: Video file.
         times_s: Ascending, seconds on the container's clock; equal times are allowed.
         region: Part of the upright picture to return; None is all of it.
-        damage: Is told what was wrong up to the frame that came last; what a jump over a gap passes stays unseen.
+        damage: Is told what was wrong up to the frame that came last. What needs no decoding for the frames asked for
+            (`mme2e.packets`) stays unseen.
 
     Raises:
         MediaError: The file cannot be read, has no picture, or `region` does not fit into it.

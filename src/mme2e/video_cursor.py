@@ -1,4 +1,4 @@
-"""Going forward through one video: which frame is on display when, and what need not be decoded to know."""
+"""Going forward through one video: which frame is on display when."""
 
 import math
 from pathlib import Path
@@ -11,13 +11,14 @@ from mme2e.container import (
     Damage,
     Orientation,
     decoded,
+    demuxed,
     open_container,
     start_of_clock_s,
     video_stream,
 )
 from mme2e.errors import MediaError
+from mme2e.packets import TIME_TOLERANCE_S, PacketsAhead
 
-TIME_TOLERANCE_S = 1e-4  # timestamps are rounded to the container's ticks; a frame this late is still in time
 SEEK_GAP_S = 4.0  # decoding 4 s of video costs about as much as a jump and the run-up from its key frame
 BREAK_OFF_S = 0.5  # containers round the durations that they tell; a video shorter than that by more was cut off
 THREADED_PX = 1 << 20  # larger pictures are decoded by two threads; for smaller ones that doubles the work
@@ -41,7 +42,6 @@ class VideoCursor:
     def __init__(self, path: Path | str, damage: Damage) -> None:
         self._path = path
         self._damage = damage
-        self._target_s = -math.inf
         self._seek_gap_s = SEEK_GAP_S
         self._open()
 
@@ -55,10 +55,10 @@ class VideoCursor:
         size_px = self._stream.width * self._stream.height
         self._stream.thread_type = "AUTO"
         self._stream.thread_count = LARGE_THREADS if size_px > THREADED_PX else 1
+        self._tick = self._stream.time_base
         self._origin_s = start_of_clock_s(self._container)
         self._frame_duration_s = float(1 / (self._stream.average_rate or self._stream.guessed_rate or 25))
         self._decoded_s: float | None = None
-        self._leaving_out = False
         self._start_decoding()
         first = self._decode()
         if first is None:
@@ -67,30 +67,17 @@ class VideoCursor:
         # Asked of one frame only: a frame whose side data was looked at is part of a reference cycle, and hundreds of
         # them would wait in memory for the garbage collector.
         self.orientation = Orientation.of(first[1])
-        self._on_display, self._upcoming = first, self._decode()
+        self._on_display = first
 
     def _start_decoding(self) -> None:
-        self._newest_s = -math.inf
-        self._frames = decoded(self._container, self._stream, self._damage, self._look_at)
+        packets = demuxed(self._container, self._stream, self._damage)
+        self._packets = PacketsAhead(packets, self._stream, self._seconds)
+        self._frames = decoded(self._packets, self._damage)
+        self._upcoming: tuple[float, Any] | None = None  # decoded, and not in time
+        self._ended = False
 
-    def _look_at(self, packet: Any) -> None:
-        """Tells the decoder, before it gets a packet, whether it may leave it out.
-
-        It may if a packet before showed a later frame that is still in time: this one is not asked for. The decoder
-        leaves out only what no other frame is predicted from, most of the B-frames.
-        """
-        superseded = False
-        if packet.pts is not None:
-            time_s = self._seconds(packet.pts, packet.time_base)
-            superseded = time_s < self._newest_s
-            if self._newest_s < time_s <= self._target_s + TIME_TOLERANCE_S and not packet.is_corrupt:
-                self._newest_s = time_s
-        if superseded != self._leaving_out:
-            self._stream.codec_context.skip_frame = "NONREF" if superseded else "DEFAULT"
-            self._leaving_out = superseded
-
-    def _seconds(self, ticks: int, time_base: Any) -> float:
-        return ticks * time_base.numerator / time_base.denominator - self._origin_s
+    def _seconds(self, ticks: int) -> float:
+        return ticks * self._tick.numerator / self._tick.denominator - self._origin_s
 
     def close(self) -> None:
         """Closes the file."""
@@ -102,15 +89,25 @@ class VideoCursor:
         Returns:
             The frame on display and since when, in seconds; None when the last frame has ended.
         """
-        self._target_s = time_s
-        if self._upcoming is not None and time_s - self._upcoming[0] > self._seek_gap_s:
+        if not self._ended and time_s - self._on_display[0] > self._seek_gap_s:
             self._jump(time_s)
-        while self._upcoming is not None and self._upcoming[0] <= time_s + TIME_TOLERANCE_S:
-            self._on_display, self._upcoming = self._upcoming, self._decode()
-        if self._upcoming is None and time_s > self._end_s() - TIME_TOLERANCE_S:
+        self._packets.look(time_s)
+        while not self._is_on_display(time_s):
+            if self._upcoming is None:
+                self._upcoming = self._decode()
+                self._ended = self._upcoming is None
+            if self._upcoming is None or self._upcoming[0] > time_s + TIME_TOLERANCE_S:
+                break
+            self._on_display, self._upcoming = self._upcoming, None
+        if self._ended and time_s > self._end_s() - TIME_TOLERANCE_S:
             self._look_for_break()
             return None
         return self._on_display
+
+    def _is_on_display(self, time_s: float) -> bool:
+        """Whether the packets ahead tell, before any more of them are decoded, that no other frame comes in time."""
+        newest_s = self._packets.newest_s()
+        return newest_s is not None and abs(newest_s - self._on_display[0]) < TIME_TOLERANCE_S / 100
 
     def _look_for_break(self) -> None:
         """Compares where the picture ended with what the container tells of it."""
@@ -137,7 +134,7 @@ class VideoCursor:
             return None
         ticks = frame.pts if frame.pts is not None else frame.dts
         if ticks is not None:
-            time_s = self._seconds(ticks, frame.time_base)
+            time_s = self._seconds(ticks)
         else:  # a raw stream has no timestamps: there, and only there, frames are counted
             time_s = 0.0 if self._decoded_s is None else self._decoded_s + self._frame_duration_s
             self._seek_gap_s = math.inf
@@ -161,4 +158,4 @@ class VideoCursor:
             return
         if found[0] <= left_s:  # no key frame between: the jump went back and won nothing
             self._seek_gap_s *= 2
-        self._on_display, self._upcoming = found, self._decode()
+        self._on_display = found
