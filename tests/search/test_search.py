@@ -291,12 +291,12 @@ class TestClosedSplit:
             search(SETTINGS, data=corpus, out=tmp_path / "search", trials=2)
 
     def test_so_is_a_dataset_of_it(self, corpus, tmp_path, monkeypatch):
-        from mme2e.training import trainer
+        from mme2e.training import batches, hand_crafted
 
         def cheat(opened, split, settings, tokenizer):
-            return trainer.open_dataset(opened, "test", settings.model, tokenizer)
+            return hand_crafted.open_dataset(opened, "test", settings, tokenizer)
 
-        monkeypatch.setattr(trainer, "_dataset", cheat)
+        monkeypatch.setattr(batches, "open_dataset", cheat)
         with pytest.raises(ClosedSplitError, match="'test'"):
             search(SETTINGS, data=corpus, out=tmp_path / "search", trials=2)
 

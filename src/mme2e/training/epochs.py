@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader
 
 from mme2e.data.batch import Batch
@@ -20,6 +21,11 @@ def seed_all(*keys: int) -> None:
     torch.manual_seed(seed)
     np.random.seed(seed)
     random.seed(seed)
+
+
+def process_rank() -> int:
+    """Number of this process among those that train together, also before they know each other."""
+    return getattr(rank_zero_only, "rank", 0)
 
 
 class EpochBatches:

@@ -12,20 +12,18 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from torch.utils.data import DataLoader
 
 from mme2e.config import AugmentSettings, FaceSettings, TrainSettings
 from mme2e.data.corpus import Corpus, load_corpus
-from mme2e.data.dataset import UtteranceDataset
 from mme2e.data.features import Features, load_features
-from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.models.debug import refuse_nan
 from mme2e.text import load_text
 from mme2e.training.annealing import TopPAnnealing
+from mme2e.training.batches import training_batches, validation_batches
 from mme2e.training.callbacks import (
     BEST_FILE,
     CHECKPOINT_FOLDER,
@@ -38,8 +36,8 @@ from mme2e.training.callbacks import (
     write_report,
 )
 from mme2e.training.endings import one_clear_end, writing
-from mme2e.training.epochs import EpochBatches, seed_all
-from mme2e.training.hand_crafted import corpus_identity, describe_features, open_dataset, standardise, with_sizes
+from mme2e.training.epochs import process_rank, seed_all
+from mme2e.training.hand_crafted import corpus_identity, describe_features, standardise, with_sizes
 from mme2e.training.history import EpochRecord, TrainingReport, best_epoch
 from mme2e.training.initial_weights import load_initial
 from mme2e.training.losses import check_loss_fits, positive_weights
@@ -98,7 +96,7 @@ def train(
             the loss stopped being a number.
     """
     began_s = time.perf_counter()
-    console = console or Console(stderr=True, quiet=_rank() != 0, highlight=False, soft_wrap=True)
+    console = console or Console(stderr=True, quiet=process_rank() != 0, highlight=False, soft_wrap=True)
     corpus = data if isinstance(data, Corpus) else load_corpus(data)
     _check_hardware(settings)
     _check_corpus(corpus, settings)
@@ -108,7 +106,7 @@ def train(
     standing = Standing()
     if resume:
         standing = take_up(out, settings, corpus_identity(corpus, features))
-    elif _rank() == 0:
+    elif process_rank() == 0:
         require_free(out)
     if standing.finished:
         console.print(f"{out} is finished after {len(standing.history)} epochs: nothing to resume")
@@ -141,15 +139,15 @@ def train(
     )
     module = _make_module(model, tokenizer, settings, corpus)
     if not standing.is_trained(settings):
-        validation = _validation_batches(tokenizer, settings, corpus)
+        validation = validation_batches(corpus, settings, tokenizer)
         with writing(out):
-            if not resume and _rank() == 0:
+            if not resume and process_rank() == 0:
                 begin(out, settings, report)
             listeners: list[Any] = [Reporter(out, report, console), *([EachEpoch(on_epoch)] if on_epoch else [])]
             _fit(module, validation, settings, out, standing.checkpoint, listeners)
     history = tuple(module.history or standing.history)
     result = _result(out, history, began_s)
-    if _rank() == 0:
+    if process_rank() == 0:
         _load_best(module, out)
         with writing(out):
             info = _run_info(settings, corpus, features, result.best)
@@ -162,11 +160,6 @@ def train(
 def _result(run: Path, history: tuple[EpochRecord, ...], began_s: float) -> TrainResult:
     seconds = time.perf_counter() - began_s
     return TrainResult(run=run, best=best_epoch(list(history)), history=history, seconds=seconds)
-
-
-def _rank() -> int:
-    """Number of this process among those that train together, also before they know each other."""
-    return getattr(rank_zero_only, "rank", 0)
 
 
 def _check_hardware(settings: TrainSettings) -> None:
@@ -191,47 +184,15 @@ def _check_corpus(corpus: Corpus, settings: TrainSettings) -> None:
 
 def _fitted(settings: TrainSettings, features: Features) -> TrainSettings:
     """The settings with the sizes of the features."""
-    if settings.augment != AugmentSettings() and _rank() == 0:
+    if settings.augment != AugmentSettings() and process_rank() == 0:
         _log.warning("augment has no effect: %s reads hand-crafted features", settings.model.name)
     return replace(settings, model=with_sizes(settings.model, features))
 
 
-def _dataset(corpus: Corpus, split: str, settings: TrainSettings, tokenizer: Any) -> UtteranceDataset:
-    modalities = settings.model.modalities
-    dataset = open_dataset(corpus, split, settings.model, tokenizer)
-    if dataset.left_out and _rank() == 0:
-        total = len(dataset) + len(dataset.left_out)
-        _log.warning("%d of %d %s utterances have none of '%s'", len(dataset.left_out), total, split, modalities)
-    return dataset
-
-
 def _make_module(model: torch.nn.Module, tokenizer: Any, settings: TrainSettings, corpus: Corpus) -> EmotionModule:
-    dataset = _dataset(corpus, "train", settings, tokenizer)
-
-    def make_batches(epoch: Callable[[], int]) -> EpochBatches:
-        loader = make_dataloader(
-            dataset,
-            batch_size=settings.batch_size,
-            shuffle=True,
-            seed=settings.seed,
-            num_workers=settings.num_workers,
-            augment=settings.augment,
-            pin_memory=True,
-        )
-        return EpochBatches(loader, epoch=epoch, seed=settings.seed, rank=_rank())
-
     pos_weight = positive_weights(corpus.labels("train")) if settings.pos_weight and settings.loss == "bce" else None
+    make_batches = training_batches(corpus, settings, tokenizer)
     return EmotionModule(model, settings, pos_weight=pos_weight, make_batches=make_batches)
-
-
-def _validation_batches(tokenizer: Any, settings: TrainSettings, corpus: Corpus) -> DataLoader:
-    """Made before training processes know each other: each of them validates on everything and needs no gathering."""
-    return make_dataloader(
-        _dataset(corpus, "valid", settings, tokenizer),
-        batch_size=settings.batch_size,
-        num_workers=settings.num_workers,
-        pin_memory=True,
-    )
 
 
 def _fit(
