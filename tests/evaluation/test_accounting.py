@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from test_score_run import TINY
+from tiny_runs import TINY_MODEL
 from torch import nn
 
 from mme2e.data import Batch
@@ -16,7 +16,7 @@ from mme2e.ops.sparse_conv2d import Sites, SparseMaps, submanifold_conv2d
 from mme2e.text import load_text
 
 FRAMES, CHUNKS, TOKENS = (3, 17), (2, 1), 6
-LOW, FIRST, SECOND, THIRD = TINY.tower_channels
+LOW, FIRST, SECOND, THIRD = TINY_MODEL.tower_channels
 SIZES = {"visual": (24, 24, sum(FRAMES)), "acoustic": (64, 16, sum(CHUNKS))}
 """Height and width of the low level's maps, and their number."""
 
@@ -34,8 +34,8 @@ def make_batch() -> Batch:
 
 def make_model(name: str, modalities: str = "tav") -> nn.Module:
     torch.manual_seed(0)
-    encoder = load_text(TINY.text, texts=["it was a furious lovely gloomy day"]).encoder
-    settings = replace(TINY, name=name, modalities=modalities)
+    encoder = load_text(TINY_MODEL.text, texts=["it was a furious lovely gloomy day"]).encoder
+    settings = replace(TINY_MODEL, name=name, modalities=modalities)
     return build_model(settings, num_emotions=3, text_encoder=encoder if "t" in modalities else None).eval()
 
 
@@ -75,7 +75,7 @@ def gathered_pairs(sites: Sites) -> int:
 def dense_stage(name: str, number: int) -> tuple[int, int, int, int]:
     """Maps, cells, channels before and after of a stage."""
     height, width, maps = SIZES[name]
-    before, after = TINY.tower_channels[number - 1 : number + 1]
+    before, after = TINY_MODEL.tower_channels[number - 1 : number + 1]
     return maps, (height >> number - 1) * (width >> number - 1), before, after
 
 
@@ -90,17 +90,17 @@ class TestCount:
                 _, cells, before, after = dense_stage(name, number)
                 assert counted.parts[f"{name} {number}"] == maps * cells * 9 * (before * after + after * after)
             flat = THIRD * height * width // 64
-            assert counted.parts[f"{name} linear"] == maps * (flat * TINY.tower_dim + TINY.tower_dim * TINY.trans_dim)
+            assert counted.parts[f"{name} linear"] == maps * TINY_MODEL.tower_dim * (flat + TINY_MODEL.trans_dim)
         assert counted.sites == {}
         assert counted.unseen == 0
 
     def test_transformers_are_not_missed(self, fe2e):
         # PyTorch's fused layer and its CPU attention are invisible to the counter.
         counted = count_operations(fe2e, [make_batch()])
-        dim, wide, rows = TINY.trans_dim, TINY.feedforward_dim, max(FRAMES) + 1
+        dim, wide, rows = TINY_MODEL.trans_dim, TINY_MODEL.feedforward_dim, max(FRAMES) + 1
         layer = rows * (4 * dim * dim + 2 * dim * wide) + 2 * rows * rows * dim
         assert counted.parts["visual sequence"] == len(FRAMES) * (layer + dim * 3)
-        hidden = TINY.text.hidden_dim
+        hidden = TINY_MODEL.text.hidden_dim
         intermediate = fe2e.text.encoder.config.intermediate_size
         layer = TOKENS * (4 * hidden * hidden + 2 * hidden * intermediate) + 2 * TOKENS * TOKENS * hidden
         assert counted.parts["text encoder"] == len(FRAMES) * (layer + hidden * 3)
@@ -111,7 +111,7 @@ class TestCount:
     def test_gathered_products_by_hand(self, mesm, top_p):
         mesm.set_top_p(top_p)
         counted, kept = count_and_keep(mesm)
-        text_dim = TINY.text.hidden_dim
+        text_dim = TINY_MODEL.text.hidden_dim
         for name, stage in mesm.stages.items():
             tower, number = name.split(" ")
             maps, cells, before, _ = dense_stage(tower, int(number))

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
-from test_score_run import TINY, write_run
 from tiny_corpus import write_tiny_corpus
+from tiny_runs import TINY_MODEL, write_tiny_run
 
 from mme2e.__main__ import main
 from mme2e.config import AttentionSettings
@@ -35,12 +35,12 @@ def corpus(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def mesm(tmp_path_factory) -> Path:
-    return write_run(tmp_path_factory.mktemp("runs") / "my_mesm", model=replace(TINY, name="mesm"))
+    return write_tiny_run(tmp_path_factory.mktemp("runs") / "my_mesm", model=replace(TINY_MODEL, name="mesm"))
 
 
 @pytest.fixture(scope="module")
 def fe2e(tmp_path_factory) -> Path:
-    return write_run(tmp_path_factory.mktemp("runs") / "my_fe2e")
+    return write_tiny_run(tmp_path_factory.mktemp("runs") / "my_fe2e")
 
 
 def silent() -> Console:
@@ -62,7 +62,7 @@ class TestMesm:
         assert [account.top_p for account in result.accounts] == [0.2, 0.7]
         assert [score.name for score in result.scores] == ["0.2", "0.7"]
         assert [account.name for account in result.against] == [FE2E_NAME]
-        assert result.trained_top_p == (TINY.top_p,) * 6
+        assert result.trained_top_p == (TINY_MODEL.top_p,) * 6
         low, high = result.accounts
         for few, many in zip(low.parts, high.parts, strict=True):
             assert few.name == many.name
@@ -131,8 +131,8 @@ class TestMesm:
         assert sorted(path.name for path in (mesm / "benchmark").iterdir()) == [f"benchmark_test.{k}" for k in KINDS]
 
     def test_stages_with_a_p_of_their_own(self, corpus, tmp_path):
-        settings = replace(TINY, name="mesm", attention=AttentionSettings(budget=0.5))
-        run = write_run(tmp_path / "run", model=settings)
+        settings = replace(TINY_MODEL, name="mesm", attention=AttentionSettings(budget=0.5))
+        run = write_tiny_run(tmp_path / "run", model=settings)
         loaded = load_run(run)
         for index, stage in enumerate(loaded.model.stages.values()):
             stage.selection.top_p = 0.3 + 0.1 * index
@@ -166,13 +166,13 @@ class TestFe2e:
         assert (tmp_path / "benchmark_test.png").is_file()
 
     def test_against_another(self, fe2e, corpus, tmp_path):
-        other = write_run(tmp_path / "other", model=replace(TINY, tower_channels=(4, 8, 16, 16)))
+        other = write_tiny_run(tmp_path / "other", model=replace(TINY_MODEL, tower_channels=(4, 8, 16, 16)))
         result = benchmark(fe2e, data=corpus, against=other, out=tmp_path / "out", console=silent(), **QUICK)
         assert [account.name for account in (*result.accounts, *result.against)] == [THIS_RUN, FE2E_NAME]
         assert result.shares(result.accounts[0])[0] < 1
 
     def test_without_words(self, corpus, tmp_path):
-        run = write_run(tmp_path / "run", model=replace(TINY, modalities="v"))
+        run = write_tiny_run(tmp_path / "run", model=replace(TINY_MODEL, modalities="v"))
         result = benchmark(run, data=corpus, console=silent(), **QUICK)
         assert {part.name.split(" ")[0] for part in result.accounts[0].parts} == {"visual", "rest"}
         assert result.load.tokens == result.load.mel_chunks == 0
@@ -182,14 +182,16 @@ class TestDecisions:
     def test_stored_thresholds_are_not_taken_at_another_p(self, corpus, tmp_path):
         fingerprint = f"tiny {load_corpus(corpus).fingerprint}"
         stored = (0.93, 0.94, 0.91)
-        run = write_run(tmp_path / "run", model=replace(TINY, name="mesm"), thresholds=stored, corpus=fingerprint)
+        run = write_tiny_run(
+            tmp_path / "run", model=replace(TINY_MODEL, name="mesm"), thresholds=stored, corpus=fingerprint
+        )
         result = benchmark(run, data=corpus, top_p=[0.3], console=silent(), **QUICK)
         assert result.scores[0].thresholds != stored
         assert "chosen on the validation split" in result.thresholds_from
 
     def test_cross_entropy_has_none(self, corpus, tmp_path):
         console = silent()
-        run = write_run(tmp_path / "run", model=replace(TINY, name="mesm"), loss="ce")
+        run = write_tiny_run(tmp_path / "run", model=replace(TINY_MODEL, name="mesm"), loss="ce")
         result = benchmark(run, data=corpus, top_p=[0.3], console=console, **QUICK)
         assert result.scores[0].thresholds is None
         assert "anew" not in console.file.getvalue()
@@ -243,7 +245,7 @@ class TestRefusals:
         assert not (tmp_path / "out").exists()
 
     def test_other_emotions(self, corpus, tmp_path):
-        run = write_run(tmp_path / "run", model=replace(TINY, name="mesm"), label_names=("fear", "joy"))
+        run = write_tiny_run(tmp_path / "run", model=replace(TINY_MODEL, name="mesm"), label_names=("fear", "joy"))
         with pytest.raises(UserError, match=r"fear, joy, but .* has angry, happy, sad"):
             benchmark(run, data=corpus, console=silent())
 
@@ -256,7 +258,7 @@ class TestRefusals:
             benchmark(mesm, data=corpus, against=mesm, console=silent())
 
     def test_against_other_modalities(self, mesm, corpus, tmp_path):
-        other = write_run(tmp_path / "other", model=replace(TINY, modalities="ta"))
+        other = write_tiny_run(tmp_path / "other", model=replace(TINY_MODEL, modalities="ta"))
         with pytest.raises(UserError, match="an fe2e of 'tav' is wanted"):
             benchmark(mesm, data=corpus, against=other, console=silent())
 

@@ -9,27 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
-from tiny_corpus import LABEL_NAMES, write_tiny_corpus
+from tiny_corpus import write_tiny_corpus
+from tiny_runs import write_tiny_run
 
-from mme2e.config import ModelSettings, TextSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.data.schema import CorpusInfo
 from mme2e.errors import UserError
 from mme2e.evaluation import compare, evaluate
 from mme2e.evaluation.tables import UNDEFINED
-from mme2e.models import build_model
-from mme2e.text import load_text
-from mme2e.training.run_folder import RunInfo, load_run, save_run
-
-TINY = ModelSettings(
-    text=TextSettings(model="scratch", vocab_size=60, hidden_dim=8, num_layers=1, num_heads=2),
-    tower_channels=(4, 4, 8, 8),
-    tower_dim=16,
-    trans_dim=8,
-    num_layers=1,
-    num_heads=2,
-    feedforward_dim=16,
-)
+from mme2e.training.run_folder import load_run, save_run
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +30,9 @@ def multi_label_corpus(tmp_path_factory) -> Path:
     return write_tiny_corpus(tmp_path_factory.mktemp("tiny") / "multi", 7, multi_label=True)
 
 
-def write_run(folder: Path, **info) -> Path:
-    """A run folder with random weights."""
-    text = load_text(TINY.text, texts=["it was a furious lovely gloomy day"])
-    defaults = {"model": TINY, "label_names": LABEL_NAMES, "multi_label": False}
-    info = RunInfo(**{**defaults, **info})
-    model = build_model(info.model, num_emotions=len(info.label_names), text_encoder=text.encoder)
-    save_run(folder, model=model, tokenizer=text.tokenizer, info=info)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    return write_run(tmp_path_factory.mktemp("runs") / "first_run")
+    return write_tiny_run(tmp_path_factory.mktemp("runs") / "first_run")
 
 
 def silent() -> Console:
@@ -146,13 +124,13 @@ class TestThresholds:
     def test_stored_ones_count_on_the_corpus_of_the_run(self, corpus, tmp_path):
         stored = (0.2, 0.4, 0.6)
         fingerprint = f"tiny {load_corpus(corpus).fingerprint}"
-        run = write_run(tmp_path / "run", thresholds=stored, corpus=fingerprint)
+        run = write_tiny_run(tmp_path / "run", thresholds=stored, corpus=fingerprint)
         evaluation = evaluate(run, data=corpus, console=silent())
         assert evaluation.thresholds == stored
         assert "stored in the run" in evaluation.thresholds_from
 
     def test_elsewhere_they_are_chosen_on_validation(self, corpus, tmp_path):
-        run = write_run(tmp_path / "run", thresholds=(0.2, 0.4, 0.6), corpus="other 0123456789abcdef")
+        run = write_tiny_run(tmp_path / "run", thresholds=(0.2, 0.4, 0.6), corpus="other 0123456789abcdef")
         on_test = evaluate(run, data=corpus, console=silent())
         on_valid = evaluate(run, data=corpus, split="valid", console=silent())
         assert on_test.thresholds == on_valid.thresholds != (0.2, 0.4, 0.6)
@@ -165,7 +143,7 @@ class TestThresholds:
         assert evaluation.thresholds_from.startswith("default 0.5: ")
 
     def test_cross_entropy_decides_for_the_most_probable(self, corpus, tmp_path):
-        run = write_run(tmp_path / "run", loss="ce")
+        run = write_tiny_run(tmp_path / "run", loss="ce")
         evaluation = evaluate(run, data=corpus, console=silent())
         assert evaluation.thresholds is None
         assert evaluation.chance.rule == "drawn from the training prior"
@@ -254,7 +232,7 @@ class TestSplitProtocol:
 
 class TestRefusals:
     def test_other_emotions(self, corpus, tmp_path):
-        run = write_run(tmp_path / "run", label_names=("fear", "joy"))
+        run = write_tiny_run(tmp_path / "run", label_names=("fear", "joy"))
         with pytest.raises(UserError, match=r"fear, joy, but .* has angry, happy, sad"):
             evaluate(run, data=corpus, console=silent())
 
@@ -268,7 +246,7 @@ class TestRefusals:
             evaluate(tmp_path, data=corpus, console=silent())
 
     def test_weights_that_give_no_numbers(self, corpus, tmp_path):
-        run = write_run(tmp_path / "run")
+        run = write_tiny_run(tmp_path / "run")
         loaded = load_run(run)
         loaded.model.fusion.weight.data.fill_(float("nan"))
         save_run(run, model=loaded.model, tokenizer=loaded.tokenizer, info=loaded.info)
@@ -284,7 +262,7 @@ class TestRefusals:
 
 
 def test_runs_side_by_side(run, corpus, tmp_path):
-    other = write_run(tmp_path / "second_run")
+    other = write_tiny_run(tmp_path / "second_run", seed=1)
     results = [evaluate(each, data=corpus, out=tmp_path / each.name, console=silent()) for each in (run, other)]
     console = silent()
     compare(results, console)

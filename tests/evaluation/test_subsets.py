@@ -14,28 +14,18 @@ from PIL import Image
 from rich.console import Console
 from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 from tiny_features import SIZES, write_tiny_features
+from tiny_runs import TINY_MODEL, write_tiny_run
 
 from mme2e import __main__
-from mme2e.config import FeatureSettings, ModelSettings, TextSettings
+from mme2e.config import FeatureSettings, ModelSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
 from mme2e.evaluation import evaluate, evaluate_subsets
 from mme2e.evaluation.predictions import predict_split, predict_subsets
 from mme2e.evaluation.subsets import modality_subsets
-from mme2e.models import build_model
-from mme2e.text import load_text
-from mme2e.training.run_folder import RunInfo, load_run, save_run
+from mme2e.training.run_folder import load_run
 
 ALL = ("tav", "ta", "tv", "av", "t", "a", "v")
-TINY = ModelSettings(
-    text=TextSettings(model="scratch", vocab_size=60, hidden_dim=8, num_layers=1, num_heads=2),
-    tower_channels=(4, 4, 8, 8),
-    tower_dim=16,
-    trans_dim=8,
-    num_layers=1,
-    num_heads=2,
-    feedforward_dim=16,
-)
 FEATURES = FeatureSettings(**{f"{name}_size": size for name, size in SIZES.items()})
 
 
@@ -48,13 +38,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_run(folder: Path, **changes: object) -> Path:
     """A run folder with random weights."""
     loss = changes.pop("loss", "bce")
-    settings = dataclasses.replace(TINY, **changes)
-    text = load_text(TINY.text, texts=["it was a furious lovely gloomy day"]) if settings.reads_tokens else None
-    torch.manual_seed(0)
-    model = build_model(settings, num_emotions=3, text_encoder=None if text is None else text.encoder)
-    info = RunInfo(model=settings, label_names=LABEL_NAMES, multi_label=False, loss=loss)
-    save_run(folder, model=model, tokenizer=None if text is None else text.tokenizer, info=info)
-    return folder
+    return write_tiny_run(folder, model=dataclasses.replace(TINY_MODEL, **changes), loss=loss)
 
 
 def silent() -> Console:
@@ -105,7 +89,9 @@ def test_a_subset_is_a_run_whose_other_branches_are_silent(corpus: Path, tmp_pat
     (found,) = predict_subsets(run, opened, "test", ["av"], batch_size=8, device=torch.device("cpu")).values()
     run.model.text = None
     run.model.fusion.weight = torch.nn.Parameter(run.model.fusion.weight[:, 1:] * 1.5)
-    av = dataclasses.replace(run, info=dataclasses.replace(run.info, model=dataclasses.replace(TINY, modalities="av")))
+    av = dataclasses.replace(
+        run, info=dataclasses.replace(run.info, model=dataclasses.replace(TINY_MODEL, modalities="av"))
+    )
     alone = predict_split(av, opened, "test", batch_size=8, device=torch.device("cpu"))
     np.testing.assert_allclose(found.probabilities, alone.probabilities, atol=1e-6)
 

@@ -1,5 +1,6 @@
 """Pictures of what MESM kept: drawn for any number of frames and chunks, written whole or not at all."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.cbook
@@ -12,19 +13,16 @@ from media_writing import write_sound, write_video
 from PIL import Image
 from tiny_corpus import write_tiny_corpus
 from tiny_mesm import make_tiny, make_utterances
+from tiny_runs import TINY_MODEL, write_tiny_run
 
 import mme2e
 from mme2e.__main__ import main
-from mme2e.config import ModelSettings, TextSettings
 from mme2e.data import Batch
 from mme2e.data.schema import ROW_SCHEMA
 from mme2e.errors import UserError
 from mme2e.inference import Emotion, SelectedCells, StageCells, selected_cells
 from mme2e.inference.pictures import MAX_FRAMES, Caption, draw_selection, selection_figure
 from mme2e.inference.utterance_picture import draw_utterance
-from mme2e.models import build_model
-from mme2e.text import load_text
-from mme2e.training.run_folder import RunInfo, save_run
 
 LABELS = ("angry", "happy", "sad")
 
@@ -182,16 +180,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_run(folder: Path, name: str = "mesm", modalities: str = "tav") -> Path:
-    settings = ModelSettings(
-        name=name, modalities=modalities, tower_channels=(4, 4, 4, 4), tower_dim=8, trans_dim=8, num_layers=1,
-        num_heads=2, feedforward_dim=8,
-        text=TextSettings(model="scratch", hidden_dim=8, num_heads=2, num_layers=1, vocab_size=60),
-    )  # fmt: skip
-    parts = load_text(settings.text, texts=["it was a lovely day", "it was a furious day"])
-    model = build_model(settings, num_emotions=len(LABELS), text_encoder=parts.encoder)
-    info = RunInfo(model=settings, label_names=LABELS, multi_label=False, loss="bce")
-    save_run(folder, model=model, tokenizer=parts.tokenizer, info=info)
-    return folder
+    return write_tiny_run(folder, model=replace(TINY_MODEL, name=name, modalities=modalities))
 
 
 @pytest.fixture(scope="module")

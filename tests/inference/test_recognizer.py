@@ -1,48 +1,27 @@
 """From a video to emotions: what is there is used, what is not is told."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.cbook
 import numpy as np
 import pytest
-import torch
 from media_writing import grey_image, write_sound, write_video
 from PIL import Image
+from tiny_runs import TINY_MODEL, write_tiny_run
 
 import mme2e
 from mme2e.__main__ import main
-from mme2e.config import ModelSettings, TextSettings
 from mme2e.corpora import Region
 from mme2e.errors import MediaError, UserError
 from mme2e.inference import parse_region, read_transcript, resolve_device
-from mme2e.models import build_model
-from mme2e.text import load_text
-from mme2e.training.run_folder import RunInfo, save_run
 
 LABELS = ("ang", "hap", "neu")
 
 
-def write_run(
-    folder: Path, modalities: str = "tav", loss: str = "bce", thresholds: tuple[float, ...] | None = None
-) -> Path:
-    torch.manual_seed(0)
-    settings = ModelSettings(
-        modalities=modalities,
-        text=TextSettings(model="scratch", hidden_dim=8, num_heads=2, num_layers=1, vocab_size=60),
-        tower_channels=(4, 4, 4, 4),
-        tower_dim=8,
-        trans_dim=8,
-        num_layers=1,
-        num_heads=2,
-        feedforward_dim=8,
-    )
-    parts = load_text(settings.text, texts=["what a day", "I am so happy", "leave me alone"])
-    encoder = parts.encoder if "t" in modalities else None
-    model = build_model(settings, num_emotions=len(LABELS), text_encoder=encoder)
-    info = RunInfo(model=settings, label_names=LABELS, multi_label=False, loss=loss, thresholds=thresholds)  # type: ignore[arg-type]
-    save_run(folder, model=model, tokenizer=parts.tokenizer if "t" in modalities else None, info=info)
-    return folder
+def write_run(folder: Path, modalities: str = "tav", **info: object) -> Path:
+    return write_tiny_run(folder, model=replace(TINY_MODEL, modalities=modalities), label_names=LABELS, **info)
 
 
 @pytest.fixture(scope="session")

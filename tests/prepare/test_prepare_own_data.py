@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_recordings import mean_tracker, write_sound, write_video
+from tiny_runs import TINY_MODEL
 
 from mme2e.__main__ import main
-from mme2e.config import ModelSettings, PrepareSettings, TextSettings, TrainSettings
+from mme2e.config import PrepareSettings, TrainSettings
 from mme2e.corpora import read_manifest, read_ravdess
 from mme2e.corpora.splits import assign_splits
 from mme2e.data import load_corpus
@@ -19,15 +20,7 @@ from mme2e.prepare import prepare_corpus
 from mme2e.training import train
 
 TINY = TrainSettings(
-    model=ModelSettings(
-        text=TextSettings(model="scratch", vocab_size=60, hidden_dim=8, num_layers=1, num_heads=2),
-        tower_channels=(4, 4, 8, 8),
-        tower_dim=16,
-        trans_dim=8,
-        num_layers=1,
-        num_heads=2,
-        feedforward_dim=16,
-    ),
+    model=TINY_MODEL,
     epochs=1,
     batch_size=4,
     num_workers=0,

@@ -10,9 +10,10 @@ import optuna
 import pytest
 import yaml
 from tiny_corpus import write_tiny_corpus
+from tiny_runs import TINY_MODEL
 
 from mme2e.__main__ import main
-from mme2e.config import ModelSettings, TextSettings, TrainSettings
+from mme2e.config import TrainSettings
 from mme2e.config.search import Dimension, PrunerSettings, SearchSettings
 from mme2e.data.corpus import ClosedSplitError
 from mme2e.errors import UserError
@@ -21,16 +22,7 @@ from mme2e.training.history import TrainingReport, settings_to_yaml
 from mme2e.training.run_folder import load_run
 
 BASE = TrainSettings(
-    model=ModelSettings(
-        modalities="t",
-        text=TextSettings(model="scratch", vocab_size=60, hidden_dim=8, num_layers=1, num_heads=2),
-        tower_channels=(4, 4, 8, 8),
-        tower_dim=16,
-        trans_dim=8,
-        num_layers=1,
-        num_heads=2,
-        feedforward_dim=16,
-    ),
+    model=dataclasses.replace(TINY_MODEL, modalities="t"),
     epochs=2,
     batch_size=2,
     learning_rate=1e-2,

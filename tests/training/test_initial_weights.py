@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny_corpus import write_tiny_corpus
 from tiny_features import write_tiny_features
+from tiny_runs import TINY_MODEL
 
 from mme2e.config import InitSettings, ModelSettings, TextSettings, TrainSettings
 from mme2e.errors import UserError
@@ -16,15 +17,7 @@ from mme2e.training.trainer import train
 
 LABELS = ("angry", "happy", "sad")
 TINY = TrainSettings(
-    model=ModelSettings(
-        text=TextSettings(model="scratch", vocab_size=60, hidden_dim=8, num_layers=1, num_heads=2),
-        tower_channels=(4, 4, 4, 4),
-        tower_dim=8,
-        trans_dim=8,
-        num_layers=1,
-        num_heads=2,
-        feedforward_dim=8,
-    ),
+    model=TINY_MODEL,
     epochs=1,
     batch_size=4,
     learning_rate=1e-9,  # weights stay what they are at the start

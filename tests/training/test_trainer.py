@@ -16,23 +16,16 @@ import torch
 import yaml
 from safetensors.torch import load_file
 from tiny_corpus import LABEL_NAMES, write_tiny_corpus
+from tiny_runs import TINY_MODEL
 
-from mme2e.config import AugmentSettings, ModelSettings, TextSettings, TrainSettings
+from mme2e.config import AugmentSettings, TrainSettings
 from mme2e.errors import UserError
 from mme2e.training.history import EpochRecord
 from mme2e.training.run_folder import load_run
 from mme2e.training.trainer import TrainResult, train
 
 TINY = TrainSettings(
-    model=ModelSettings(
-        text=TextSettings(model="scratch", vocab_size=60, hidden_dim=8, num_layers=1, num_heads=2),
-        tower_channels=(4, 4, 8, 8),
-        tower_dim=16,
-        trans_dim=8,
-        num_layers=1,
-        num_heads=2,
-        feedforward_dim=16,
-    ),
+    model=TINY_MODEL,
     # Whatever draws random numbers is on, so that exact resuming is put to the test.
     augment=AugmentSettings(
         crop_jitter_px=2, flip=0.5, brightness=0.2, time_masks=1, frequency_masks=1, word_dropout=0.2
