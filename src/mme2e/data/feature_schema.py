@@ -12,16 +12,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 from mme2e.atomic import write_text
 from mme2e.data.unpacked import digest
 from mme2e.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 FEATURES_VERSION = 1
 FEATURES_FOLDER = "features"
