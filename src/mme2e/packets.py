@@ -10,8 +10,7 @@ What is left out is not decoded, and damage in it stays unseen: it cannot be in 
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 TIME_TOLERANCE_S = 1e-4  # timestamps are rounded to the container's ticks; a frame this late is still in time
 MOST_BYTES_AHEAD = 8 << 20  # a second of the densest video; more is decoded as it comes
@@ -21,8 +20,7 @@ FRESH_UNITS = {"h264": (0, 0x1F, {5}), "hevc": (1, 0x3F, {16, 17, 18, 19, 20})}
 bits of a unit's first byte that tell the type: how far to shift them, and their mask."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ahead:
+class _Ahead(NamedTuple):
     packet: Any
     time_s: float
     fresh: bool

@@ -55,7 +55,7 @@ class VideoCursor:
         size_px = self._stream.width * self._stream.height
         self._stream.thread_type = "AUTO"
         self._stream.thread_count = LARGE_THREADS if size_px > THREADED_PX else 1
-        self._tick = self._stream.time_base
+        self._ticks, self._per_s = self._stream.time_base.as_integer_ratio()
         self._origin_s = start_of_clock_s(self._container)
         self._frame_duration_s = float(1 / (self._stream.average_rate or self._stream.guessed_rate or 25))
         self._decoded_s: float | None = None
@@ -77,7 +77,7 @@ class VideoCursor:
         self._ended = False
 
     def _seconds(self, ticks: int) -> float:
-        return ticks * self._tick.numerator / self._tick.denominator - self._origin_s
+        return ticks * self._ticks / self._per_s - self._origin_s
 
     def close(self) -> None:
         """Closes the file."""

@@ -6,6 +6,7 @@ move, in shares of its side: (x1, y1, x2, y2). The architecture is that of facen
 
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -97,8 +98,9 @@ class MTCNN(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pnet = ProposalNet()
-        self.rnet = RefinementNet()
-        self.onet = OutputNet()
-        self.load_state_dict(load_file(WEIGHTS_FILE))
+        with torch.device("meta"):  # no random weights
+            self.pnet = ProposalNet()
+            self.rnet = RefinementNet()
+            self.onet = OutputNet()
+        self.load_state_dict(load_file(WEIGHTS_FILE), assign=True)
         self.eval().requires_grad_(False)
