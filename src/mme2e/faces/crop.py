@@ -40,7 +40,7 @@ def crop_face(image: np.ndarray, box: Box, margin: int = 2) -> np.ndarray:
     return crop.numpy().transpose(1, 0, 2).round().clip(0, 255).astype(np.uint8, order="C")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _area_weights(length_px: int) -> torch.Tensor:
     """Area interpolation of one axis, (48, length) float32: shares of the pixels in each output pixel."""
     edges = np.arange(FACE_SIZE_PX + 1, dtype=np.float32) * (length_px / FACE_SIZE_PX)

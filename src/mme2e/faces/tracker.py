@@ -4,11 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from mme2e.corpora.utterance import Region
 from mme2e.data.schema import FaceFlag
-from mme2e.faces.boxes import overlap
 from mme2e.faces.crop import Box, centre_box, crop_face
 from mme2e.faces.detector import FaceDetector, Faces
 from mme2e.media import Frame
@@ -17,7 +15,8 @@ KEY_SPACING = 8  # frames from one full detection to the next; so many frames ar
 SURE = 0.9  # least probability of the O-net for a face that is followed; below, the frame is searched afresh
 SAME_FACE = 0.3  # least overlap of one face on two key frames; below, it is another face or another scene
 FOLLOWED_OVERLAP = 0.5  # least overlap of a followed face with where it was expected
-SMALLER_SHARE = 0.5  # of the followed face's side: smaller faces are looked for only where there is no larger one
+SMALLER_SHARE = 0.7  # of the followed face's side: smaller faces are looked for only where there is no larger one;
+# a level of the pyramid is this much smaller than the one before, so that the next one has windows of the face's size
 KEEP_SHARE = 0.7  # the face that was followed stays chosen until another one is larger than by this
 
 
@@ -167,22 +166,25 @@ def _chosen(faces: Faces, followed: _Sighting | None) -> _Sighting | None:
     """The largest face; the one that was followed stays chosen while it is nearly as large."""
     if not len(faces):
         return None
+    boxes = [_as_box(box) for box in faces.boxes]
     choice = 0
     if followed is not None:
-        boxes = torch.from_numpy(faces.boxes)
-        same = overlap(boxes, torch.tensor(followed.box)).numpy()
-        nearest = int(same.argmax())
-        if same[nearest] >= SAME_FACE and _area(faces.boxes[nearest]) >= KEEP_SHARE * _area(faces.boxes[0]):
+        same = [_overlap(box, followed.box) for box in boxes]
+        nearest = same.index(max(same))
+        if same[nearest] >= SAME_FACE and _area(boxes[nearest]) >= KEEP_SHARE * _area(boxes[0]):
             choice = nearest
-    return _Sighting(_as_box(faces.boxes[choice]), float(faces.probabilities[choice]), FaceFlag.DETECTED)
+    return _Sighting(boxes[choice], float(faces.probabilities[choice]), FaceFlag.DETECTED)
 
 
 def _overlap(a: Box, b: Box) -> float:
-    return float(overlap(torch.tensor(a), torch.tensor(b)))
+    """Intersection over union of two boxes; for a single pair, plain numbers are quicker than tensors."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    return shared / max(_area(a) + _area(b) - shared, 1e-6)
 
 
-def _area(box: np.ndarray) -> float:
-    return float((box[2] - box[0]) * (box[3] - box[1]))
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _as_box(values: np.ndarray) -> Box:
