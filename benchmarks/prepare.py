@@ -2,7 +2,8 @@
 
 Recordings of 2 minutes like those of either corpus, from the generated sample, are
 
-- prepared by one process, stage by stage, in turn with the reference's way;
+- prepared by one process, stage by stage, in turn with the reference's way; of the one in two forms, with key frames
+  as FFmpeg sets them by default and with one in 10 seconds only, since what need not be decoded depends on them;
 - prepared 24 at a time by one job, by two, and by two on a Ray cluster of this machine; a job has one thread.
 
 The reference's way is, of all that the reference does, only this: every frame of every recording is decoded once and
@@ -12,8 +13,9 @@ facenet-pytorch in 0.7 to 0.8 of facenet-pytorch's time (one thread, a frame of 
 57 ms against 64, 78 and 74). Not counted against it: images of all frames that are written and read again, sound, and
 that it searches every frame afresh in every epoch. Ours is counted in full, to the corpus that can be trained on.
 
-Run: ``python benchmarks/prepare.py [quick]``. Writes `results/prepare.json` and `results/prepare.md`; quick, to try it
-out, prints only.
+Run: ``python benchmarks/prepare.py [forms] [jobs] [ray] [quick]``; without a part, all of them. Writes
+`results/prepare.json` and `results/prepare.md`, with the last run of the parts that are not run; quick, to try it out,
+prints only.
 """
 
 import importlib.util
@@ -24,14 +26,15 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import av
 import torch
 from av.video.reformatter import VideoReformatter
 from fe2e import processor
-from recordings import CODECS, Layout, Recordings
+from recordings import Layout, Recordings
 
 from mme2e.config import FaceSettings, PrepareSettings
 from mme2e.corpora.utterance import RawCorpus, Region
@@ -48,6 +51,12 @@ STAGES = ("decode", "to rgb", "faces", "audio", "encode", "write")
 INTERVAL_MS = 500
 READ_GB_PER_S = 0.1
 """Of a disk or network that the raw corpus lies on, for the projection."""
+FORMS: dict[str, tuple[Layout, int | None]] = {
+    "iemocap": ("iemocap", None),
+    "mosei": ("mosei", None),
+    "iemocap, few key frames": ("iemocap", 300),
+}
+"""Kinds of recordings: layout, and frames from one key frame to the next."""
 WHOLE = {"iemocap": (12, 16.5), "mosei": (65, 120)}
 """Hours of video and gigabytes of the raw corpora."""
 MOST_BYTES_PER_S = 2 * 48 * 48 * 3 + 2 * 16000
@@ -93,44 +102,61 @@ def reference_way(corpus: RawCorpus, tracker: FaceTracker) -> Row:
     return {**row, "all": sum(row.values())}
 
 
-def compare(folder: Path, layout: Layout) -> dict[str, Row]:
+def compare(folder: Path, form: str) -> dict[str, Row]:
     """Both ways in turn; medians over the rounds."""
-    recordings = Recordings(folder / layout, layout)
+    recordings = recordings_of(folder, form)
     reference = FaceTracker(FaceDetector(FaceSettings(mode="reference")))
-    ours(recordings.corpus(4.0), folder / "warm-up" / layout)
+    ours(recordings.corpus(4.0), folder / "warm-up" / form)
     reference_way(recordings.corpus(4.0), reference)
     corpus = recordings.corpus(VIDEO_S)
-    turns = [(ours(corpus, folder / f"{layout}{i}"), reference_way(corpus, reference)) for i in range(ROUNDS)]
+    turns = [(ours(corpus, folder / f"{form}{i}"), reference_way(corpus, reference)) for i in range(ROUNDS)]
     return {name: median([turn[i] for turn in turns]) for i, name in enumerate(("ours", "reference"))}
 
 
-def picture(folder: Path, layout: Layout) -> str:
+def recordings_of(folder: Path, form: str) -> Recordings:
+    layout, key_spacing = FORMS[form]
+    return Recordings(folder / form, layout, key_spacing)
+
+
+def picture(folder: Path, form: str) -> str:
     """What the recordings are like, in words."""
-    corpus = Recordings(folder / layout, layout).corpus(VIDEO_S)
-    assert corpus.utterances[0].video is not None
-    info = probe(corpus.utterances[0].video)
-    return f"{info.width_px}x{info.height_px} {CODECS[layout].name}"
+    recordings = recordings_of(folder, form)
+    video = recordings.corpus(VIDEO_S).utterances[0].video
+    assert video is not None
+    info, codec = probe(video), recordings.codec
+    return f"{info.width_px}x{info.height_px} {codec.name} with a key frame every {codec.key_spacing} frames"
 
 
 def median(rows: list[Row]) -> Row:
     return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
 
 
-def jobs(folder: Path) -> Row:
-    """Wall-clock seconds for a second of video, with everything that starting the workers takes."""
-    corpus = Recordings(folder / "iemocap", "iemocap").corpus(VIDEO_S, recordings=RECORDINGS)
-    engines: dict[str, dict[str, Any]] = {"1 job": {}, "2 jobs": {"jobs": 2}}
-    if importlib.util.find_spec("ray") is not None:
-        engines["2 jobs, ray"] = {"jobs": 2, "engine": "ray"}
+def at_once(folder: Path, other: str, settings: PrepareSettings) -> Row:
+    """Wall-clock seconds for a second of video with everything that starting workers takes: of one job, and so."""
+    corpus = recordings_of(folder, "iemocap").corpus(VIDEO_S, recordings=RECORDINGS)
     rows: list[Row] = []
     for number in range(1 if QUICK else 2):
         rows.append({})
-        for name, settings in engines.items():
-            out = folder / f"{name} {number}"
-            summary = prepare_corpus(corpus, out, PrepareSettings(**settings), source="generated")
+        for name, chosen in (("1 job", PrepareSettings()), (other, settings)):
+            summary = prepare_corpus(corpus, folder / f"{name} {number}", chosen, source="generated")
             assert summary.done == len(corpus.utterances), summary.skipped
             rows[-1][name] = summary.elapsed_s / summary.video_s
     return median(rows)
+
+
+def forms(folder: Path) -> dict[str, Any]:
+    compared = {}
+    for form in FORMS:
+        compared[form] = compare(folder, form)
+        print(form, compared[form], file=sys.stderr)
+    return {"s_per_s": compared, "pictures": "; ".join(f"{form}: {picture(folder, form)}" for form in compared)}
+
+
+PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "forms": forms,
+    "jobs": lambda folder: {"s_per_s": at_once(folder, "2 jobs", PrepareSettings(jobs=2))},
+    "ray": lambda folder: {"s_per_s": at_once(folder, "2 jobs, ray", PrepareSettings(jobs=2, engine="ray"))},
+}
 
 
 def tree_bytes(out: Path) -> int:
@@ -155,47 +181,52 @@ def projection(compared: dict[str, dict[str, Row]], by_jobs: Row) -> str:
     return "\n".join(lines)
 
 
-def report(compared: dict[str, dict[str, Row]], by_jobs: Row, facts: dict[str, Any]) -> str:
+def report(parts: dict[str, dict[str, Any]]) -> str:
+    compared: dict[str, dict[str, Row]] = parts["forms"]["s_per_s"]
     lines = ["| like | way | " + " | ".join(STAGES) + " | all | times faster |", "|" + "---|" * (len(STAGES) + 4)]
-    for layout, ways in compared.items():
+    for form, ways in compared.items():
         for way, row in ways.items():
             cells = " | ".join(f"{1000 * row[stage]:.2f}" if stage in row else "" for stage in STAGES)
             faster = ways["reference"]["all"] / row["all"]
-            lines.append(f"| {layout} | {way} | {cells} | {1000 * row['all']:.2f} | {faster:.1f} |")
+            lines.append(f"| {form} | {way} | {cells} | {1000 * row['all']:.2f} | {faster:.1f} |")
     lines += ["", "| work at once | ms a second of video | times faster |", "|---|---|---|"]
-    lines += [f"| {name} | {1000 * s:.2f} | {by_jobs['1 job'] / s:.2f} |" for name, s in by_jobs.items()]
+    for part in ("jobs", "ray"):
+        seconds: Row = parts[part]["s_per_s"] if part in parts else {}
+        lines += [f"| {name} | {1000 * s:.2f} | {seconds['1 job'] / s:.2f} |" for name, s in seconds.items()]
     note = (
         "First table: ms for a second of video, one process, one torch thread; recordings of "
-        f"{VIDEO_S:g} s at 30 frames a second ({facts['pictures']}), turns of 4 s, of two people in iemocap; a frame "
-        f"sampled every {INTERVAL_MS} ms. Median of {ROUNDS} turns. The reference's way: all frames decoded and turned "
-        "into RGB arrays, the sampled ones searched for faces; ours 'decode' has what it needs of both, and 'all' the "
-        "start of the program, too.\nSecond table: {RECORDINGS} recordings like "
-        "iemocap, with the start of the workers.\n'GB at most': crops and sound that cannot be compressed. A corpus "
-        "takes the longer of work and reading.\n"
-        f"{facts['processor']}, load {facts['load']:.1f} before; torch {facts['packages']['torch']}, "
-        f"Python {facts['python']}, commit {facts['git_commit']}; {facts['date']}."
+        f"{VIDEO_S:g} s at 30 frames a second ({parts['forms']['pictures']}), turns of 4 s, of two people in iemocap; "
+        f"a frame sampled every {INTERVAL_MS} ms. Median of {ROUNDS} turns. The reference's way: all frames decoded "
+        "and turned into RGB arrays, the sampled ones searched for faces; ours 'decode' has what it needs of both, and "
+        f"'all' the start of the program, too.\nSecond table: {RECORDINGS} recordings like iemocap, with the start of "
+        "the workers.\n'GB at most': crops and sound that cannot be compressed. A corpus takes the longer of work and "
+        "reading.\n"
     )
-    return "\n".join(["# Preparation", "", *lines, "", projection(compared, by_jobs), "", note, ""])
+    for part, result in parts.items():
+        facts = result["facts"]
+        note += (
+            f"{part}: {facts['processor']}, load {facts['load']:.1f} before; torch {facts['packages']['torch']}, "
+            f"Python {facts['python']}, commit {facts['git_commit']}; {facts['date']}.\n"
+        )
+    return "\n".join(["# Preparation", "", *lines, "", projection(compared, parts["jobs"]["s_per_s"]), "", note])
 
 
 def main() -> None:
-    facts = {"load": os.getloadavg()[0], "processor": processor(), "date": time.strftime("%Y-%m-%d")}
-    facts.update(json.loads(environment()))
+    chosen = [name for name in PARTS if name in sys.argv[1:]] or list(PARTS)
+    if importlib.util.find_spec("ray") is None:
+        chosen.remove("ray")
+    stored = RESULTS / "prepare.json"
+    parts = json.loads(stored.read_text()) if stored.exists() else {}
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        compared = {}
-        for layout in get_args(Layout):
-            compared[layout] = compare(folder, layout)
-            print(layout, compared[layout], file=sys.stderr)
-        facts["pictures"] = ", ".join(f"{layout} {picture(folder, layout)}" for layout in compared)
-        by_jobs = jobs(folder)
-    text = report(compared, by_jobs, facts)
+    for name in chosen:
+        facts = {"load": os.getloadavg()[0], "processor": processor(), "date": time.strftime("%Y-%m-%d")}
+        with tempfile.TemporaryDirectory() as temporary:
+            parts[name] = {**PARTS[name](Path(temporary)), "facts": {**facts, **json.loads(environment())}}
+    text = report(parts)
     print(text)
     if not QUICK:
         RESULTS.mkdir(exist_ok=True)
-        result = {"s_per_s": compared, "jobs": by_jobs, "facts": facts}
-        (RESULTS / "prepare.json").write_text(json.dumps(result, indent=2) + "\n")
+        stored.write_text(json.dumps(parts, indent=2) + "\n")
         (RESULTS / "prepare.md").write_text(text)
 
 

@@ -55,11 +55,15 @@ class Recordings:
     Args:
         folder: Where to write.
         layout: "iemocap": 720x480, MPEG-4, two people side by side, who take turns; "mosei": 480x360, H.264, one.
+        key_spacing: Frames from one key frame to the next; None as `CODECS` has it.
     """
 
-    def __init__(self, folder: Path, layout: Layout) -> None:
+    def __init__(self, folder: Path, layout: Layout, key_spacing: int | None = None) -> None:
         self.folder = folder
         self.layout = layout
+        self.codec = CODECS[layout]
+        if key_spacing is not None:
+            self.codec = replace(self.codec, key_spacing=key_spacing)
         folder.mkdir(parents=True, exist_ok=True)
         raw = folder / "sample"
         if not raw.exists():
@@ -70,7 +74,7 @@ class Recordings:
         assert first.video is not None
         assert first.audio is not None
         self._sound = first.audio
-        self._once = folder / f"once{CODECS[layout].suffix}"
+        self._once = folder / f"once{self.codec.suffix}"
         if not self._once.exists():
             self._encode_once(first.video)
 
@@ -92,7 +96,7 @@ class Recordings:
         return replace(self.sample, utterances=tuple(found), skipped=())
 
     def _encode_once(self, source: Path) -> None:
-        codec = CODECS[self.layout]
+        codec = self.codec
         with av.open(str(source)) as old, av.open(str(self._once), "w") as new:
             frames = list(old.decode(video=0))
             rate = float(old.streams.video[0].average_rate or FRAME_RATE)
