@@ -52,6 +52,12 @@ from mme2e.errors import UserError
         (TrainSettings, {"epochs": 0}, "epochs .* not 0"),
         (TrainSettings, {"learning_rate": 0.0}, "learning_rate .* not 0.0"),
         (TrainSettings, {"modality_dropout": 1.0}, "modality_dropout must be in .* not 1.0"),
+        (TrainSettings, {"modality_loss": -1.0}, "modality_loss must not be negative, not -1.0"),
+        (
+            TrainSettings,
+            {"modality_loss": 1.0, "model": ModelSettings(fusion="early")},
+            "modality_loss 1.0 wants --model.fusion late",
+        ),
         (TrainSettings, {"gradient_clip": -1.0}, "gradient_clip .* not -1.0"),
         (TrainSettings, {"seed": -1}, "seed must not be negative, not -1"),
         (TrainSettings, {"momentum": 0.9}, "momentum 0.9 wants --optimizer sgd"),

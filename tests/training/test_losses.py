@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from mme2e.errors import UserError
-from mme2e.training.losses import EmotionLoss, check_loss_fits, positive_weights
+from mme2e.models.fusion import ModalityOutputs
+from mme2e.training.losses import EmotionLoss, check_loss_fits, loss_of_modalities, positive_weights
 
 
 def test_positive_weights_are_negatives_per_positive():
@@ -57,3 +58,21 @@ class TestFit:
     def test_rows_that_are_not_one_hot(self):
         with pytest.raises(UserError, match="2 training utterances have none or several"):
             check_loss_fits("ce", np.vstack([self.one, np.zeros(3), np.ones(3)]), multi_label=False)
+
+
+def test_the_loss_of_modalities_is_the_mean_of_theirs():
+    logits = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(0))
+    labels = torch.eye(2).repeat(2, 1)
+    present = torch.tensor([[True, True, False], [True, False, False], [True, True, False], [True, False, False]])
+    loss = EmotionLoss("bce")
+    found = loss_of_modalities(loss, ModalityOutputs(values=logits, present=present), labels)
+    first, second = loss(logits[:, 0], labels), loss(logits[::2, 1], labels[::2])
+    assert found.item() == pytest.approx(((first + second) / 2).item(), rel=1e-6)
+
+
+def test_a_modality_that_the_fusion_ignores_learns_by_its_own_loss():
+    logits = torch.zeros(2, 2, 2, requires_grad=True)
+    outputs = ModalityOutputs(values=logits, present=torch.ones(2, 2, dtype=torch.bool))
+    loss_of_modalities(EmotionLoss("bce"), outputs, torch.eye(2)).backward()
+    assert torch.equal(logits.grad[:, 0], logits.grad[:, 1])
+    assert (logits.grad != 0).all()

@@ -4,9 +4,10 @@ import logging
 
 import pytest
 import torch
+from tiny_mesm import EMOTIONS, make_tiny, make_utterances
 from torch import nn
 
-from mme2e.config import TrainSettings
+from mme2e.config import ModelSettings, TrainSettings
 from mme2e.training.callbacks import quiet_lightning
 from mme2e.training.module import EmotionModule, cosine_factor
 
@@ -80,3 +81,28 @@ def test_only_batches_with_sound_models_make_mel_chunks():
     assert make().on_after_batch_transfer(batch, 0).mel_chunks is not None
     silent = make(model=dataclasses.replace(TrainSettings().model, modalities="v"))
     assert silent.on_after_batch_transfer(batch, 0).mel_chunks is None
+
+
+@pytest.mark.parametrize("name", ["fe2e", "mesm"])
+def test_each_modality_can_have_a_loss_of_its_own(name: str):
+    settings = TrainSettings(model=ModelSettings(name=name), modality_loss=0.5)
+    module = EmotionModule(make_tiny(name), settings, pos_weight=None, make_batches=lambda epoch: None).eval()
+    batch = dataclasses.replace(make_utterances((1, 2, 3), (2, 1, 1)), labels=torch.eye(EMOTIONS)[:3])
+    fused, own = module._losses(batch)
+    assert fused.item() == pytest.approx(module.loss(module.model(batch), batch.labels).item(), rel=1e-6)
+    with torch.no_grad():
+        module.model.fusion.weight.zero_()
+    module.zero_grad()
+    fused, own = module._losses(batch)
+    (fused + own).backward()
+    heads = (module.model.text.head, module.model.visual.head, module.model.acoustic.head)
+    assert all(head.weight.grad.abs().sum() > 0 for head in heads)
+
+
+def test_without_it_there_is_no_such_loss():
+    settings = TrainSettings(model=ModelSettings(name="fe2e"))
+    module = EmotionModule(make_tiny("fe2e"), settings, pos_weight=None, make_batches=lambda epoch: None).eval()
+    batch = dataclasses.replace(make_utterances((1, 2), (2, 1)), labels=torch.eye(EMOTIONS)[:2])
+    fused, own = module._losses(batch)
+    assert own == 0
+    assert fused.item() == module.loss(module.model(batch), batch.labels).item()

@@ -134,6 +134,10 @@ class TrainSettings:
     modality_dropout: float = 0.0
     """Probability of hiding a modality of an utterance in training; one always stays, and for mesm the text."""
 
+    modality_loss: float = 0.0
+    """Weight of the mean loss of each modality's own logits, beside that of the fused ones (late fusion); 0: none, as
+    in the reference."""
+
     precision: Literal["32", "bf16", "16"] = "32"
     """Arithmetic of the forward pass; bf16 and 16 are automatic mixed precision."""
 
@@ -169,7 +173,19 @@ class TrainSettings:
             self.anneal_epochs < self.epochs,
             f"anneal_epochs {self.anneal_epochs} leaves none of {self.epochs} epochs at model.top_p",
         )
-        not_negative = ("weight_decay", "gradient_clip", "warmup_epochs", "anneal_epochs", "early_stop", "num_workers")
+        require(
+            self.modality_loss == 0 or self.model.fusion == "late",
+            f"modality_loss {self.modality_loss} wants --model.fusion late: with early fusion no modality has logits",
+        )
+        not_negative = (
+            "weight_decay",
+            "modality_loss",
+            "gradient_clip",
+            "warmup_epochs",
+            "anneal_epochs",
+            "early_stop",
+            "num_workers",
+        )
         for name in (*not_negative, "seed"):
             value = getattr(self, name)
             require(value >= 0, f"{name} must not be negative, not {value}")

@@ -19,7 +19,7 @@ from mme2e.evaluation.metrics import average, emotion_scores, one_choice, sigmoi
 from mme2e.evaluation.thresholds import choose_thresholds, decide
 from mme2e.training.epochs import EpochBatches
 from mme2e.training.history import EpochRecord
-from mme2e.training.losses import EmotionLoss
+from mme2e.training.losses import EmotionLoss, loss_of_modalities
 from mme2e.training.modality_dropout import hide_modalities
 
 MONITORED = "valid/macro_f1"
@@ -93,14 +93,26 @@ class EmotionModule(lightning.LightningModule):
         Raises:
             UserError: It is not a finite number.
         """
-        loss = self.loss(self.model(batch), batch.labels)
+        fused, own = self._losses(batch)
+        loss = fused + self.settings.modality_loss * own
         if not torch.isfinite(loss):
             raise UserError(self._explain_non_finite(loss.item()))
-        self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(batch), sync_dist=True)
+        # Without what the modalities lose on their own, so that it compares with the loss on validation.
+        self.log("train/loss", fused, on_step=True, on_epoch=True, batch_size=len(batch), sync_dist=True)
         if self.trainer.world_size > 1:
             # Processes exchange the gradients of all weights; a branch whose modality the batch lacks has none.
             loss = loss + 0 * sum(parameter.sum() for parameter in self.model.parameters())
         return loss
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | float]:
+        """The loss of the fused logits, and that of the modalities' own where it is asked for."""
+        if self.settings.modality_loss == 0:
+            return self.loss(self.model(batch), batch.labels), 0.0
+        assert batch.labels is not None  # prepared corpora have labels
+        outputs = self.model.modality_outputs(batch)  # type: ignore[operator]
+        outputs.require_any(batch.ids)
+        fused = self.model.fusion(outputs.values, outputs.present)  # type: ignore[operator]
+        return self.loss(fused, batch.labels), loss_of_modalities(self.loss, outputs, batch.labels)
 
     def _explain_non_finite(self, loss: float) -> str:
         settings = self.settings
