@@ -82,9 +82,11 @@ def dense_stage(name: str, number: int) -> tuple[int, int, int, int]:
 class TestCount:
     def test_dense_parts_by_hand(self, fe2e):
         counted = count_operations(fe2e, [make_batch()])
+        in_our_kernel = 0
         for name, (height, width, maps) in SIZES.items():
             colours = 3 if name == "visual" else 1
             first = 4 * height * width * 25 * colours * LOW
+            in_our_kernel += maps * first
             assert counted.parts[f"{name} low level"] == maps * (first + 4 * height * width * 9 * LOW * LOW)
             for number in (1, 2, 3):
                 _, cells, before, after = dense_stage(name, number)
@@ -92,7 +94,7 @@ class TestCount:
             flat = THIRD * height * width // 64
             assert counted.parts[f"{name} linear"] == maps * TINY_MODEL.tower_dim * (flat + TINY_MODEL.trans_dim)
         assert counted.sites == {}
-        assert counted.unseen == 0
+        assert counted.unseen in (0, in_our_kernel)  # 0: there is no C compiler
 
     def test_transformers_are_not_missed(self, fe2e):
         # PyTorch's fused layer and its CPU attention are invisible to the counter.
@@ -171,7 +173,11 @@ class TestCount:
             name: sum(sites.num_products for sites in kept[name]) * stage.weight_products
             for name, stage in mesm.stages.items()
         }
-        assert counted.unseen == sum(by_rules.values())
+        first_layers = sum(
+            maps * 4 * height * width * 25 * (3 if name == "visual" else 1) * LOW
+            for name, (height, width, maps) in SIZES.items()
+        )
+        assert counted.unseen - sum(by_rules.values()) in (0, first_layers)  # 0: there is no C compiler
         assert all(counted.parts[name] > by_rules[name] for name in mesm.stages)
 
     def test_parts_add_up_and_batches_too(self, mesm):

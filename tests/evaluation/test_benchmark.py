@@ -210,7 +210,7 @@ class TestTwoDevices:
         markdown = to_markdown(both)
         assert "on tiny test, cuda" in markdown
         assert "A card" in markdown
-        assert "counted by the rule book" in markdown
+        assert "are in kernels of our own" in markdown
         assert len(to_csv(both).splitlines()) == 7
         assert plot_benchmark(both).startswith(b"\x89PNG")
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mme2e.models.towers import FACE_INPUT, SOUND_INPUT, LowLevel, Tower, TowerInput, VggBlock, convolve_and_normalise
+from mme2e.models.normalised_convolution import convolve_and_normalise
+from mme2e.models.towers import FACE_INPUT, SOUND_INPUT, LowLevel, Tower, TowerInput, VggBlock
 
 CHANNELS = (3, 4, 5, 6)
 

@@ -11,13 +11,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from mme2e.data.batch import Batch
 from mme2e.models import FE2E, MESM
 from mme2e.models.sparse_tower import SparseStage, SubmanifoldConv2d
+from mme2e.models.towers import LowLevel
+from mme2e.ops.first_layer import can_fuse
 from mme2e.ops.sparse_conv2d import SparseMaps
 
 REST = "rest"
@@ -46,7 +48,7 @@ class Counted:
     Attributes:
         multiply_adds: In all.
         parts: Of each part, `REST` included.
-        unseen: Those among them that PyTorch does not see, because a kernel of our own executes them (Triton).
+        unseen: Those among them that PyTorch does not see, because a kernel of our own executes them.
         sites: Of each sparse stage.
     """
 
@@ -95,8 +97,8 @@ def count_operations(model: FE2E, batches: Sequence[Batch]) -> Counted:
     """Counts one pass in evaluation.
 
     The counter does not see inside PyTorch's fused transformer layer and CPU attention: they are replaced by plain ones
-    with the same products. Our Triton kernels it cannot see either: the products of their rule book are added. Rows
-    that only fill up a list of pairs to a handier length are multiplied, so they count.
+    with the same products. Our own kernels it cannot see either: the products of the rule book, and of the first layer,
+    are added. Rows that only fill up a list of pairs to a handier length are multiplied, so they count.
 
     Args:
         model: In evaluation mode.
@@ -112,10 +114,18 @@ def count_operations(model: FE2E, batches: Sequence[Batch]) -> Counted:
         nonlocal unseen
         unseen += maps.sites.num_products * conv.weight[0].numel()
 
+    def add_first_layer(low: LowLevel, inputs: tuple[Tensor], _: Tensor) -> None:
+        nonlocal unseen
+        maps = inputs[0]
+        if can_fuse(low.conv.weight.new_empty(0, *maps.shape[1:]), low.conv, low.bn):
+            unseen += len(maps) * maps.shape[2] * maps.shape[3] * low.conv.weight.numel()
+
     parts = parts_of(model)
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mv: _mv_flops})
     with torch.inference_mode(), _plain_transformer(), counter, ExitStack() as hooks:
-        # Before those of the stages around them, so that a stage's count has what was added.
+        # Before those of the parts around them, so that a part's count has what was added.
+        for low in (each for each in model.modules() if isinstance(each, LowLevel)):
+            hooks.callback(low.register_forward_hook(add_first_layer).remove)
         for stage in stages.values():
             for conv in (stage.conv1, stage.conv2):
                 hooks.enter_context(_when_nothing_is_seen(conv, read, add_unseen))

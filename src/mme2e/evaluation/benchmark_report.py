@@ -214,5 +214,5 @@ def _about(result: BenchmarkResult) -> list[str]:
     unseen = [account for account in result.accounts if account.unseen]
     if unseen:
         share = max(account.unseen / account.multiply_adds for account in unseen)
-        lines.append(f"up to {percent(share)} % of the operations on {unseen[0].device} are counted by the rule book")
+        lines.append(f"up to {percent(share)} % of the operations on {unseen[0].device} are in kernels of our own")
     return lines

@@ -64,7 +64,7 @@ class Account:
         top_p: Of all stages, or their mean where training has moved each; None for FE2E.
         device: "cpu", "cuda", ...
         multiply_adds: Executed in matrix products and convolutions.
-        unseen: Those among them that are counted by the rule book, because a Triton kernel executes them.
+        unseen: Those among them that a kernel of our own executes, where PyTorch cannot count.
         seconds: Over the rounds.
         parts: What it is made of.
     """

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from mme2e.config import ModelSettings
 from mme2e.models.selection import Selection
 from mme2e.models.towers import Tower, TowerInput, in_groups
+from mme2e.ops.batch_norm import batch_norm_relu, can_normalise
 from mme2e.ops.sparse_conv2d import Sites, SparseMaps, sparse_max_pool2d, submanifold_conv2d
 
 
@@ -20,11 +21,13 @@ class SiteNorm(nn.BatchNorm1d):
     def __init__(self, channels: int) -> None:
         super().__init__(channels, eps=1e-4)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(sites, channels) to the same shape."""
+    def normalise_relu(self, features: Tensor) -> Tensor:
+        """Normalisation and ReLU: (sites, channels) to the same shape."""
         if self.training and len(features) < 2:
-            return (features - features.detach()) * self.weight + self.bias
-        return super().forward(features)
+            return F.relu((features - features.detach()) * self.weight + self.bias)
+        if self.training and can_normalise(features, self):
+            return batch_norm_relu(features, self)
+        return F.relu_(self(features))
 
     @property
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
@@ -94,11 +97,8 @@ class SparseStage(nn.Module):
             maps = self.conv1(maps, self.norm1.scale_and_shift)
             return sparse_max_pool2d(self.conv2(maps, self.norm2.scale_and_shift))
         maps = self.conv1(maps)
-        maps = maps.with_features(F.relu_(self.norm1(maps.features)))
-        maps = self.conv2(maps)
-        # The maximum before the ReLU gives the same numbers and leaves the ReLU less work.
-        maps = sparse_max_pool2d(maps.with_features(self.norm2(maps.features)))
-        return maps.with_features(F.relu_(maps.features))
+        maps = self.conv2(maps.with_features(self.norm1.normalise_relu(maps.features)))
+        return sparse_max_pool2d(maps.with_features(self.norm2.normalise_relu(maps.features)))
 
     @property
     def weight_products(self) -> int:

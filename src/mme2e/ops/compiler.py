@@ -48,7 +48,7 @@ def library(source: Path, dtype: torch.dtype, options: tuple[str, ...] = ()) -> 
     """Compiles a file, or finds it compiled.
 
     Args:
-        source: C file with kernels over the type REAL.
+        source: C file with kernels over the type REAL; it may include headers of the folder above its own.
         dtype: What REAL is: float32 or float64.
         options: For the compiler, after `OPTIONS`.
 
@@ -59,7 +59,8 @@ def library(source: Path, dtype: torch.dtype, options: tuple[str, ...] = ()) -> 
     if not compiler or shutil.which(compiler[0]) is None:
         raise CompilationError(f"no C compiler '{' '.join(compiler)}' to compile {source.name} with")
     command = [*compiler, *OPTIONS, *options, f"-DREAL={REALS[dtype]}"]
-    content = [source.read_text(encoding="utf-8"), *command, _run([*compiler, "--version"]), _processor()]
+    texts = [each.read_text(encoding="utf-8") for each in (source, *sorted(source.parent.parent.glob("*.h")))]
+    content = [*texts, *command, _run([*compiler, "--version"]), _processor()]
     name = f"{source.stem}-{hashlib.sha256(chr(0).join(content).encode()).hexdigest()[:24]}.so"
     path = cache_folder() / name
     if not path.is_file():
