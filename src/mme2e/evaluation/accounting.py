@@ -21,6 +21,7 @@ from mme2e.models.sparse_tower import SparseStage, SubmanifoldConv2d
 from mme2e.models.towers import LowLevel
 from mme2e.ops.first_layer import can_fuse
 from mme2e.ops.sparse_conv2d import SparseMaps
+from mme2e.ops.wide_linear import flop_formulas
 
 REST = "rest"
 """What belongs to no part: fusion, moving maps between the parts."""
@@ -121,7 +122,7 @@ def count_operations(model: FE2E, batches: Sequence[Batch]) -> Counted:
             unseen += len(maps) * maps.shape[2] * maps.shape[3] * low.conv.weight.numel()
 
     parts = parts_of(model)
-    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mv: _mv_flops})
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mv: _mv_flops, **flop_formulas()})
     with torch.inference_mode(), _plain_transformer(), counter, ExitStack() as hooks:
         # Before those of the parts around them, so that a part's count has what was added.
         for low in (each for each in model.modules() if isinstance(each, LowLevel)):

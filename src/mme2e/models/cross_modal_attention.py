@@ -52,8 +52,11 @@ class CrossModalAttention(nn.Module):
         """
         # tanh(z) = 2 sigmoid(2 z) - 1, and PyTorch's sigmoid takes a sixth of its tanh's time on CPUs.
         asked = 2 * (self.text(text) + self.features.bias)
-        frame = frame_of_site(maps.sites.frame_offsets, len(maps.sites))
-        doubled = row_product(maps.features, 2 * self.features.weight.t()).add_(asked.index_select(0, frame))
+        doubled = row_product(maps.features, 2 * self.features.weight.t())
+        if len(maps.sites) == maps.sites.cells:  # all sites, so that frames are of one length
+            doubled = doubled.view(len(asked), -1, asked.shape[1]).add_(asked.unsqueeze(1)).flatten(0, 1)
+        else:
+            doubled = doubled.add_(asked.index_select(0, frame_of_site(maps.sites.frame_offsets, len(maps.sites))))
         weight = self.score.weight[0]
         scores = doubled.sigmoid_() @ (2 * weight) + (self.score.bias - weight.sum())
         return ragged_softmax(scores, maps.sites.frame_offsets)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mme2e.config import ModelSettings
 from mme2e.models.selection import Selection
-from mme2e.models.towers import Tower, TowerInput, in_groups
+from mme2e.models.towers import Tower, TowerInput
 from mme2e.ops.batch_norm import batch_norm_relu, can_normalise
 from mme2e.ops.sparse_conv2d import Sites, SparseMaps, sparse_max_pool2d, submanifold_conv2d
 
@@ -129,8 +129,7 @@ class SparseTower(Tower):
     def _features(self, maps: Tensor, *asked: Tensor) -> Tensor:
         """As in the dense tower, zero where no site is left; asks for (maps, text_dim), each map's text vector."""
         (text,) = asked
-        low = self.low_level(maps) if self.training else in_groups(self.low_level, maps)
-        sparse = SparseMaps.from_dense(low)
+        sparse = SparseMaps.from_dense(self.low_level(maps))
         for stage in self.stages:
             sparse = stage(sparse, text)
         return sparse.to_dense().flatten(1)
