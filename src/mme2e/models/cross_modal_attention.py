@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from mme2e.ops.additive_attention import additive_scores
 from mme2e.ops.sparse_conv2d import SparseMaps
-from mme2e.ops.sparse_conv2d.product import row_product
 from mme2e.ops.top_p import frame_of_site, ragged_softmax
 
 _FIRST_SCALE, _FIRST_SHARE_OF_WORDS = 2.0, 0.1
@@ -50,13 +50,7 @@ class CrossModalAttention(nn.Module):
         Returns:
             (sites,), adding up to 1 over the sites of each frame.
         """
-        # tanh(z) = 2 sigmoid(2 z) - 1, and PyTorch's sigmoid takes a sixth of its tanh's time on CPUs.
-        asked = 2 * (self.text(text) + self.features.bias)
-        doubled = row_product(maps.features, 2 * self.features.weight.t())
-        if len(maps.sites) == maps.sites.cells:  # all sites, so that frames are of one length
-            doubled = doubled.view(len(asked), -1, asked.shape[1]).add_(asked.unsqueeze(1)).flatten(0, 1)
-        else:
-            doubled = doubled.add_(asked.index_select(0, frame_of_site(maps.sites.frame_offsets, len(maps.sites))))
-        weight = self.score.weight[0]
-        scores = doubled.sigmoid_() @ (2 * weight) + (self.score.bias - weight.sum())
-        return ragged_softmax(scores, maps.sites.frame_offsets)
+        asked = self.text(text) + self.features.bias
+        frame = frame_of_site(maps.sites.frame_offsets, len(maps.sites))
+        scores = additive_scores(maps.features, asked, frame, self.features.weight, self.score.weight[0])
+        return ragged_softmax(scores + self.score.bias, maps.sites.frame_offsets)
