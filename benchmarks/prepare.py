@@ -169,7 +169,7 @@ def projection(compared: dict[str, dict[str, Row]], by_jobs: Row) -> str:
         "| corpus | cores | hours of work | hours of reading 100 MB/s | GB at this rate | GB at most |",
         "|" + "---|" * 6,
     ]
-    per_core = 2 * by_jobs["2 jobs"] / compared["iemocap"]["ours"]["all"]  # what a second job costs the first
+    per_core = 2 * by_jobs["2 jobs"] / by_jobs["1 job"]  # what a second job costs the first
     for layout, (hours, raw_gb) in WHOLE.items():
         ours_row = compared[layout]["ours"]
         gigabytes = hours * 3600 * ours_row["bytes"] / 1e9
