@@ -4,7 +4,7 @@ Recordings of 2 minutes like those of either corpus, from the generated sample, 
 
 - prepared by one process, stage by stage, in turn with the reference's way; of the one in two forms, with key frames
   as FFmpeg sets them by default and with one in 10 seconds only, since what need not be decoded depends on them;
-- prepared 24 at a time by one job, by two, and by two on a Ray cluster of this machine; a job has one thread.
+- prepared 60 at a time by one job, by two, and by two on a Ray cluster of this machine; a job has one thread.
 
 The reference's way is, of all that the reference does, only this: every frame of every recording is decoded once and
 becomes an RGB array, of which both people are parts, as in its notebooks; the frames that ours samples, too, of the one
@@ -46,7 +46,7 @@ from mme2e.training.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 QUICK = "quick" in sys.argv[1:]
-VIDEO_S, ROUNDS, RECORDINGS = (8.0, 1, 4) if QUICK else (120.0, 3, 24)
+VIDEO_S, ROUNDS, RECORDINGS = (8.0, 1, 4) if QUICK else (120.0, 3, 60)
 STAGES = ("decode", "to rgb", "faces", "audio", "encode", "write")
 INTERVAL_MS = 500
 READ_GB_PER_S = 0.1
