@@ -9,6 +9,9 @@ from mme2e.config.checks import require, require_positive
 MODALITIES = "tav"
 """Text, acoustic, visual: the letters of `--modalities`, in the reference's spelling."""
 
+AttentionMode = Literal["gate", "straight_through", "frozen"]
+"""Ways in which MESM's attention learns, see `AttentionSettings`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings:
@@ -45,7 +48,7 @@ class TextSettings:
 class AttentionSettings:
     """MESM: how the attention that selects sites learns."""
 
-    mode: Literal["gate", "straight_through", "frozen"] = "gate"
+    mode: AttentionMode = "gate"
     """gate: a kept site's features are multiplied by its attention (1 on average), which so learns like any weight;
     straight_through: the same gradient, but features stay as they are; frozen: never learns, as in the reference."""
 

@@ -1,10 +1,9 @@
 """Which sites of each map go on: the fewest that hold a share p of the text's attention."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
+from mme2e.config.model import AttentionMode
 from mme2e.models.cross_modal_attention import CrossModalAttention
 from mme2e.ops.sparse_conv2d import SparseMaps
 from mme2e.ops.top_p import check_top_p, frame_of_site, top_p_mask
@@ -43,7 +42,7 @@ class Selection(nn.Module):
         text_dim: int,
         *,
         top_p: float,
-        mode: Literal["gate", "straight_through", "frozen"],
+        mode: AttentionMode,
         moving: bool = False,
     ) -> None:
         super().__init__()

@@ -47,7 +47,7 @@ _CPU_GROUP, _GPU_GROUP = 16, 1024
 """Maps that go through a tower together in evaluation without gradients."""
 
 
-def in_groups(features: Callable[..., Tensor], *maps: Tensor, times: int = 1) -> Tensor:
+def in_groups(features: Callable[..., Tensor], *maps: Tensor, times: int, whole: bool) -> Tensor:
     """Applies a function that looks at each map on its own, group by group when nothing is learnt.
 
     Memory stays bounded, and small groups stay in the CPU's cache.
@@ -56,8 +56,9 @@ def in_groups(features: Callable[..., Tensor], *maps: Tensor, times: int = 1) ->
         features: Takes what `maps` are, returns (maps, features).
         maps: Tensors with as many rows as there are maps.
         times: Groups are so many times larger than those for dense convolutions.
+        whole: All at once whatever happens, since maps have to see each other (batch normalisation in training).
     """
-    if torch.is_grad_enabled():
+    if whole or torch.is_grad_enabled():
         return features(*maps)
     group = times * (_CPU_GROUP if maps[0].device.type == "cpu" else _GPU_GROUP)
     return torch.cat([features(*parts) for parts in zip(*(each.split(group) for each in maps), strict=True)])
@@ -176,11 +177,8 @@ class Tower(nn.Module):
         Raises:
             ValueError: The maps have another shape.
         """
-        features = self._features(maps, *asked) if self.training else self._grouped(maps, *asked)
+        features = in_groups(self._features, maps, *asked, times=self._times, whole=self.training)
         return self.output(F.relu(self.hidden(features)))
-
-    def _grouped(self, maps: Tensor, *asked: Tensor) -> Tensor:
-        return in_groups(self._features, maps, *asked, times=self._times)
 
     def _features(self, maps: Tensor, *asked: Tensor) -> Tensor:
         """What the stages make of the maps, flattened in the order channels, height, width."""
