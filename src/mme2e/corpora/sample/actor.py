@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from mme2e.corpora.sample.circumstances import HeadPose, Light
 from mme2e.corpora.sample.face import Face
 from mme2e.corpora.sample.performance import Pose
 from mme2e.corpora.sample.portrait import Floats, Looks, Pixels, make_person, random_looks
@@ -36,16 +37,20 @@ class Actor:
         width, height = size_px
         person = make_person(looks, scale=_SCALES[size_px], size_px=(width, height + _HIDDEN_PX), centre_px=centre)
         self._face = Face(person, _backdrop(looks, size_px))
+        self._seen: tuple[HeadPose, Light] | None = None
         self._pictures: dict[Pose, Pixels] = {}
 
-    def picture(self, pose: Pose) -> Pixels:
-        """(height, width, 3) uint8 RGB; made once for each pose."""
+    def picture(self, pose: Pose, head: HeadPose, light: Light) -> Pixels:
+        """(height, width, 3) uint8 RGB; made once for each pose, until head or light change."""
+        if self._seen != (head, light):
+            self._seen = (head, light)
+            self._pictures.clear()
         if pose not in self._pictures:
-            self._pictures[pose] = self._face.render(pose.expression, blink=pose.blink)
+            self._pictures[pose] = self._face.render(pose.expression, head=head, light=light, blink=pose.blink)
         return self._pictures[pose]
 
 
-@lru_cache(maxsize=2)  # the two people of a dialogue; a picture book of 50 MB each
+@lru_cache(maxsize=2)  # the two people of a dialogue
 def actor(seed: tuple[int, ...], woman: bool, size_px: tuple[int, int]) -> Actor:
     """The actor of this seed, kept while their recordings are made one after the other."""
     return Actor(seed, woman=woman, size_px=size_px)

@@ -16,7 +16,8 @@ from mme2e.corpora.sample.voices import SAMPLE_RATE_HZ
 FRAME_RATE_HZ = Fraction(25, 2)
 _CODECS = {
     ".avi": ("mpeg4", {"qscale": "4", "flags": "+qscale"}, "mp2", 64_000),
-    ".mp4": ("libx264", {"preset": "veryfast", "crf": "23"}, "aac", 48_000),
+    # x264 decides by memory that it never set when it looks ahead for these two: the same pictures gave other bytes.
+    ".mp4": ("libx264", {"preset": "veryfast", "crf": "23", "x264-params": "weightp=0:mbtree=0"}, "aac", 48_000),
 }
 _GROUP_OF_PICTURES = 25
 

@@ -1,8 +1,11 @@
 """A face that moves: a person's picture warped and painted into expressions."""
 
+import math
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from mme2e.corpora.sample.circumstances import DAYLIGHT, FRONTAL, HeadPose, Light
 from mme2e.corpora.sample.expressions import Expression
 from mme2e.corpora.sample.portrait import Floats, Person, Pixels, gaussian, sample_bilinear
 
@@ -32,9 +35,18 @@ _MOVES: tuple[tuple[str, str, tuple[float, float], tuple[float, float], tuple[fl
     ("sneer", "nose", (0, 4), (26, 13), (0, -7)),
     ("sneer", "mouth", (0, -8), (24, 8), (0, -7)),
 )
+_SKIN: dict[str, tuple[tuple[str, tuple[float, float], tuple[float, float]], ...]] = {
+    # movement of blood: landmark, offset from it, reach
+    "flush": (("centre", (0, 10), (75, 75)),),
+    "cheeks": (("left_mouth", (-14, -32), (24, 20)), ("right_mouth", (14, -32), (24, 20))),
+    "forehead": (("centre", (0, -72), (62, 26)),),
+}
+_RED = np.array([0.08, -0.1, -0.09], np.float32)  # what blood does to red, green and blue
 _MARGIN = (130, 225, 130, 120)  # left, above, right, below the face's centre: what expressions may touch
 _SUPERSAMPLING = 3
 _BLINK = -2.2  # narrowing of the eyes that shuts them
+_TURN_REACH, _TURN_DEPTH = (68, 92), 80  # of a turned head: where its features move, and how far they stand out
+_TILT_DEG, _NOD = 8, 9  # a whole tilt, and a whole nod in pixels of the photograph
 
 
 class Face:
@@ -48,7 +60,8 @@ class Face:
 
     def __init__(self, person: Person, backdrop: Floats) -> None:
         self._person = person
-        self._backdrop = backdrop
+        self._cutout = Image.fromarray(np.clip(person.picture, 0, 255).astype(np.uint8), "RGBA")
+        self._backdrop = Image.fromarray(backdrop.astype(np.uint8), "RGB")
         height, width = person.picture.shape[:2]
         left, top, right, bottom = (margin * person.scale for margin in _MARGIN)
         x, y = person.points["centre"]
@@ -58,7 +71,8 @@ class Face:
         )
         self._y, self._x = (grid.astype(np.float32) for grid in np.mgrid[self._box])
         self._weights = np.stack([self._weight(move[1], move[2], move[3]) for move in _MOVES])
-        self._flush = self._weight("centre", (0, 10), (75, 75))
+        self._skin = {name: sum(self._weight(*spot) for spot in spots) for name, spots in _SKIN.items()}
+        self._turn = self._weight("centre", (0, 0), _TURN_REACH)
 
     def _point(self, landmark: str, offset: tuple[float, float]) -> tuple[float, float]:
         x, y = self._person.points[landmark]
@@ -68,11 +82,15 @@ class Face:
         scale = self._person.scale
         return gaussian(self._x, self._y, self._point(landmark, offset), (reach[0] * scale, reach[1] * scale))
 
-    def render(self, expression: Expression, *, blink: bool = False) -> Pixels:
+    def render(
+        self, expression: Expression, *, head: HeadPose = FRONTAL, light: Light = DAYLIGHT, blink: bool = False
+    ) -> Pixels:
         """The picture of one moment.
 
         Args:
             expression: What the face does, speech included.
+            head: How the head is held, besides the tilt and nod of the expression.
+            light: Of the place.
             blink: Whether the eyes are shut.
 
         Returns:
@@ -80,23 +98,37 @@ class Face:
         """
         if blink:
             expression = expression + Expression(eyes=_BLINK - expression.eyes)
-        picture = self._person.picture.copy()
-        head = self._warped(expression)
-        head[..., :3] *= 1 + self._flush[..., None] * expression.flush * np.array([0.08, -0.1, -0.09], np.float32)
-        self._paint(head, expression)
-        picture[self._box] = head
-        cutout = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8), "RGBA")
-        if expression.tilt or expression.nod:
-            x, y = self._point("chin", (0, 90))
-            cutout = cutout.rotate(
-                -8 * expression.tilt,
-                resample=Image.Resampling.BILINEAR,
-                center=(x, y),
-                translate=(0, round(9 * expression.nod * self._person.scale)),
-            )
-        person = np.asarray(cutout, dtype=np.float32)[: len(self._backdrop)]
-        opacity = person[..., 3:] / 255
-        return (self._backdrop + (person[..., :3] - self._backdrop) * opacity).astype(np.uint8)
+        face = self._warped(expression)
+        blood = sum(weight * getattr(expression, name) for name, weight in self._skin.items())
+        face[..., :3] *= 1 + blood[..., None] * _RED
+        self._paint(face, expression)
+        if head.turn_deg:
+            face = self._turned(face, head.turn_deg)
+        rows, columns = self._box
+        cutout = self._cutout.copy()
+        cutout.paste(Image.fromarray(np.clip(face, 0, 255).astype(np.uint8), "RGBA"), (columns.start, rows.start))
+        cutout = self._held(cutout, expression, head)
+        picture = self._backdrop.copy()
+        picture.paste(cutout.crop((0, 0, *picture.size)), mask=cutout.getchannel("A").crop((0, 0, *picture.size)))
+        return np.asarray(picture if light == DAYLIGHT else picture.point(light.table()))
+
+    def _turned(self, face: Floats, turn_deg: float) -> Floats:
+        """What stands out of a turned head moves further than its outline."""
+        rows, columns = self._box
+        shift = self._turn * np.float32(_TURN_DEPTH * math.sin(math.radians(turn_deg)) * self._person.scale)
+        return sample_bilinear(face, self._x - columns.start - shift, self._y - rows.start)
+
+    def _held(self, cutout: Image.Image, expression: Expression, head: HeadPose) -> Image.Image:
+        """Leans and nods about the neck, nearer to the camera or farther from it."""
+        angle = math.radians(_TILT_DEG * expression.tilt + head.tilt_deg)
+        down = _NOD * (expression.nod + head.nod) * self._person.scale
+        if not angle and not down and head.nearness == 1:
+            return cutout
+        x, y = self._point("chin", (0, 90))
+        cos, sin = math.cos(angle) / head.nearness, math.sin(angle) / head.nearness
+        # Where each place of the result comes from: back by the nod, turned back about the neck.
+        back = (cos, sin, x - cos * x - sin * (y + down), -sin, cos, y + sin * x - cos * (y + down))
+        return cutout.transform(cutout.size, Image.Transform.AFFINE, back, resample=Image.Resampling.BILINEAR)
 
     def _warped(self, expression: Expression) -> Floats:
         amounts = np.array([getattr(expression, move[0]) for move in _MOVES], dtype=np.float32)

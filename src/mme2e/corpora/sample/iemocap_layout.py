@@ -8,6 +8,7 @@ import numpy as np
 
 from mme2e.corpora.iemocap import LABEL_NAMES, RELEASE_FOLDER
 from mme2e.corpora.sample.actor import HALF_SIZE_PX, Actor, actor
+from mme2e.corpora.sample.circumstances import FRONTAL, HeadPose, random_head_pose, random_light, random_room
 from mme2e.corpora.sample.encoding import FRAME_RATE_HZ, to_int16, write_video, write_wav
 from mme2e.corpora.sample.performance import Performance, Pose, perform, resting_pose
 from mme2e.corpora.sample.voices import SAMPLE_RATE_HZ
@@ -19,7 +20,6 @@ _SCENES = (
     *(f"script{number}" for number in ("01_1", "01_2", "01_3", "02_1", "02_2", "03_1", "03_2")),
 )
 _CROSSTALK = 0.04  # of the other's microphone
-_ROOM_NOISE = 2e-4
 _CATEGORIES = {
     "ang": ("Anger", (1.5, 4.0, 4.0)),
     "exc": ("Excited", (4.0, 4.0, 3.5)),
@@ -59,6 +59,7 @@ class _Turn:
     side: int
     start_s: float
     performance: Performance
+    head: HeadPose
 
     @property
     def end_s(self) -> float:
@@ -89,14 +90,18 @@ def write_dialogue(dialogue: Dialogue, out: Path) -> int:
         actor((dialogue.seed, 3, dialogue.session, ord(letter)), letter == "F", HALF_SIZE_PX)
         for letter in dialogue.speakers
     ]
-    turns = _rehearse(dialogue, actors, generator)
+    camera = np.random.default_rng([dialogue.seed, 8, *dialogue.name.encode()])
+    light = random_light(camera)
+    turns = _rehearse(dialogue, actors, generator, camera)
     duration_s = turns[-1].end_s + 0.5
-    channels = generator.standard_normal((int(duration_s * SAMPLE_RATE_HZ), 2)) * _ROOM_NOISE
+    white = generator.standard_normal((int(duration_s * SAMPLE_RATE_HZ), 2))
+    channels = np.zeros_like(white)
     for turn in turns:
         start, samples = round(turn.start_s * SAMPLE_RATE_HZ), turn.performance.speech.samples
         channels[start : start + len(samples), turn.side] += samples
         channels[start : start + len(samples), 1 - turn.side] += _CROSSTALK * samples
-    sound = to_int16(channels)
+    room = random_room(camera, microphones=2)
+    sound = to_int16(room.record(channels, white, sample_rate_hz=SAMPLE_RATE_HZ))
 
     dialog = out / RELEASE_FOLDER / f"Session{dialogue.session}" / "dialog"
     for folder in ("EmoEvaluation", "transcriptions", "wav", "avi/DivX"):
@@ -105,7 +110,7 @@ def write_dialogue(dialogue: Dialogue, out: Path) -> int:
     times = (float(index / FRAME_RATE_HZ) for index in range(int(duration_s * FRAME_RATE_HZ)))
     write_video(
         dialog / "avi" / "DivX" / f"{dialogue.name}.avi",
-        (np.hstack([person.picture(_pose(turns, side, t)) for side, person in enumerate(actors)]) for t in times),
+        (np.hstack([a.picture(*_stance(turns, side, t), light) for side, a in enumerate(actors)]) for t in times),
         sound,
     )
     (dialog / "EmoEvaluation" / f"{dialogue.name}.txt").write_text(_labels(turns, generator), encoding="utf-8")
@@ -115,7 +120,9 @@ def write_dialogue(dialogue: Dialogue, out: Path) -> int:
     return len(turns)
 
 
-def _rehearse(dialogue: Dialogue, actors: list[Actor], generator: np.random.Generator) -> list[_Turn]:
+def _rehearse(
+    dialogue: Dialogue, actors: list[Actor], generator: np.random.Generator, camera: np.random.Generator
+) -> list[_Turn]:
     turns: list[_Turn] = []
     time_s = 0.6
     for index, emotion in enumerate(dialogue.emotions):
@@ -125,17 +132,24 @@ def _rehearse(dialogue: Dialogue, actors: list[Actor], generator: np.random.Gene
             side=side,
             start_s=round(time_s, 4),
             performance=perform([emotion], actors[side].voice, generator),
+            head=random_head_pose(camera),
         )
         turns.append(turn)
         time_s = turn.end_s + generator.uniform(0.2, 0.4)
     return turns
 
 
-def _pose(turns: list[_Turn], side: int, time_s: float) -> Pose:
+def _stance(turns: list[_Turn], side: int, time_s: float) -> tuple[Pose, HeadPose]:
+    """Face and head of the person on one side; who listens holds the head as when speaking last."""
+    last = None
     for turn in turns:
-        if turn.side == side and turn.start_s <= time_s < turn.end_s:
-            return turn.performance.pose(time_s - turn.start_s)
-    return resting_pose(time_s + 1.3 * side)
+        if turn.side == side and turn.start_s <= time_s:
+            last = turn
+    if last is None:
+        return resting_pose(time_s + 1.3 * side), FRONTAL
+    if time_s < last.end_s:
+        return last.performance.pose(time_s - last.start_s), last.head
+    return resting_pose(time_s + 1.3 * side), last.head
 
 
 def _labels(turns: list[_Turn], generator: np.random.Generator) -> str:

@@ -3,6 +3,7 @@
 import csv
 import io
 import string
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mme2e.corpora.mosei import (
     VIDEO_FOLDERS,
 )
 from mme2e.corpora.sample.actor import FULL_SIZE_PX, actor
+from mme2e.corpora.sample.circumstances import FRONTAL, HeadPose, random_head_pose, random_light, random_room
 from mme2e.corpora.sample.encoding import FRAME_RATE_HZ, to_int16, write_video, write_wav
 from mme2e.corpora.sample.performance import Pose, perform, resting_pose
 from mme2e.corpora.sample.voices import SAMPLE_RATE_HZ
@@ -28,7 +30,6 @@ ENOUGH_VIDEOS = 6
 
 ANNOTATORS = 3
 _NUMBER_OF_EMOTIONS = (0, 1, 1, 1, 2, 2)  # of six clips in a row
-_ROOM_NOISE = 2e-4
 _LABEL_FILE = "Batch_generated_results.csv"
 
 
@@ -86,23 +87,29 @@ def write_one_video(video: Video, out: Path) -> int:
         starts_s.append(round(time_s, 3))
         time_s += performance.speech.duration_s + generator.uniform(0.2, 0.4)
     duration_s = time_s + 0.2
-    samples = generator.standard_normal(int(duration_s * SAMPLE_RATE_HZ)) * _ROOM_NOISE
+    white = generator.standard_normal(int(duration_s * SAMPLE_RATE_HZ))
+    samples = np.zeros_like(white)
     for start_s, performance in zip(starts_s, performances, strict=True):
         start = round(start_s * SAMPLE_RATE_HZ)
         samples[start : start + len(performance.speech.samples)] += performance.speech.samples
-    sound = to_int16(samples[:, None])
+    camera = np.random.default_rng([video.seed, 9, *video.id.encode()])
+    light, room = random_light(camera), random_room(camera, microphones=1)
+    heads = [random_head_pose(camera) for _ in performances]
+    sound = to_int16(room.record(samples[:, None], white[:, None], sample_rate_hz=SAMPLE_RATE_HZ))
 
-    def pose(time_s: float) -> Pose:
-        for start_s, performance in zip(starts_s, performances, strict=True):
-            if start_s <= time_s < start_s + performance.speech.duration_s:
-                return performance.pose(time_s - start_s)
-        return resting_pose(time_s)
+    def stance(time_s: float) -> tuple[Pose, HeadPose]:
+        clip = bisect_right(starts_s, time_s) - 1
+        if clip < 0:
+            return resting_pose(time_s), FRONTAL
+        spent_s = time_s - starts_s[clip]
+        speaks = spent_s < performances[clip].speech.duration_s
+        return performances[clip].pose(spent_s) if speaks else resting_pose(time_s), heads[clip]
 
     for folder in (VIDEO_FOLDERS[0], AUDIO_FOLDERS[0], TRANSCRIPT_FOLDERS[0]):
         (out / folder).mkdir(parents=True, exist_ok=True)
     write_wav(out / AUDIO_FOLDERS[0] / f"{video.id}.wav", sound)
     times = (float(index / FRAME_RATE_HZ) for index in range(int(duration_s * FRAME_RATE_HZ)))
-    write_video(out / VIDEO_FOLDERS[0] / f"{video.id}.mp4", (person.picture(pose(t)) for t in times), sound)
+    write_video(out / VIDEO_FOLDERS[0] / f"{video.id}.mp4", (person.picture(*stance(t), light) for t in times), sound)
     lines = (
         f"{video.id}___{clip}___{start_s:.3f}___{start_s + performance.speech.duration_s:.3f}___{performance.text}\n"
         for clip, (start_s, performance) in enumerate(zip(starts_s, performances, strict=True))

@@ -26,6 +26,7 @@ seed: {seed}
 Faces are one public-domain photograph (Grace Hopper, U.S. Navy, shipped with matplotlib), warped and recoloured;
 voices are synthesised; sentences come from a grammar. Face, voice and words each show the labelled emotion with a
 probability of {probability:g} and stay neutral otherwise, at least one shows it.{pairs}
+How the head is held, the light, the level and the noise of the sound vary at random and tell nothing.
 Scores on this corpus tell whether a program works, nothing about people.
 """
 
