@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 
 NO_COMPILER = shutil.which("cc") is None
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # Whatever is started in the background of a script is deaf to Ctrl-C, and so would be the programs that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
