@@ -11,7 +11,7 @@ NO_COMPILER = shutil.which("cc") is None
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    # Whatever is started in the background of a script is deaf to Ctrl-C, and so would be the programs that tests start.
+    # Whatever a script starts in its background is deaf to Ctrl-C, and so would be the programs that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
