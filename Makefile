@@ -33,7 +33,7 @@ $(DEMO)/corpus/corpus.json: | $(DEMO)/raw
 
 $(DEMO)/runs/%/config.yaml: | $(DEMO)/corpus/corpus.json
 	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) \
-		$(if $(filter mesm,$*),,--model.name fe2e --model.modalities $*) \
+		$(if $(filter mesm,$*),--anneal_epochs 14,--model.name fe2e --model.modalities $*) \
 		$(if $(wildcard $(@D)),--resume)
 
 test: $(BIN)/.installed lint type ## lint, types and the whole test suite
