@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from transformers import AlbertConfig
 
-from mme2e.config import ModelSettings
+from mme2e.config import AttentionSettings, ModelSettings
 from mme2e.data import Batch
 from mme2e.models import build_model
 from mme2e.text import build_encoder
@@ -12,12 +12,14 @@ from mme2e.text import build_encoder
 EMOTIONS = 3
 
 
-def make_tiny(name: str = "mesm", modalities: str = "tav", top_p: float = 0.5) -> nn.Module:
+def make_tiny(
+    name: str = "mesm", modalities: str = "tav", top_p: float = 0.5, budget: float | None = None
+) -> nn.Module:
     """A model in evaluation mode, whose running averages let something through."""
     torch.manual_seed(0)
     settings = ModelSettings(
         name=name, modalities=modalities, top_p=top_p, tower_channels=(4, 6, 8, 10), tower_dim=16, trans_dim=8,
-        num_heads=2, num_layers=1, feedforward_dim=8, dropout=0.0,
+        num_heads=2, num_layers=1, feedforward_dim=8, dropout=0.0, attention=AttentionSettings(budget=budget),
     )  # fmt: skip
     config = AlbertConfig(
         vocab_size=30, embedding_size=4, hidden_size=6, num_hidden_layers=1, num_attention_heads=2,

@@ -99,6 +99,15 @@ def test_each_modality_can_have_a_loss_of_its_own(name: str):
     assert all(head.weight.grad.abs().sum() > 0 for head in heads)
 
 
+def test_a_budget_is_followed_beside_losses_of_the_modalities():
+    model = make_tiny("mesm", budget=0.1).train()
+    settings = TrainSettings(model=ModelSettings(name="mesm"), modality_loss=0.5)
+    module = EmotionModule(model, settings, pos_weight=None, make_batches=lambda epoch: None)
+    before = [stage.selection.top_p for stage in model.stages.values()]
+    module._losses(dataclasses.replace(make_utterances((1, 2, 3), (2, 1, 1)), labels=torch.eye(EMOTIONS)[:3]))
+    assert all(stage.selection.top_p != p for stage, p in zip(model.stages.values(), before, strict=True))
+
+
 def test_without_it_there_is_no_such_loss():
     settings = TrainSettings(model=ModelSettings(name="fe2e"))
     module = EmotionModule(make_tiny("fe2e"), settings, pos_weight=None, make_batches=lambda epoch: None).eval()

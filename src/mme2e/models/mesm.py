@@ -7,6 +7,7 @@ from mme2e.data.batch import Batch
 from mme2e.errors import UserError
 from mme2e.models.budget import follow_budget
 from mme2e.models.fe2e import FE2E, SequenceBranch
+from mme2e.models.fusion import ModalityOutputs
 from mme2e.models.sparse_tower import SparseStage, SparseTower
 from mme2e.models.towers import TowerInput
 
@@ -51,16 +52,19 @@ class MESM(FE2E):
         for stage in self.stages.values():
             stage.selection.top_p = p
 
-    def forward(self, batch: Batch) -> Tensor:
-        """As FE2E; in training with a budget, also moves top-p towards it.
+    def modality_outputs(self, batch: Batch) -> ModalityOutputs:
+        """As FE2E's; in training with a budget, also moves top-p towards it.
+
+        Args:
+            batch: Utterances, on the model's device.
 
         Raises:
-            UserError: The batch has no words, or an utterance has none of the model's modalities.
+            UserError: The batch has no words.
         """
-        logits = super().forward(batch)
+        outputs = super().modality_outputs(batch)
         if self.training and self.follows_budget and self._attention.budget is not None:
             follow_budget(self.stages.values(), self._attention.budget, self._attention.budget_scope)
-        return logits
+        return outputs
 
     def _branch(self, source: TowerInput, settings: ModelSettings, out_dim: int) -> SequenceBranch:
         return SequenceBranch(SparseTower(source, settings, text_dim=self._text_dim), settings, out_dim)
