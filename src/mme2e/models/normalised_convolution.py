@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mme2e.data.batch import Batch
-from mme2e.ops.batch_norm import batch_norm_relu, can_normalise
+from mme2e.ops.batch_norm import batch_norm_relu, can_normalise, is_plain, scale_and_shift
 
 
 def convolve_normalise_relu(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, *, pool: bool = False) -> Tensor:
@@ -47,24 +47,15 @@ def convolve_and_normalise(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> 
     Returns:
         (maps, out_channels, height, width).
     """
-    if not _is_plain(norm) or conv.bias is None:
+    if not is_plain(norm) or conv.bias is None:
         return norm(conv(x))
     if norm.training:
         return _without_bias(x, conv, norm)
     if torch.is_grad_enabled() or conv.in_channels * 9 > len(x) * x.shape[2] * x.shape[3]:
         return norm(conv(x))
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
-    scale = norm.weight * (variance + norm.eps).rsqrt()
+    scale, shift = scale_and_shift(norm)
     kernel = conv.weight * scale.view(-1, 1, 1, 1)
-    return F.conv2d(x, kernel, (conv.bias - mean) * scale + norm.bias, conv.stride, conv.padding)
-
-
-def _is_plain(norm: nn.BatchNorm2d) -> bool:
-    """Whether it is PyTorch's own, with weights and moving averages: not one that averages over processes."""
-    averages = norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.momentum
-    return type(norm) is nn.BatchNorm2d and norm.affine and all(each is not None for each in averages)
+    return F.conv2d(x, kernel, conv.bias * scale + shift, conv.stride, conv.padding)
 
 
 def _without_bias(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from mme2e.config import ModelSettings
 from mme2e.models.selection import Selection
 from mme2e.models.towers import Tower, TowerInput
-from mme2e.ops.batch_norm import batch_norm_relu, can_normalise
+from mme2e.ops.batch_norm import batch_norm_relu, can_normalise, scale_and_shift
 from mme2e.ops.sparse_conv2d import Sites, SparseMaps, sparse_max_pool2d, submanifold_conv2d
 
 
@@ -28,14 +28,6 @@ class SiteNorm(nn.BatchNorm1d):
         if self.training and can_normalise(features, self):
             return batch_norm_relu(features, self)
         return F.relu_(self(features))
-
-    @property
-    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """What it multiplies with and adds in evaluation, (channels,) each."""
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        scale = self.weight * (self.running_var + self.eps).rsqrt()
-        return scale, self.bias - self.running_mean * scale
 
 
 class SubmanifoldConv2d(nn.Module):
@@ -94,8 +86,8 @@ class SparseStage(nn.Module):
         if self.training:
             self.computed = maps.sites
         elif not torch.is_grad_enabled():
-            maps = self.conv1(maps, self.norm1.scale_and_shift)
-            return sparse_max_pool2d(self.conv2(maps, self.norm2.scale_and_shift))
+            maps = self.conv1(maps, scale_and_shift(self.norm1))
+            return sparse_max_pool2d(self.conv2(maps, scale_and_shift(self.norm2)))
         maps = self.conv1(maps)
         maps = self.conv2(maps.with_features(self.norm1.normalise_relu(maps.features)))
         return sparse_max_pool2d(maps.with_features(self.norm2.normalise_relu(maps.features)))

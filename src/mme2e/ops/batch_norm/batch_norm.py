@@ -20,24 +20,36 @@ _STRIPES = 16
 """Parts of the rows that are summed up by themselves."""
 
 
-def can_normalise(x: Tensor, norm: _BatchNorm) -> bool:
-    """Whether a norm is PyTorch's own, with weights and averages, and x is where the kernels compute.
+def is_plain(norm: _BatchNorm) -> bool:
+    """Whether a norm is PyTorch's own, with weights and averages that move by a momentum.
 
-    That is float32 or float64 on a CPU, not under autocast.
+    One with a forward pass of its own, say over several processes, is not.
+    """
+    averages = norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.momentum
+    return type(norm).forward is _BatchNorm.forward and norm.affine and all(each is not None for each in averages)
+
+
+def can_normalise(x: Tensor, norm: _BatchNorm) -> bool:
+    """Whether a norm `is_plain`, and x is where the kernels compute: float32 or float64 on a CPU, not under autocast.
 
     Args:
         x: What is normalised.
-        norm: One with a forward pass of its own, say over several processes, is not PyTorch's.
+        norm: Of its channels.
     """
-    averages = norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.momentum
     return (
-        type(norm).forward is _BatchNorm.forward
-        and norm.affine
-        and all(each is not None for each in averages)
+        is_plain(norm)
         and norm.weight.dtype == x.dtype
         and not torch.is_autocast_enabled(x.device.type)
         and can_compile(_SOURCE, x.device, x.dtype)
     )
+
+
+def scale_and_shift(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """What a norm with averages multiplies with and adds in evaluation, (channels,) each."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
 
 
 def batch_norm_relu(x: Tensor, norm: _BatchNorm, *, pool: bool = False, bias: Tensor | None = None) -> Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mme2e.ops.batch_norm import can_normalise, move_averages
+from mme2e.ops.batch_norm import can_normalise, move_averages, scale_and_shift
 from mme2e.ops.compiler import call, can_compile
 
 _SOURCE = Path(__file__).with_name("kernels.c")
@@ -67,13 +67,10 @@ def first_layer(maps: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
     padded = F.pad(maps.contiguous(), (padding,) * 4)
     shape = _Shape(padded, conv)
     if not norm.training:
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        scale = norm.weight.double() * (norm.running_var.double() + norm.eps).rsqrt()
-        shift = norm.bias - norm.running_mean * scale
+        scale, shift = scale_and_shift(norm)
         if conv.bias is not None:
             shift = shift + conv.bias * scale
-        return shape.convolve(padded, _affine(_as_matrix(conv.weight).double() * scale, shift))
+        return shape.convolve(padded, _affine(_as_matrix(conv.weight) * scale, shift))
     if shape.places < 2:
         raise ValueError(f"batch normalisation wants more than one value a channel in training, not {shape.places}")
     result, mean, variance = _FirstLayer.apply(padded, conv.weight, conv.bias, norm.weight, norm.bias, norm.eps, shape)
