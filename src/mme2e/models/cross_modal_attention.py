@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mme2e.ops.additive_attention import additive_scores
 from mme2e.ops.sparse_conv2d import SparseMaps
-from mme2e.ops.top_p import frame_of_site, ragged_softmax
+from mme2e.ops.top_p import ragged_softmax
 
 _FIRST_SCALE, _FIRST_SHARE_OF_WORDS = 2.0, 0.1
 """Of the score and of the words' weights in it, where attention starts at strong features."""
@@ -51,6 +51,5 @@ class CrossModalAttention(nn.Module):
             (sites,), adding up to 1 over the sites of each frame.
         """
         asked = self.text(text) + self.features.bias
-        frame = frame_of_site(maps.sites.frame_offsets, len(maps.sites))
-        scores = additive_scores(maps.features, asked, frame, self.features.weight, self.score.weight[0])
+        scores = additive_scores(maps.features, asked, maps.sites.frame, self.features.weight, self.score.weight[0])
         return ragged_softmax(scores + self.score.bias, maps.sites.frame_offsets)

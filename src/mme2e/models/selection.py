@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from mme2e.config.model import AttentionMode
 from mme2e.models.cross_modal_attention import CrossModalAttention
 from mme2e.ops.sparse_conv2d import SparseMaps
-from mme2e.ops.top_p import check_top_p, frame_of_site, top_p_mask
+from mme2e.ops.top_p import check_top_p, top_p_mask
 
 _FIRST_STRENGTH = 0.1
 
@@ -75,13 +75,12 @@ class Selection(nn.Module):
             weights = self.attention(maps, text)
         offsets = maps.sites.frame_offsets
         keep = top_p_mask(weights, offsets, self.top_p).nonzero().squeeze(1)
-        kept = maps.take(keep)
         if self.mode == "frozen" or (self.mode == "straight_through" and not torch.is_grad_enabled()):
-            return kept
-        shared_by = offsets.diff().index_select(0, frame_of_site(offsets, len(weights)))
-        gates = (weights * shared_by).index_select(0, keep).to(kept.features.dtype)
+            return maps.take(keep)
+        shared_by = offsets.diff().index_select(0, maps.sites.frame)
+        gates = (weights * shared_by).index_select(0, keep).to(maps.features.dtype)
         if self.mode == "straight_through":
             gates = 1 + _FIRST_STRENGTH * (gates - gates.detach())
         else:
             gates = 1 + self.strength * (gates - 1)
-        return kept.with_features(kept.features * gates.unsqueeze(1))
+        return maps.take(keep, gates)

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from mme2e.errors import UserError
 from mme2e.ops.sparse_conv2d.compiled import can_compile, find_neighbours
+from mme2e.ops.sparse_conv2d.taking import take_rows
+from mme2e.ops.top_p import frame_of_site
 
 NEIGHBOURS_BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
 """Offsets (dy, dx) of a 3x3 kernel before its centre; those after it are their mirror images."""
@@ -95,6 +97,11 @@ class Sites:
         return torch.searchsorted(self.positions, borders)
 
     @cached_property
+    def frame(self) -> Tensor:
+        """(sites,) int64 frame of each site."""
+        return frame_of_site(self.frame_offsets, len(self))
+
+    @cached_property
     def rule_book(self) -> RuleBook:
         """Which sites are neighbours."""
         return build_rule_book(self.positions, self.shape)
@@ -130,10 +137,10 @@ class SparseMaps:
         """The same sites with other features (sites, any channels)."""
         return SparseMaps(features, self.sites)
 
-    def take(self, kept: Tensor) -> "SparseMaps":
-        """Only the sites at `kept` (number,) int64, rising."""
+    def take(self, kept: Tensor, gates: Tensor | None = None) -> "SparseMaps":
+        """Only the sites at `kept` (number,) int64, rising; their features times `gates` (number,), if given."""
         sites = Sites(self.sites.positions.index_select(0, kept), self.sites.shape)
-        return SparseMaps(self.features.index_select(0, kept), sites)
+        return SparseMaps(take_rows(self.features, kept, gates), sites)
 
     def to_dense(self) -> Tensor:
         """(frames, channels, height, width) in channels-last memory, zero where no site is."""
