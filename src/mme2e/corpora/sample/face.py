@@ -109,7 +109,7 @@ class Face:
         cutout.paste(Image.fromarray(np.clip(face, 0, 255).astype(np.uint8), "RGBA"), (columns.start, rows.start))
         cutout = self._held(cutout, expression, head)
         picture = self._backdrop.copy()
-        picture.paste(cutout.crop((0, 0, *picture.size)), mask=cutout.getchannel("A").crop((0, 0, *picture.size)))
+        picture.paste(cutout, mask=cutout)
         return np.asarray(picture if light == DAYLIGHT else picture.point(light.table()))
 
     def _turned(self, face: Floats, turn_deg: float) -> Floats:
@@ -119,16 +119,16 @@ class Face:
         return sample_bilinear(face, self._x - columns.start - shift, self._y - rows.start)
 
     def _held(self, cutout: Image.Image, expression: Expression, head: HeadPose) -> Image.Image:
-        """Leans and nods about the neck, nearer to the camera or farther from it."""
+        """Leans and nods about the neck, nearer to the camera or farther from it; of the backdrop's size."""
         angle = math.radians(_TILT_DEG * expression.tilt + head.tilt_deg)
         down = _NOD * (expression.nod + head.nod) * self._person.scale
         if not angle and not down and head.nearness == 1:
-            return cutout
+            return cutout.crop((0, 0, *self._backdrop.size))
         x, y = self._point("chin", (0, 90))
         cos, sin = math.cos(angle) / head.nearness, math.sin(angle) / head.nearness
         # Where each place of the result comes from: back by the nod, turned back about the neck.
         back = (cos, sin, x - cos * x - sin * (y + down), -sin, cos, y + sin * x - cos * (y + down))
-        return cutout.transform(cutout.size, Image.Transform.AFFINE, back, resample=Image.Resampling.BILINEAR)
+        return cutout.transform(self._backdrop.size, Image.Transform.AFFINE, back, resample=Image.Resampling.BILINEAR)
 
     def _warped(self, expression: Expression) -> Floats:
         amounts = np.array([getattr(expression, move[0]) for move in _MOVES], dtype=np.float32)

@@ -108,14 +108,19 @@ def gaussian(points_x: Floats, points_y: Floats, centre: tuple[float, float], si
 
 def sample_bilinear(image: Floats, x: Floats, y: Floats) -> Floats:
     """Values of an image (height, width, channels) at fractional positions; positions outside take the border."""
-    height, width = image.shape[:2]
+    height, width, channels = image.shape
     x, y = np.clip(x, 0, width - 1.001), np.clip(y, 0, height - 1.001)
     left, top = x.astype(np.int32), y.astype(np.int32)
     across, down = (x - left)[..., None], (y - top)[..., None]
-    flat = image.reshape(height * width, -1)
     index = top * width + left
-    upper = flat[index] * (1 - across) + flat[index + 1] * across
-    lower = flat[index + width] * (1 - across) + flat[index + width + 1] * across
+    # A pixel is one value of all its channels, which NumPy gathers several times faster than rows of channels.
+    pixels = np.ascontiguousarray(image).view(np.dtype((np.void, channels * image.itemsize))).reshape(-1)
+
+    def at(places: NDArray[np.int32]) -> Floats:
+        return pixels.take(places).view(image.dtype).reshape(*places.shape, channels)
+
+    upper = at(index) * (1 - across) + at(index + 1) * across
+    lower = at(index + width) * (1 - across) + at(index + width + 1) * across
     return upper * (1 - down) + lower * down
 
 
