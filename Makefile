@@ -26,14 +26,14 @@ demo: $(DEMO_RUNS)
 		--out $(DEMO)/prediction.json --picture $(DEMO)/picture.png
 
 $(DEMO)/raw: | $(BIN)/.installed
-	$(BIN)/mme2e sample $@ --layout iemocap --utterances 600
+	$(BIN)/mme2e sample $@ --layout iemocap --utterances 1200
 
 $(DEMO)/corpus/corpus.json: | $(DEMO)/raw
 	$(BIN)/mme2e prepare iemocap $(DEMO)/raw $(@D) --jobs 2
 
 $(DEMO)/runs/%/config.yaml: | $(DEMO)/corpus/corpus.json
 	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) \
-		$(if $(filter mesm,$*),--anneal_epochs 14,--model.name fe2e --model.modalities $*) \
+		$(if $(filter mesm,$*),--anneal_epochs 3,--model.name fe2e --model.modalities $*) \
 		$(if $(wildcard $(@D)),--resume)
 
 test: $(BIN)/.installed lint type ## lint, types and the whole test suite

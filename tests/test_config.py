@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from mme2e.config import (
+    AttentionSettings,
     AugmentSettings,
     FaceSettings,
     FeatureSettings,
@@ -47,6 +48,7 @@ from mme2e.errors import UserError
         (FeatureSettings, {"audio_feature_type": 7}, "model.features.audio_feature_type must be 0 to 6, not 7"),
         (RnnSettings, {"hidden_size": 0}, "model.rnn.hidden_size must be at least 1, not 0"),
         (RnnSettings, {"dropout": 1.0}, "model.rnn.dropout .* not 1.0"),
+        (AttentionSettings, {"other_words": 1.5}, "model.attention.other_words must be in .* not 1.5"),
         (AugmentSettings, {"flip": 1.5}, "flip .* not 1.5"),
         (AugmentSettings, {"crop_jitter_px": -1}, "crop_jitter_px .* not -1"),
         (TrainSettings, {"epochs": 0}, "epochs .* not 0"),

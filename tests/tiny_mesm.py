@@ -1,5 +1,7 @@
 """MESM small enough to look into, and utterances for it."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import AlbertConfig
@@ -12,14 +14,12 @@ from mme2e.text import build_encoder
 EMOTIONS = 3
 
 
-def make_tiny(
-    name: str = "mesm", modalities: str = "tav", top_p: float = 0.5, budget: float | None = None
-) -> nn.Module:
+def make_tiny(name: str = "mesm", modalities: str = "tav", top_p: float = 0.5, **attention: Any) -> nn.Module:
     """A model in evaluation mode, whose running averages let something through."""
     torch.manual_seed(0)
     settings = ModelSettings(
         name=name, modalities=modalities, top_p=top_p, tower_channels=(4, 6, 8, 10), tower_dim=16, trans_dim=8,
-        num_heads=2, num_layers=1, feedforward_dim=8, dropout=0.0, attention=AttentionSettings(budget=budget),
+        num_heads=2, num_layers=1, feedforward_dim=8, dropout=0.0, attention=AttentionSettings(**attention),
     )  # fmt: skip
     config = AlbertConfig(
         vocab_size=30, embedding_size=4, hidden_size=6, num_hidden_layers=1, num_attention_heads=2,

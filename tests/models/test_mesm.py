@@ -149,3 +149,30 @@ def test_in_mixed_precision() -> None:
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert model.eval()(batch).isfinite().all()
+
+
+def test_other_words_ask_in_training_only() -> None:
+    model = make_model(other_words=1.0)
+    text = torch.arange(5.0).unsqueeze(1).expand(5, 6)
+    asked = model.train()._asked_of_towers(text)
+    assert (asked[:, 0] != text[:, 0]).all()
+    assert sorted(asked[:, 0].tolist()) == text[:, 0].tolist()
+    assert torch.equal(model._asked_of_towers(text[:1]), text[:1])  # there are no other words
+    assert torch.equal(model.eval()._asked_of_towers(text), text)
+
+
+def test_other_words_ask_as_often_as_they_shall() -> None:
+    torch.manual_seed(0)
+    text = torch.arange(1000.0).unsqueeze(1).expand(1000, 6)
+    for share in (0.0, 0.3):
+        asked = make_model(other_words=share).train()._asked_of_towers(text)
+        assert (asked != text)[:, 0].float().mean().item() == pytest.approx(share, abs=0.05)
+
+
+def test_with_other_words_gradients_still_reach_attention_and_text() -> None:
+    model = make_model(other_words=1.0).train()
+    outputs = model.modality_outputs(make_batch())
+    outputs.values[:, 1:].square().sum().backward()  # what faces and sound say
+    asking = model.visual.tower.stages[0].selection.attention.text.weight
+    for weight in (asking, model.text.encoder.get_input_embeddings().weight):
+        assert weight.grad.abs().sum() > 0

@@ -60,14 +60,14 @@ class TestFit:
             check_loss_fits("ce", np.vstack([self.one, np.zeros(3), np.ones(3)]), multi_label=False)
 
 
-def test_the_loss_of_modalities_is_the_mean_of_theirs():
+def test_the_loss_of_modalities_is_the_sum_of_theirs():
     logits = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(0))
     labels = torch.eye(2).repeat(2, 1)
     present = torch.tensor([[True, True, False], [True, False, False], [True, True, False], [True, False, False]])
     loss = EmotionLoss("bce")
     found = loss_of_modalities(loss, ModalityOutputs(values=logits, present=present), labels)
     first, second = loss(logits[:, 0], labels), loss(logits[::2, 1], labels[::2])
-    assert found.item() == pytest.approx(((first + second) / 2).item(), rel=1e-6)
+    assert found.item() == pytest.approx((first + second).item(), rel=1e-6)
 
 
 def test_a_modality_that_the_fusion_ignores_learns_by_its_own_loss():

@@ -58,11 +58,16 @@ class AttentionSettings:
     budget_scope: Literal["stage", "total"] = "stage"
     """Whether every stage has the budget, or all stages together."""
 
+    other_words: float = 0.0
+    """Probability that in training an utterance's faces and sound are asked with the words of another utterance of the
+    batch, so that they can not answer from the words; 0: never, as in the reference."""
+
     def __post_init__(self) -> None:
         require(
             self.budget is None or 0 < self.budget < 1,
             f"model.attention.budget must be in (0, 1), not {self.budget}",
         )
+        require(0 <= self.other_words <= 1, f"model.attention.other_words must be in [0, 1], not {self.other_words}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,8 +135,8 @@ class TrainSettings:
     """Probability of hiding a modality of an utterance in training; one always stays, and for mesm the text."""
 
     modality_loss: float = 0.0
-    """Weight of the mean loss of each modality's own logits, beside that of the fused ones (late fusion); 0: none, as
-    in the reference."""
+    """Weight of the loss of each modality's own logits, where that of the fused ones weighs 1 (late fusion); 0: none,
+    as in the reference."""
 
     precision: Literal["32", "bf16", "16"] = "32"
     """Arithmetic of the forward pass; bf16 and 16 are automatic mixed precision."""

@@ -1,5 +1,6 @@
 """MESM: the sparse model, whose face and sound towers look where the words ask them to (reference section 1)."""
 
+import torch
 from torch import Tensor, nn
 
 from mme2e.config import ModelSettings
@@ -74,4 +75,8 @@ class MESM(FE2E):
             raise UserError(
                 "the sparse model selects by the words that are spoken, and there are none: give a transcript"
             )
-        return text
+        share = self._attention.other_words
+        if not self.training or share == 0 or len(text) < 2:
+            return text
+        others = text.roll(int(torch.randint(1, len(text), ())), dims=0)
+        return torch.where(torch.rand(len(text), 1, device=text.device) < share, others, text)

@@ -44,7 +44,7 @@ class EmotionLoss(nn.Module):
 
 
 def loss_of_modalities(loss: EmotionLoss, outputs: ModalityOutputs, labels: Tensor) -> Tensor:
-    """Mean over the modalities of the loss of each one's own logits.
+    """Sum over the modalities of the loss of each one's own logits.
 
     In the fused logits the modality that is learnt fastest explains most labels, and the others get little gradient
     from then on (Wang et al. 2020, "What makes training multi-modal classification networks hard?"). This gives each
@@ -60,7 +60,7 @@ def loss_of_modalities(loss: EmotionLoss, outputs: ModalityOutputs, labels: Tens
         count at all.
     """
     parts = zip(outputs.values.unbind(1), outputs.present.unbind(1), strict=True)
-    return torch.stack([loss(logits[here], labels[here]) for logits, here in parts if here.any()]).mean()
+    return torch.stack([loss(logits[here], labels[here]) for logits, here in parts if here.any()]).sum()
 
 
 def positive_weights(labels: np.ndarray) -> Tensor:
