@@ -1,0 +1,59 @@
+"""How much of what MESM's faces and sound say they have from the words that ask them.
+
+    python benchmarks/words_in_towers.py CORPUS RUN [RUN ...]
+
+Every modality's own logits on the test split, as AUC over emotions: once with the words that were spoken, once with
+faces and sound asked by the words of another utterance of the batch. What is lost is what they had from the words.
+A single utterance in a last batch keeps its own. Prints a table.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mme2e.data import Batch
+from mme2e.data.loader import make_dataloader
+from mme2e.evaluation.metrics import average, emotion_scores
+from mme2e.evaluation.score_run import open_run
+from mme2e.models import MESM
+from mme2e.training.batches import open_dataset
+
+BATCH = 32
+
+
+def with_other_words(batch: Batch) -> Batch:
+    """Every utterance with the words of the one before it."""
+    assert batch.input_ids is not None
+    assert batch.attention_mask is not None
+    return replace(batch, input_ids=batch.input_ids.roll(1, 0), attention_mask=batch.attention_mask.roll(1, 0))
+
+
+def auc(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Average over emotions, in percent."""
+    return 100 * average(emotion_scores(logits, logits > 0, labels).auc).value
+
+
+def main() -> None:
+    """Scores each run twice."""
+    corpus_folder, *runs = map(Path, sys.argv[1:])
+    print("| run | asked with | words | faces | sound |\n|---|---|---|---|---|")
+    for folder in runs:
+        run, corpus, _ = open_run(folder, corpus_folder, batch_size=BATCH, device="cpu")
+        if not isinstance(run.model, MESM):
+            raise SystemExit(f"{folder} is not a MESM: nobody asks its faces and sound")
+        dataset = open_dataset(corpus, "test", run.info.model, run.tokenizer)
+        batches = list(make_dataloader(dataset, batch_size=BATCH))
+        labels = torch.cat([batch.labels for batch in batches if batch.labels is not None]).numpy() > 0
+        for name, change in (("its words", lambda batch: batch), ("other words", with_other_words)):
+            with torch.no_grad():
+                said = torch.cat([run.model.modality_outputs(change(batch)).values for batch in batches]).numpy()
+            order = run.model.fusion_order
+            cells = [f"{auc(said[:, order.index(m)], labels):.1f}" if m in order else "" for m in "tva"]
+            print(f"| {folder.name} | {name} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
