@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # torch is installed first and by its exact version: a range may pull another build of several gigabytes.
 TORCH := $(shell grep '^torch==' constraints.txt)
 DEMO ?= demo
-# A test dialogue; the person on the right speaks from 14.1 s to 16.9 s.
+# A test dialogue; the person on the right speaks from 14.4 s to 16.9 s.
 DEMO_VIDEO := $(DEMO)/raw/IEMOCAP_full_release/Session5/dialog/avi/DivX/Ses05F_impro01.avi
 DEMO_RUNS := $(patsubst %,$(DEMO)/runs/%/config.yaml,mesm t a v)
 
@@ -21,8 +21,8 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 # model looked. Resumes when interrupted.
 demo: $(DEMO_RUNS)
 	$(BIN)/mme2e evaluate $(^D) --data $(DEMO)/corpus
-	$(BIN)/mme2e predict $(DEMO)/runs/mesm $(DEMO_VIDEO) --start_s 14.1 --end_s 16.9 --region 428,128,224,224 \
-		--audio_channel 1 --transcript 'That is wonderful, the meeting made us happy after lunch.' \
+	$(BIN)/mme2e predict $(DEMO)/runs/mesm $(DEMO_VIDEO) --start_s 14.4 --end_s 16.9 --region 428,128,224,224 \
+		--audio_channel 1 --transcript 'I hate this, the report made us furious last week.' \
 		--out $(DEMO)/prediction.json --picture $(DEMO)/picture.png
 
 $(DEMO)/raw: | $(BIN)/.installed
