@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 
 import pytest
@@ -176,3 +177,45 @@ def test_with_other_words_gradients_still_reach_attention_and_text() -> None:
     asking = model.visual.tower.stages[0].selection.attention.text.weight
     for weight in (asking, model.text.encoder.get_input_embeddings().weight):
         assert weight.grad.abs().sum() > 0
+
+
+def as_dense(model: MESM) -> tuple[nn.Module, dict[str, str]]:
+    """FE2E with the weights of a MESM, and what its weights are called there."""
+    settings = ModelSettings(
+        name="fe2e", tower_channels=(4, 6, 8, 10), tower_dim=16, trans_dim=8, num_heads=2, num_layers=1,
+        feedforward_dim=8, dropout=0.0,
+    )  # fmt: skip
+    dense = build_model(settings, num_emotions=EMOTIONS, text_encoder=model.text.encoder)
+    names = {
+        name: name.replace(".norm", ".bn") if ".stages." in name else name
+        for name, _ in model.named_parameters()
+        if ".selection." not in name
+    }
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name in names:
+                there = dense.get_parameter(names[name])
+                there.copy_(of_shape(weight, there))
+    return dense.double(), names
+
+
+def of_shape(kernel: Tensor, like: Tensor) -> Tensor:
+    """A sparse kernel (9, out, in) as a dense one (out, in, 3, 3)."""
+    return kernel if kernel.shape == like.shape else kernel.permute(1, 2, 0).reshape(like.shape)
+
+
+def test_where_all_is_kept_and_attention_is_frozen_it_is_fe2e() -> None:
+    model = make_model(top_p=1.0, mode="frozen").double().train()
+    for norm in model.modules():
+        if isinstance(norm, SiteNorm):
+            norm.eps = 1e-5  # that of the dense layers
+    dense, names = as_dense(model)
+    dense.train().text.encoder = copy.deepcopy(model.text.encoder)
+    batch = make_batch()
+    logits, truth = model(batch), dense(batch)
+    torch.testing.assert_close(logits, truth)
+    logits.square().sum().backward()
+    truth.square().sum().backward()
+    for mine, theirs in names.items():
+        wanted = dense.get_parameter(theirs).grad
+        torch.testing.assert_close(of_shape(model.get_parameter(mine).grad, wanted), wanted)
