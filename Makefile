@@ -7,7 +7,6 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 DEMO ?= demo
 # A test dialogue; the person on the right speaks from 14.4 s to 16.9 s.
 DEMO_VIDEO := $(DEMO)/raw/IEMOCAP_full_release/Session5/dialog/avi/DivX/Ses05F_impro01.avi
-DEMO_RUNS := $(patsubst %,$(DEMO)/runs/%/config.yaml,mesm t a v)
 
 .PHONY: demo test lint type bench clean
 
@@ -17,10 +16,10 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# Raw video, sound and words -> trained MESM, score table beside single modalities, prediction and a picture of where the
-# model looked. Resumes when interrupted.
-demo: $(DEMO_RUNS)
-	$(BIN)/mme2e evaluate $(^D) --data $(DEMO)/corpus
+# Raw video, sound and words -> trained MESM, its scores with and without each modality, prediction and a picture of
+# where the model looked. Resumes when interrupted.
+demo: $(DEMO)/runs/mesm/config.yaml
+	$(BIN)/mme2e evaluate $(<D) --data $(DEMO)/corpus --subsets
 	$(BIN)/mme2e predict $(DEMO)/runs/mesm $(DEMO_VIDEO) --start_s 14.4 --end_s 16.9 --region 428,128,224,224 \
 		--audio_channel 1 --transcript 'I hate this, the report made us furious last week.' \
 		--out $(DEMO)/prediction.json --picture $(DEMO)/picture.png
@@ -31,10 +30,9 @@ $(DEMO)/raw: | $(BIN)/.installed
 $(DEMO)/corpus/corpus.json: | $(DEMO)/raw
 	$(BIN)/mme2e prepare iemocap $(DEMO)/raw $(@D) --jobs 2
 
-$(DEMO)/runs/%/config.yaml: | $(DEMO)/corpus/corpus.json
-	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) \
-		$(if $(filter mesm,$*),--anneal_epochs 3,--model.name fe2e --model.modalities $*) \
-		$(if $(wildcard $(@D)),--resume)
+$(DEMO)/runs/mesm/config.yaml: | $(DEMO)/corpus/corpus.json
+	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) --anneal_epochs 3 \
+		$(if $(wildcard $(DEMO)/runs/mesm),--resume)
 
 test: $(BIN)/.installed lint type ## lint, types and the whole test suite
 	$(BIN)/pytest
