@@ -32,7 +32,7 @@ $(DEMO)/corpus/corpus.json: | $(DEMO)/raw
 
 $(DEMO)/runs/mesm/config.yaml: | $(DEMO)/corpus/corpus.json
 	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) --anneal_epochs 3 \
-		$(if $(wildcard $(DEMO)/runs/mesm),--resume)
+		$(if $(wildcard $(@D)),--resume)
 
 test: $(BIN)/.installed lint type ## lint, types and the whole test suite
 	$(BIN)/pytest

@@ -19,7 +19,7 @@ from mme2e.data.loader import make_dataloader
 from mme2e.evaluation.metrics import average, emotion_scores
 from mme2e.evaluation.score_run import open_run
 from mme2e.models import MESM
-from mme2e.training.batches import open_dataset
+from mme2e.training.hand_crafted import open_dataset
 
 BATCH = 32
 
