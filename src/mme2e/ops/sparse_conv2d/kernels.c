@@ -69,18 +69,20 @@ INLINE void convolve_block(const REAL *features, const int32_t *neighbours, pane
     const REAL *matrix = from.matrices + o * from.depth * WIDE, *x[ROWS];
     REAL *y[ROWS];
     const long count = pairs_at(neighbours, first, last, o, pairs);
-    long i = 0;
-    for (; i + ROWS <= count; i += ROWS) {
-      for (int r = 0; r < ROWS; r++) {
+    for (long i = 0; i < count; i += ROWS) {
+      const int rows = (int)MIN(ROWS, count - i);
+      for (int r = 0; r < rows; r++) {
         x[r] = features + (long)pairs[i + r].neighbour * from.depth;
         y[r] = block + pairs[i + r].site * channels_out;
       }
-      multiply(x, y, matrix, from.depth, from.width, ROWS, vecs);
-    }
-    for (; i < count; i++) {
-      x[0] = features + (long)pairs[i].neighbour * from.depth;
-      y[0] = block + pairs[i].site * channels_out;
-      multiply(x, y, matrix, from.depth, from.width, 1, vecs);
+      switch (rows) { /* as many as a constant, so that the last few of a block cost no more than they are */
+        case 1: multiply(x, y, matrix, from.depth, from.width, 1, vecs); break;
+        case 2: multiply(x, y, matrix, from.depth, from.width, 2, vecs); break;
+        case 3: multiply(x, y, matrix, from.depth, from.width, 3, vecs); break;
+        case 4: multiply(x, y, matrix, from.depth, from.width, 4, vecs); break;
+        case 5: multiply(x, y, matrix, from.depth, from.width, 5, vecs); break;
+        default: multiply(x, y, matrix, from.depth, from.width, ROWS, vecs);
+      }
     }
   }
 }
