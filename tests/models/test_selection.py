@@ -5,10 +5,11 @@ from test_mesm import make_model
 from torch import Tensor, nn
 
 from mme2e.errors import UserError
+from mme2e.models.importance import learn_importance
 from mme2e.models.selection import Selection
 from mme2e.ops.sparse_conv2d import SparseMaps
 
-LEARNING = ["gate", "straight_through"]
+LEARNING = ["importance", "gate", "straight_through"]
 
 
 def random_maps(frames: int = 3) -> tuple[SparseMaps, Tensor]:
@@ -32,7 +33,7 @@ def make_selection(mode: str, top_p: float = 0.6) -> Selection:
 @pytest.mark.parametrize("mode", LEARNING)
 def test_every_weight_of_the_attention_and_the_text_learn(mode: str) -> None:
     maps, text = random_maps()
-    selection = make_selection(mode)
+    selection = make_selection(mode, top_p=1.0)  # by importance, a site that is kept alone has nothing to learn
     text.requires_grad_()
     selection(maps, text).features.square().sum().backward()
     for name, parameter in selection.named_parameters():
@@ -69,7 +70,7 @@ def test_gates_grow_with_the_attention_times_the_sites_that_shared_it() -> None:
 def test_straight_through_leaves_the_features_and_has_the_gradient_of_the_gate() -> None:
     maps, text = random_maps()
     gradients = []
-    for mode in LEARNING:
+    for mode in ("gate", "straight_through"):
         selection = make_selection(mode)
         kept = selection(maps, text)
         kept.features.sum().backward()
@@ -79,10 +80,9 @@ def test_straight_through_leaves_the_features_and_has_the_gradient_of_the_gate()
     torch.testing.assert_close(*gradients)
 
 
-@pytest.mark.parametrize("mode", LEARNING)
-def test_gradients_in_float64(mode: str) -> None:
+def test_gradients_in_float64() -> None:
     maps, text = random_maps()
-    selection = make_selection("gate")  # the gradient of straight_through is not that of its forward pass
+    selection = make_selection("gate")  # the gradients of the other modes are not those of their forward passes
 
     def features(x: Tensor, words: Tensor) -> Tensor:
         return selection(maps.with_features(x), words).features
@@ -112,6 +112,63 @@ def test_attention_learns_where_to_look() -> None:
         optimizer.step()
     for kind in (0, 1):
         assert set((kept_of(kind)[1] % 2).tolist()) == {kind}
+
+
+def test_importance_leaves_features_and_their_gradient_and_teaches_the_shares_of_each_frame() -> None:
+    maps, text = random_maps()
+    plain, selection = make_selection("frozen"), make_selection("importance")
+    given = [maps.features.clone().requires_grad_() for _ in range(2)]
+    upstream = torch.randn(len(maps.sites), 3, dtype=torch.float64)
+    kept = [each(maps.with_features(x), text) for each, x in zip((plain, selection), given, strict=True)]
+    for each in kept:
+        (each.features * upstream[: len(each.sites)]).sum().backward()
+    assert torch.equal(kept[0].features, kept[1].features)
+    assert torch.equal(given[0].grad, given[1].grad)
+
+    # The same as a loss: divergence of the weights' shares from four fifths of equal shares and a fifth of importance.
+    weights = selection.attention(maps, text)
+    places = torch.searchsorted(maps.sites.positions, kept[1].sites.positions)
+    importance = (kept[1].features * upstream[: len(places)]).sum(1).abs().detach()
+    loss = torch.zeros((), dtype=torch.float64)
+    for frame in range(3):
+        here = kept[1].sites.frame == frame
+        if here.any():
+            total = importance[here].sum()
+            wanted = 0.2 * importance[here] / total + 0.8 / here.sum()
+            shares = weights[places[here]] / weights[places[here]].sum()
+            loss = loss + importance.sum() / 3 * (wanted * (wanted / shares).log()).sum()
+    parameters = [p for name, p in selection.attention.named_parameters() if name != "score.bias"]
+    for wanted, parameter in zip(torch.autograd.grad(loss, parameters), parameters, strict=True):
+        torch.testing.assert_close(parameter.grad, wanted)
+
+
+def test_importance_finds_the_sites_whose_effect_has_now_this_sign_and_now_that() -> None:
+    torch.manual_seed(0)
+    selection = Selection(2, 2, top_p=0.5, mode="importance")
+    kinds = nn.functional.one_hot(torch.arange(64) % 2).float()
+    maps = SparseMaps.from_dense(kinds.t().reshape(1, 2, 8, 8))
+    optimizer = torch.optim.Adam(selection.parameters(), lr=0.05)
+    for step in range(100):
+        optimizer.zero_grad()
+        (selection(maps, torch.ones(1, 2)).features[:, 1].sum() * (-1) ** step).backward()
+        optimizer.step()
+    assert set((selection(maps, torch.ones(1, 2)).sites.positions % 2).tolist()) == {1}
+
+
+@pytest.mark.parametrize("sites", [0, 1, 6])
+def test_importance_of_nothing_teaches_nothing(sites: int) -> None:
+    features = torch.rand(sites, 3, requires_grad=True)
+    weights = torch.linspace(1, 0, sites).requires_grad_()  # the last has underflown to zero
+    (learn_importance(features, weights, torch.zeros(sites, dtype=torch.int64), 2) * 0).sum().backward()
+    assert torch.equal(weights.grad, torch.zeros(sites))
+
+
+def test_importance_with_weights_that_have_underflown() -> None:
+    scores = torch.tensor([200.0, 0.0, 199.0], requires_grad=True)
+    frame = torch.zeros(3, dtype=torch.int64)
+    (learn_importance(torch.ones(3, 1), scores.softmax(0), frame, 1) * 1e6).sum().backward()
+    assert scores.grad.isfinite().all()
+    assert scores.grad[2] < 0 < scores.grad[0]  # the third shall have more, the first less
 
 
 @pytest.mark.parametrize("mode", LEARNING)

@@ -9,7 +9,7 @@ from mme2e.config.checks import require, require_positive
 MODALITIES = "tav"
 """Text, acoustic, visual: the letters of `--modalities`, in the reference's spelling."""
 
-AttentionMode = Literal["gate", "straight_through", "frozen"]
+AttentionMode = Literal["importance", "gate", "straight_through", "frozen"]
 """Ways in which MESM's attention learns, see `AttentionSettings`."""
 
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from mme2e.config.model import AttentionMode
 from mme2e.models.cross_modal_attention import CrossModalAttention
+from mme2e.models.importance import learn_importance
 from mme2e.ops.sparse_conv2d import SparseMaps
 from mme2e.ops.top_p import check_top_p, top_p_mask
 
@@ -71,14 +72,21 @@ class Selection(nn.Module):
             maps: Features (sites, channels).
             text: (frames, text_dim).
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.mode != "frozen"):
-            weights = self.attention(maps, text)
+        learning = torch.is_grad_enabled() and self.mode != "frozen"
+        with torch.set_grad_enabled(learning):
+            # By importance the attention learns of the features, and they learn nothing of it.
+            seen = maps.with_features(maps.features.detach()) if self.mode == "importance" else maps
+            weights = self.attention(seen, text)
         offsets = maps.sites.frame_offsets
         keep = top_p_mask(weights, offsets, self.top_p).nonzero().squeeze(1)
-        if self.mode == "frozen" or (self.mode == "straight_through" and not torch.is_grad_enabled()):
+        if self.mode != "gate" and not learning:
             return maps.take(keep)
-        shared_by = offsets.diff().index_select(0, maps.sites.frame)
-        gates = (weights * shared_by).index_select(0, keep).to(maps.features.dtype)
+        kept_weights, frame = weights.index_select(0, keep), maps.sites.frame.index_select(0, keep)
+        if self.mode == "importance":
+            kept = maps.take(keep)
+            return kept.with_features(learn_importance(kept.features, kept_weights, frame, len(offsets) - 1))
+        shared_by = offsets.diff().index_select(0, frame)
+        gates = (kept_weights * shared_by).to(maps.features.dtype)
         if self.mode == "straight_through":
             gates = 1 + _FIRST_STRENGTH * (gates - gates.detach())
         else:
