@@ -14,8 +14,8 @@ from mme2e.text import build_encoder
 EMOTIONS = 3
 
 
-def make_tiny(name: str = "mesm", modalities: str = "tav", top_p: float = 0.5, **attention: Any) -> nn.Module:
-    """A model in evaluation mode, whose running averages let something through."""
+def make_model(modalities: str = "tav", top_p: float = 0.6, *, name: str = "mesm", **attention: Any) -> nn.Module:
+    """A model as training finds it."""
     torch.manual_seed(0)
     settings = ModelSettings(
         name=name, modalities=modalities, top_p=top_p, tower_channels=(4, 6, 8, 10), tower_dim=16, trans_dim=8,
@@ -25,7 +25,12 @@ def make_tiny(name: str = "mesm", modalities: str = "tav", top_p: float = 0.5, *
         vocab_size=30, embedding_size=4, hidden_size=6, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=8, max_position_embeddings=16,
     )  # fmt: skip
-    model = build_model(settings, num_emotions=EMOTIONS, text_encoder=build_encoder(config))
+    return build_model(settings, num_emotions=EMOTIONS, text_encoder=build_encoder(config))
+
+
+def make_tiny(name: str = "mesm", modalities: str = "tav", top_p: float = 0.5, **attention: Any) -> nn.Module:
+    """A model in evaluation mode, whose running averages let something through."""
+    model = make_model(modalities, top_p, name=name, **attention)
     with torch.no_grad():
         model(make_utterances((3,), (3,)))
     return model.eval()

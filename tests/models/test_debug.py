@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 from test_fe2e import make_batch
 from test_fe2e import make_model as make_fe2e
-from test_mesm import make_model as make_mesm
+from tiny_mesm import make_model as make_mesm
 
 from mme2e.errors import UserError
 from mme2e.models.debug import refuse_nan

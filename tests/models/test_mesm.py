@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
-from test_fe2e import EMOTIONS, make_batch, one
+from test_fe2e import make_batch, one
+from tiny_mesm import EMOTIONS, make_model
 from torch import Tensor, nn
-from transformers import AlbertConfig
 
 from mme2e.config import AttentionSettings, ModelSettings
 from mme2e.errors import UserError
@@ -14,20 +14,6 @@ from mme2e.models.sparse_tower import SiteNorm, SparseStage
 from mme2e.ops.sparse_conv2d import SparseMaps
 from mme2e.ops.sparse_conv2d.naive import sparse_max_pool2d_naive, submanifold_conv2d_naive
 from mme2e.ops.top_p.naive import top_p_naive
-from mme2e.text import build_encoder
-
-
-def make_model(modalities: str = "tav", top_p: float = 0.6, *, name: str = "mesm", **attention: object) -> MESM:
-    torch.manual_seed(0)
-    settings = ModelSettings(
-        name=name, modalities=modalities, top_p=top_p, tower_channels=(4, 6, 8, 10), tower_dim=16, trans_dim=8,
-        num_heads=2, num_layers=1, feedforward_dim=8, dropout=0.0, attention=AttentionSettings(**attention),
-    )  # fmt: skip
-    config = AlbertConfig(
-        vocab_size=30, embedding_size=4, hidden_size=6, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=8, max_position_embeddings=16,
-    )  # fmt: skip
-    return build_model(settings, num_emotions=EMOTIONS, text_encoder=build_encoder(config))
 
 
 def naive_stage(stage: SparseStage, x: Tensor, mask: Tensor, text: Tensor, top_p: float) -> tuple[Tensor, Tensor]:

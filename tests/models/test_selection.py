@@ -1,7 +1,7 @@
 import pytest
 import torch
 from test_fe2e import make_batch
-from test_mesm import make_model
+from tiny_mesm import make_model
 from torch import Tensor, nn
 
 from mme2e.errors import UserError
