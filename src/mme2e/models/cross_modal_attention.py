@@ -40,6 +40,12 @@ class CrossModalAttention(nn.Module):
         with torch.no_grad():
             self.text.weight.mul_(_FIRST_SHARE_OF_WORDS)
 
+    def scores(self, maps: SparseMaps, text: Tensor) -> Tensor:
+        """What `forward` takes the softmax of: (sites,), of the same arguments."""
+        asked = self.text(text) + self.features.bias
+        weights = self.features.weight, self.score.weight[0]
+        return additive_scores(maps.features, asked, maps.sites.frame, *weights) + self.score.bias
+
     def forward(self, maps: SparseMaps, text: Tensor) -> Tensor:
         """Attention weights.
 
@@ -50,6 +56,4 @@ class CrossModalAttention(nn.Module):
         Returns:
             (sites,), adding up to 1 over the sites of each frame.
         """
-        asked = self.text(text) + self.features.bias
-        scores = additive_scores(maps.features, asked, maps.sites.frame, self.features.weight, self.score.weight[0])
-        return ragged_softmax(scores + self.score.bias, maps.sites.frame_offsets)
+        return ragged_softmax(self.scores(maps, text), maps.sites.frame_offsets)

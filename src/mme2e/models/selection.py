@@ -73,20 +73,19 @@ class Selection(nn.Module):
             text: (frames, text_dim).
         """
         learning = torch.is_grad_enabled() and self.mode != "frozen"
-        with torch.set_grad_enabled(learning):
-            # By importance the attention learns of the features, and they learn nothing of it.
-            seen = maps.with_features(maps.features.detach()) if self.mode == "importance" else maps
-            weights = self.attention(seen, text)
+        with torch.set_grad_enabled(learning and self.mode != "importance"):
+            weights = self.attention(maps, text)
         offsets = maps.sites.frame_offsets
         keep = top_p_mask(weights, offsets, self.top_p).nonzero().squeeze(1)
         if self.mode != "gate" and not learning:
             return maps.take(keep)
-        kept_weights, frame = weights.index_select(0, keep), maps.sites.frame.index_select(0, keep)
         if self.mode == "importance":
             kept = maps.take(keep)
-            return kept.with_features(learn_importance(kept.features, kept_weights, frame, len(offsets) - 1))
-        shared_by = offsets.diff().index_select(0, frame)
-        gates = (kept_weights * shared_by).to(maps.features.dtype)
+            # The attention learns of the features, and they learn nothing of it.
+            scores = self.attention.scores(kept.with_features(kept.features.detach()), text)
+            return kept.with_features(learn_importance(kept.features, scores, kept.sites))
+        shared_by = offsets.diff().index_select(0, maps.sites.frame)
+        gates = (weights * shared_by).index_select(0, keep).to(maps.features.dtype)
         if self.mode == "straight_through":
             gates = 1 + _FIRST_STRENGTH * (gates - gates.detach())
         else:
