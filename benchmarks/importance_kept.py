@@ -1,0 +1,78 @@
+"""What MESM's attention keeps of the sites that matter: the share of their Taylor importance.
+
+    python benchmarks/importance_kept.py CORPUS RUN [RUN ...]
+
+A site's importance is |features . gradient of the loss|: what the loss would change, to first order, without the site.
+One stage at a time keeps all of its sites, the others what they keep, and the importance of those that top-p would have
+kept is compared with all, on 64 utterances of the validation split, as means over face crops or mel chunks; beside it
+the share of the sites, and the importance that as many of the best sites would have. Prints a table.
+"""
+
+import sys
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mme2e.data import Batch
+from mme2e.data.loader import make_dataloader
+from mme2e.evaluation.score_run import open_run
+from mme2e.models import MESM
+from mme2e.models.selection import Selection
+from mme2e.ops.sparse_conv2d import SparseMaps
+from mme2e.ops.top_p import top_p_mask
+from mme2e.training.hand_crafted import open_dataset
+from mme2e.training.losses import EmotionLoss, loss_of_modalities
+
+BATCH, BATCHES = 16, 4
+
+
+def shares(model: MESM, selection: Selection, batch: Batch) -> Tensor:
+    """(frames, 3): importance that this stage keeps, sites that it keeps, importance of as many of the best sites."""
+    seen: list[tuple[SparseMaps, Tensor]] = []
+
+    def look(_: object, given: tuple[SparseMaps, Tensor]) -> tuple[SparseMaps, Tensor]:
+        maps = given[0].with_features(given[0].features.detach().requires_grad_())
+        seen.append((maps, given[1]))
+        return maps, given[1]
+
+    p, hook = selection.top_p, selection.register_forward_pre_hook(look)
+    selection.top_p = 1.0
+    outputs = model.modality_outputs(batch)
+    selection.top_p = p
+    hook.remove()
+    assert batch.labels is not None
+    loss_of_modalities(EmotionLoss("bce"), outputs, (batch.labels > 0).float()).backward()
+    model.zero_grad()
+    ((maps, text),) = seen
+    assert maps.features.grad is not None
+    importance = (maps.features * maps.features.grad).sum(dim=1).abs().detach()
+    with torch.no_grad():
+        keep = top_p_mask(selection.attention(maps, text), maps.sites.frame_offsets, p)
+    rows = []
+    sizes = maps.sites.frame_offsets.diff().tolist()
+    for values, kept in zip(importance.split(sizes), keep.split(sizes), strict=True):
+        if values.sum() > 0:
+            best = values.topk(int(kept.sum())).values.sum()
+            rows.append(torch.stack([values[kept].sum() / values.sum(), kept.float().mean(), best / values.sum()]))
+    return torch.stack(rows)
+
+
+def main() -> None:
+    """Looks at every stage of each run."""
+    corpus_folder, *runs = map(Path, sys.argv[1:])
+    print("| run | stage | importance kept | sites kept | best sites' importance |\n|---|---|---|---|---|")
+    for folder in runs:
+        run, corpus, _ = open_run(folder, corpus_folder, batch_size=BATCH, device="cpu")
+        if not isinstance(run.model, MESM):
+            raise SystemExit(f"{folder} is not a MESM: it keeps everything")
+        dataset = open_dataset(corpus, "valid", run.info.model, run.tokenizer)
+        batches = list(islice(make_dataloader(dataset, batch_size=BATCH), BATCHES))
+        for name, stage in run.model.stages.items():
+            mean = torch.cat([shares(run.model, stage.selection, batch) for batch in batches]).mean(dim=0)
+            print(f"| {folder.name} | {name} | " + " | ".join(f"{100 * value:.0f} %" for value in mean.tolist()) + " |")
+
+
+if __name__ == "__main__":
+    main()
