@@ -1,10 +1,12 @@
 import dataclasses
+from typing import get_args
 
 import pytest
 from test_fe2e import make_batch
 from test_fe2e import make_model as make_fe2e
 from tiny_mesm import make_model as make_mesm
 
+from mme2e.config.model import AttentionMode
 from mme2e.errors import UserError
 from mme2e.models.debug import refuse_nan
 
@@ -21,7 +23,7 @@ def test_nan_in_the_sound_is_found_where_it_comes_in(make_model) -> None:  # typ
     refuse_nan(model)
     chunks = batch.mel_chunks.clone()
     chunks[1, 0, 3, 5] = float("nan")
-    with pytest.raises(UserError, match=r"^acoustic\.tower\.low_level: \d+ of \d+ features are NaN"):
+    with pytest.raises(UserError, match=r"^acoustic\.tower\.low_level: \d+ of \d+ numbers are NaN"):
         model(dataclasses.replace(batch, mel_chunks=chunks))
 
 
@@ -33,9 +35,10 @@ def test_nan_in_a_stage_has_the_stage_s_name() -> None:
         model(make_batch())
 
 
-def test_nan_in_the_attention_has_the_selection_s_name() -> None:
-    model = make_mesm()
+@pytest.mark.parametrize("mode", get_args(AttentionMode))
+def test_nan_in_the_attention_has_its_name(mode: str) -> None:
+    model = make_mesm(mode=mode)
     refuse_nan(model)
     model.visual.tower.stages[2].selection.attention.score.weight.data[0, 0] = float("nan")
-    with pytest.raises(UserError, match=r"^visual\.tower\.stages\.2\.selection: "):
+    with pytest.raises(UserError, match=r"^visual\.tower\.stages\.2\.selection\.attention: "):
         model(make_batch())

@@ -247,5 +247,5 @@ def test_debugging_names_the_modality_with_nan() -> None:
     refuse_nan(model)
     model(batch)
     batch.acoustic_features[1, 2] = torch.nan
-    with pytest.raises(UserError, match=r"branches\.acoustic\.standardise: 1 of 36 features are NaN"):
+    with pytest.raises(UserError, match=r"branches\.acoustic\.standardise: 1 of 36 numbers are NaN"):
         model(batch)

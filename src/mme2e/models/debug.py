@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mme2e.errors import UserError
+from mme2e.models.cross_modal_attention import CrossModalAttention
 from mme2e.models.fe2e import SequenceBranch, TextBranch
 from mme2e.models.feature_branch import FeatureBranch, Standardise
 from mme2e.models.selection import Selection
@@ -20,9 +21,11 @@ def refuse_nan(model: nn.Module) -> None:
         model: What `build_model` makes.
 
     Raises:
-        UserError: In a later forward pass: a part's features hold NaN; it is the first one, and its name is said.
+        UserError: In a later forward pass: a part's result holds NaN; it is the first one, and its name is said.
     """
-    watched = (TextBranch, LowLevel, Selection, Tower, SequenceBranch, Standardise, FeatureBranch)
+    # An attention that is NaN selects everything, so that its features alone would not tell.
+    selecting = (CrossModalAttention, Selection)
+    watched = (TextBranch, LowLevel, *selecting, Tower, SequenceBranch, Standardise, FeatureBranch)
     stages = {id(stage) for module in model.modules() if isinstance(module, Tower) for stage in module.stages}
     for name, module in model.named_modules():
         if isinstance(module, watched) or id(module) in stages:
@@ -39,4 +42,4 @@ class _Watch:
         features = result.features if isinstance(result, SparseMaps) else result
         bad = int(torch.isnan(features).sum())
         if bad:
-            raise UserError(f"{self._name}: {bad} of {features.numel()} features are NaN, the first of the network")
+            raise UserError(f"{self._name}: {bad} of {features.numel()} numbers are NaN, the first of the network")
