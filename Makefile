@@ -31,7 +31,7 @@ $(DEMO)/corpus/corpus.json: | $(DEMO)/raw
 	$(BIN)/mme2e prepare iemocap $(DEMO)/raw $(@D) --jobs 2
 
 $(DEMO)/runs/mesm/config.yaml: | $(DEMO)/corpus/corpus.json
-	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) --anneal_epochs 3 \
+	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) --anneal_epochs 8 \
 		$(if $(wildcard $(@D)),--resume)
 
 test: $(BIN)/.installed lint type ## lint, types and the whole test suite
@@ -45,7 +45,7 @@ type: $(BIN)/.installed
 	$(BIN)/mypy
 
 # Those that want data or trained runs as arguments are left out.
-WITH_ARGUMENTS := $(patsubst %,benchmarks/%.py,attention open_data words_in_towers)
+WITH_ARGUMENTS := $(patsubst %,benchmarks/%.py,attention importance_kept open_data words_in_towers)
 bench: $(BIN)/.installed ## every benchmark that needs no data; results land in benchmarks/results, some ten minutes
 	for benchmark in $(filter-out $(WITH_ARGUMENTS),$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
 

@@ -168,7 +168,7 @@ def test_the_experiment_file_has_what_the_benchmark_compares(tmp_path: Path) -> 
     settings = read_experiment(BENCHMARKS / "open_data.yaml", data=[str(tmp_path)])
     variants: dict[str, TrainSettings] = {variant.name: variant.settings for variant in settings.variants}
     assert {variants[name].model.modalities for name in ("fe2e words", "fe2e sound", "fe2e faces")} == {"t", "a", "v"}
-    modes = {name: variants[name].model.attention.mode for name in ("mesm frozen", "mesm trained")}
-    assert modes == {"mesm frozen": "frozen", "mesm trained": "gate"}
+    modes = {name: variants[name].model.attention.mode for name in ("mesm frozen", "mesm trained", "mesm gate")}
+    assert modes == {"mesm frozen": "frozen", "mesm trained": "importance", "mesm gate": "gate"}
     assert {variants[name].model.top_p for name in modes} == {0.5}
     assert settings.baseline == "mesm frozen"

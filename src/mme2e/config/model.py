@@ -48,9 +48,10 @@ class TextSettings:
 class AttentionSettings:
     """MESM: how the attention that selects sites learns."""
 
-    mode: AttentionMode = "gate"
-    """gate: a kept site's features are multiplied by its attention (1 on average), which so learns like any weight;
-    straight_through: the same gradient, but features stay as they are; frozen: never learns, as in the reference."""
+    mode: AttentionMode = "importance"
+    """importance: the attention learns to find the sites on whose features the loss depends most; gate: a kept site's
+    features are multiplied by its attention (1 on average), which so learns like any weight; straight_through: the same
+    gradient, but features stay as they are; frozen: never learns, as in the reference."""
 
     budget: float | None = None
     """Share of the sparse stages' convolution products that training shall reach by moving top_p; none leaves it."""

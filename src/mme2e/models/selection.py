@@ -15,14 +15,16 @@ _FIRST_STRENGTH = 0.1
 class Selection(nn.Module):
     """Attention, top-p, and the way by which the attention learns.
 
-    Selecting has no gradient. In the mode `gate` the features of a kept site are multiplied by its gate
+    Selecting has no gradient. In the mode `importance` features stay as they are, and the attention of the sites that
+    are kept is drawn to where the loss depends on them, see `learn_importance`. In the mode `gate` the features of a
+    kept site are multiplied by its gate
 
         1 + strength * (attention weight * number of sites that shared the attention - 1),
 
     which is 1 on average; the strength is learnt and begins small, so that the words can not at once write themselves
     into the features of face and sound. `straight_through` gives the attention the gradient of the first such gate and
-    leaves the features as they are; both start by looking where features are strong. `frozen` gives it none and leaves
-    it at its random start (the reference).
+    leaves the features as they are. All three start by looking where features are strong. `frozen` gives the attention
+    no gradient and leaves it at its random start (the reference).
 
     Args:
         channels: Channels of the maps.
