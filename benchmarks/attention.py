@@ -62,14 +62,10 @@ def main() -> None:
     """Trains, scores and writes the table."""
     data, runs = Path(sys.argv[1]), Path(sys.argv[2])
     seeds = range(int(sys.argv[3]) if len(sys.argv) > 3 else 3)
+    jobs = [(run_folder(runs, name, seed), options, seed) for name, options in VARIANTS.items() for seed in seeds]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        works = [
-            pool.submit(train_and_score, data, run_folder(runs, variant, seed), options, seed)
-            for variant, options in VARIANTS.items()
-            for seed in seeds
-        ]
-        for work in works:
-            work.result()
+        for _ in pool.map(lambda job: train_and_score(data, *job), jobs):  # where one fails, the next do not begin
+            pass
     table = {variant: [scores_of(run_folder(runs, variant, seed)) for seed in seeds] for variant in VARIANTS}
     names = list(next(iter(table.values()))[0])
     lines = [

@@ -8,21 +8,18 @@ kept is compared with all, on 64 utterances of the validation split, as means ov
 the share of the sites, and the importance that as many of the best sites would have. Prints a table.
 """
 
-import sys
 from itertools import islice
-from pathlib import Path
 
 import torch
 from torch import Tensor
+from words_in_towers import mesm_runs
 
 from mme2e.data import Batch
-from mme2e.data.loader import make_dataloader
-from mme2e.evaluation.score_run import open_run
 from mme2e.models import MESM
+from mme2e.models.importance import taylor_importance
 from mme2e.models.selection import Selection
 from mme2e.ops.sparse_conv2d import SparseMaps
 from mme2e.ops.top_p import top_p_mask
-from mme2e.training.hand_crafted import open_dataset
 from mme2e.training.losses import EmotionLoss, loss_of_modalities
 
 BATCH, BATCHES = 16, 4
@@ -47,7 +44,7 @@ def shares(model: MESM, selection: Selection, batch: Batch) -> Tensor:
     model.zero_grad()
     ((maps, text),) = seen
     assert maps.features.grad is not None
-    importance = (maps.features * maps.features.grad).sum(dim=1).abs().detach()
+    importance = taylor_importance(maps.features.detach(), maps.features.grad)
     with torch.no_grad():
         keep = top_p_mask(selection.attention(maps, text), maps.sites.frame_offsets, p)
     rows = []
@@ -61,17 +58,12 @@ def shares(model: MESM, selection: Selection, batch: Batch) -> Tensor:
 
 def main() -> None:
     """Looks at every stage of each run."""
-    corpus_folder, *runs = map(Path, sys.argv[1:])
     print("| run | stage | importance kept | sites kept | best sites' importance |\n|---|---|---|---|---|")
-    for folder in runs:
-        run, corpus, _ = open_run(folder, corpus_folder, batch_size=BATCH, device="cpu")
-        if not isinstance(run.model, MESM):
-            raise SystemExit(f"{folder} is not a MESM: it keeps everything")
-        dataset = open_dataset(corpus, "valid", run.info.model, run.tokenizer)
-        batches = list(islice(make_dataloader(dataset, batch_size=BATCH), BATCHES))
-        for name, stage in run.model.stages.items():
-            mean = torch.cat([shares(run.model, stage.selection, batch) for batch in batches]).mean(dim=0)
-            print(f"| {folder.name} | {name} | " + " | ".join(f"{100 * value:.0f} %" for value in mean.tolist()) + " |")
+    for run, model, loader in mesm_runs("valid", BATCH):
+        batches = list(islice(loader, BATCHES))
+        for name, stage in model.stages.items():
+            mean = torch.cat([shares(model, stage.selection, batch) for batch in batches]).mean(dim=0)
+            print(f"| {run} | {name} | " + " | ".join(f"{100 * value:.0f} %" for value in mean.tolist()) + " |")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ A single utterance in a last batch keeps its own. Prints a table.
 """
 
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,23 +37,34 @@ def auc(logits: np.ndarray, labels: np.ndarray) -> float:
     return 100 * average(emotion_scores(logits, logits > 0, labels).auc).value
 
 
+def mesm_runs(split: str, batch_size: int) -> Iterator[tuple[str, MESM, Iterable[Batch]]]:
+    """Name, model and batches of a split, of every run on the command line: CORPUS RUN [RUN ...].
+
+    Args:
+        split: Of the corpus.
+        batch_size: Utterances at a time.
+    """
+    corpus_folder, *runs = map(Path, sys.argv[1:])
+    for folder in runs:
+        run, corpus, _ = open_run(folder, corpus_folder, batch_size=batch_size, device="cpu")
+        if not isinstance(run.model, MESM):
+            raise SystemExit(f"{folder} is not a MESM: it selects nothing")
+        dataset = open_dataset(corpus, split, run.info.model, run.tokenizer)
+        yield folder.name, run.model, make_dataloader(dataset, batch_size=batch_size)
+
+
 def main() -> None:
     """Scores each run twice."""
-    corpus_folder, *runs = map(Path, sys.argv[1:])
     print("| run | asked with | words | faces | sound |\n|---|---|---|---|---|")
-    for folder in runs:
-        run, corpus, _ = open_run(folder, corpus_folder, batch_size=BATCH, device="cpu")
-        if not isinstance(run.model, MESM):
-            raise SystemExit(f"{folder} is not a MESM: nobody asks its faces and sound")
-        dataset = open_dataset(corpus, "test", run.info.model, run.tokenizer)
-        batches = list(make_dataloader(dataset, batch_size=BATCH))
+    for run, model, loader in mesm_runs("test", BATCH):
+        batches = list(loader)
         labels = torch.cat([batch.labels for batch in batches if batch.labels is not None]).numpy() > 0
         for name, change in (("its words", lambda batch: batch), ("other words", with_other_words)):
             with torch.no_grad():
-                said = torch.cat([run.model.modality_outputs(change(batch)).values for batch in batches]).numpy()
-            order = run.model.fusion_order
+                said = torch.cat([model.modality_outputs(change(batch)).values for batch in batches]).numpy()
+            order = model.fusion_order
             cells = [f"{auc(said[:, order.index(m)], labels):.1f}" if m in order else "" for m in "tva"]
-            print(f"| {folder.name} | {name} | {' | '.join(cells)} |")
+            print(f"| {run} | {name} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

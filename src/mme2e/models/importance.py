@@ -18,13 +18,18 @@ _EQUAL_SHARE = 0.8
 about a share p of the sites, as it is where attention begins, and does not become the few that matter most."""
 
 
+def taylor_importance(features: Tensor, gradient: Tensor) -> Tensor:
+    """|features . gradient| of each site: (sites, channels) twice to (sites,)."""
+    return torch.linalg.vecdot(gradient, features).abs()
+
+
 def learn_importance(features: Tensor, scores: Tensor, sites: Sites) -> Tensor:
     """The features as they are; on the way back the attention learns where the loss depends on them.
 
-    A site's importance is |features . gradient|. In each frame the softmax of the scores gets the gradient of its
-    Kullback-Leibler divergence from a mixture of the sites' importance and equal shares. All frames count alike, except
-    that one on which the loss does not depend teaches nothing; all are multiplied by the importance that frames have on
-    average, so that the gradient scales with the loss.
+    In each frame the softmax of the scores gets the gradient of its Kullback-Leibler divergence from a mixture of the
+    sites' importance (`taylor_importance`) and equal shares. All frames count alike, except that one on which the loss
+    does not depend teaches nothing; all are multiplied by the importance that frames have on average, so that the
+    gradient scales with the loss.
 
     Args:
         features: (sites, channels).
@@ -53,7 +58,7 @@ class _LearnImportance(torch.autograd.Function):
         """The features' gradient goes through."""
         features, scores = ctx.saved_tensors
         frame, offsets = ctx.sites.frame, ctx.sites.frame_offsets
-        importance = torch.linalg.vecdot(gradient, features).abs().to(scores.dtype)
+        importance = taylor_importance(features, gradient).to(scores.dtype)
         counts = offsets.diff()
         of_frame = scores.new_zeros(len(counts)).index_add_(0, frame, importance).index_select(0, frame)
         equal = counts.to(scores.dtype).reciprocal().index_select(0, frame)

@@ -83,7 +83,8 @@ class Selection(nn.Module):
             return maps.take(keep)
         if self.mode == "importance":
             kept = maps.take(keep)
-            # The attention learns of the features, and they learn nothing of it.
+            # The attention learns of the features, and they learn nothing of it. Only kept sites teach: their scores
+            # are computed again, so that the way back goes through no others.
             scores = self.attention.scores(kept.with_features(kept.features.detach()), text)
             return kept.with_features(learn_importance(kept.features, scores, kept.sites))
         shared_by = offsets.diff().index_select(0, maps.sites.frame)

@@ -61,6 +61,8 @@ typedef struct {
   long column, width, depth;
 } panel;
 
+_Static_assert(ROWS == 6, "convolve_block has a case for each number of rows below ROWS");
+
 INLINE void convolve_block(const REAL *features, const int32_t *neighbours, panel from, REAL *out, long first, long last,
                            long channels_out, pair *pairs, const int vecs) {
   for (long i = first; i < last; i++) memset(out + i * channels_out + from.column, 0, from.width * sizeof(REAL));
