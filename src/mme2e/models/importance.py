@@ -1,7 +1,7 @@
 """Attention that learns which sites the loss depends on, by their Taylor importance (Molchanov et al. 2017).
 
-Leaving a site out changes the loss, to first order, by the product of its features with their gradient. Over training
-the sign of that product averages out, because the layers that follow adapt to what they are given; its size does not.
+Leaving a site out changes the loss, to first order, by the product of its features with their gradient. The layers that
+follow adapt to what they are given, so that the sign of that product can average out over training; its size can not.
 """
 
 from typing import Any
