@@ -2,7 +2,7 @@
 
 import sys
 
-from mme2e.original_command_line.program import main
+from mme2e.reference.command_line.program import main
 
 if __name__ == "__main__":
     sys.exit(main())

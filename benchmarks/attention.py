@@ -19,7 +19,7 @@ from pathlib import Path
 
 from fe2e import processor
 
-from mme2e.training.model_card import environment
+from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"

@@ -20,13 +20,15 @@ from fe2e import processor
 from PIL import Image
 from torch import nn
 
-from mme2e.audio import SAMPLE_RATE_HZ, encode_flac
 from mme2e.config import AugmentSettings, ModelSettings, TextSettings
-from mme2e.data import CorpusInfo, FaceFlag, UtteranceDataset, load_corpus, make_dataloader
-from mme2e.data.schema import ROW_SCHEMA
+from mme2e.data.corpus import load_corpus
+from mme2e.data.dataset import UtteranceDataset
+from mme2e.data.loader import make_dataloader
+from mme2e.data.schema import ROW_SCHEMA, CorpusInfo, FaceFlag
+from mme2e.media.audio import SAMPLE_RATE_HZ, encode_flac
 from mme2e.models import build_model
+from mme2e.runs.model_card import environment
 from mme2e.text import load_text
-from mme2e.training.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 UTTERANCES, BATCH_SIZE, LABELS = 240, 4, ("angry", "happy", "sad", "neutral", "excited", "frustrated")

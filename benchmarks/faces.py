@@ -23,7 +23,7 @@ import torch
 
 from mme2e.config import FaceSettings
 from mme2e.faces import FaceCrop, FaceDetector, FaceTracker
-from mme2e.media import Frame, sample_frames
+from mme2e.media.video import Frame, sample_frames
 
 RESULTS = Path(__file__).parent / "results"
 DEFAULT_CLIPS = Path(__file__).resolve().parents[2] / "shared" / "media"

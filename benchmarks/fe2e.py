@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from transformers import BertConfig
 
 from mme2e.config import ModelSettings
-from mme2e.data import Batch
+from mme2e.data.batch import Batch
 from mme2e.models import FE2E
 from mme2e.models.normalised_convolution import settle_normalisations
+from mme2e.runs.model_card import environment
 from mme2e.text import build_encoder
-from mme2e.training.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 FRAMES, CHUNKS, TOKENS, EMOTIONS = (8, 8, 8, 8), (12, 12, 12, 11), 20, 6

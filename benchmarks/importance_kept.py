@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from words_in_towers import mesm_runs
 
-from mme2e.data import Batch
+from mme2e.data.batch import Batch
 from mme2e.models import MESM
 from mme2e.models.importance import taylor_importance
 from mme2e.models.selection import Selection

@@ -25,12 +25,12 @@ from torch import nn
 from transformers import AlbertConfig
 
 from mme2e.config import AttentionSettings, ModelSettings
-from mme2e.data import Batch
+from mme2e.data.batch import Batch
 from mme2e.models import build_model
 from mme2e.models.normalised_convolution import settle_normalisations
+from mme2e.runs.model_card import environment
 from mme2e.text import build_encoder
 from mme2e.training.allocation import keep_freed_memory
-from mme2e.training.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 TOP_P = (0.8, 0.5, 0.3)

@@ -22,10 +22,11 @@ from rich.console import Console
 
 from mme2e.config import PrepareSettings
 from mme2e.config.experiment import ExperimentSettings
-from mme2e.corpora import read_corpus
+from mme2e.corpora.readers import read_corpus
 from mme2e.data.corpus import load_corpus
 from mme2e.evaluation.tables import markdown_table
-from mme2e.experiments import read_experiment, run_experiment
+from mme2e.experiments.experiment import run_experiment
+from mme2e.experiments.file import read_experiment
 from mme2e.experiments.outcomes import METRICS_FILE
 from mme2e.experiments.plan import PlannedRun, Stage, plan_runs, stage_of
 from mme2e.experiments.report import main_table, to_markdown

@@ -37,12 +37,13 @@ from fe2e import processor
 from recordings import Layout, Recordings
 
 from mme2e.config import FaceSettings, PrepareSettings
-from mme2e.corpora.utterance import RawCorpus, Region
+from mme2e.corpora.utterance import RawCorpus
 from mme2e.faces import FaceDetector, FaceTracker
-from mme2e.media import Frame, cut_region, frame_times, probe
+from mme2e.media.region import Region
+from mme2e.media.video import Frame, cut_region, frame_times, probe
 from mme2e.prepare import prepare_corpus
 from mme2e.prepare.stopwatch import Stopwatch
-from mme2e.training.model_card import environment
+from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 QUICK = "quick" in sys.argv[1:]

@@ -18,7 +18,7 @@ from recordings import Recordings
 
 from mme2e.config import PrepareSettings
 from mme2e.prepare import prepare_corpus
-from mme2e.training.model_card import environment
+from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 MINUTES = 60

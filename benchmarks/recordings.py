@@ -15,9 +15,9 @@ import av
 import numpy as np
 
 from mme2e.config import SampleSettings
-from mme2e.corpora import read_corpus
-from mme2e.corpora.sample import write_sample
+from mme2e.corpora.readers import read_corpus
 from mme2e.corpora.utterance import RawCorpus, Utterance
+from mme2e.generated import write_sample
 
 FRAME_RATE = 30
 ONCE_S = 30

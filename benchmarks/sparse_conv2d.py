@@ -22,8 +22,8 @@ from fe2e import processor
 from torch import Tensor
 
 from mme2e.ops.sparse_conv2d import SparseMaps, compiled_cost, gather_cost, submanifold_conv2d
-from mme2e.ops.sparse_conv2d.product import row_product
-from mme2e.training.model_card import environment
+from mme2e.ops.sparse_conv2d.matmul import row_product
+from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 MAPS = 47

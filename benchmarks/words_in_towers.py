@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mme2e.data import Batch
+from mme2e.data.batch import Batch
 from mme2e.data.loader import make_dataloader
-from mme2e.evaluation.metrics import average, emotion_scores
 from mme2e.evaluation.score_run import open_run
 from mme2e.models import MESM
+from mme2e.scores.metrics import average, emotion_scores
 from mme2e.training.hand_crafted import open_dataset
 
 BATCH = 32

@@ -16,10 +16,10 @@ from tiny_corpus import write_tiny_corpus
 from tiny_features import write_tiny_features
 
 from mme2e.config import SampleSettings
-from mme2e.corpora.sample import write_sample
-from mme2e.original_command_line.program import main
-from mme2e.training.reference_names import reference_name
-from mme2e.training.run_folder import load_run, read_info
+from mme2e.generated import write_sample
+from mme2e.reference.command_line.program import main
+from mme2e.reference.names import reference_name
+from mme2e.runs.folder import load_run, read_info
 
 COMMANDS = {
     "mme2e": "-lr=5e-5 -ep=40 -mod=tav -bs=8 --img-interval=500 --early-stop=6 --loss=bce --cuda=3 --model=mme2e "

@@ -10,7 +10,7 @@ import pytest
 
 from mme2e.config import TrainSettings
 from mme2e.corpora.manifest import read_manifest
-from mme2e.experiments import read_experiment
+from mme2e.experiments.file import read_experiment
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 EMOTIONS = ("happy", "sad", "fear")

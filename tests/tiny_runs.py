@@ -8,8 +8,8 @@ from tiny_corpus import LABEL_NAMES
 
 from mme2e.config import ModelSettings, TextSettings
 from mme2e.models import build_model
+from mme2e.runs.folder import RunInfo, save_run
 from mme2e.text import load_text
-from mme2e.training.run_folder import RunInfo, save_run
 
 TINY_MODEL = ModelSettings(
     text=TextSettings(model="scratch", vocab_size=60, hidden_dim=8, num_layers=1, num_heads=2),

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mme2e.errors import MediaError, UserError
-    from mme2e.inference import EmotionResult, Recognizer, load
+    from mme2e.inference.recognizer import Recognizer, load
+    from mme2e.inference.result import EmotionResult
 
 _HOMES = {
-    "load": "mme2e.inference",
-    "Recognizer": "mme2e.inference",
-    "EmotionResult": "mme2e.inference",
+    "load": "mme2e.inference.recognizer",
+    "Recognizer": "mme2e.inference.recognizer",
+    "EmotionResult": "mme2e.inference.result",
     "UserError": "mme2e.errors",
     "MediaError": "mme2e.errors",
 }

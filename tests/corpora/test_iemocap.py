@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from media_writing import grey_image
 
-from mme2e.corpora import Region
 from mme2e.corpora.iemocap import LABEL_NAMES, read_iemocap
 from mme2e.errors import UserError
-from mme2e.media import frame_times, read_frames
+from mme2e.media.region import Region
+from mme2e.media.video import frame_times, read_frames
 
 HEADER = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
 

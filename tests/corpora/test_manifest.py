@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from mme2e.corpora import read_corpus, read_manifest
-from mme2e.corpora.utterance import Region
+from mme2e.corpora.manifest import read_manifest
+from mme2e.corpora.readers import read_corpus
 from mme2e.errors import UserError
+from mme2e.media.region import Region
 
 
 @pytest.fixture

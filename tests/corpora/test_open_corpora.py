@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from mme2e.corpora import crema_d, meld, read_corpus, read_crema_d, read_meld, read_ravdess
+from mme2e.corpora import crema_d, meld
+from mme2e.corpora.crema_d import read_crema_d
+from mme2e.corpora.meld import read_meld
+from mme2e.corpora.ravdess import read_ravdess
+from mme2e.corpora.readers import read_corpus
 from mme2e.errors import UserError
 
 MELD_COLUMNS = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mme2e.config import SplitSettings
-from mme2e.corpora import RawCorpus, Skipped, Utterance
 from mme2e.corpora.splits import assign_splits
+from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance
 from mme2e.errors import UserError
 
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from mme2e.config import AugmentSettings
-from mme2e.data import Batch, augment_mel
-from mme2e.data.augment import augment_crops, drop_words
+from mme2e.data.augment import augment_crops, augment_mel, drop_words
+from mme2e.data.batch import Batch
 
 
 @pytest.fixture

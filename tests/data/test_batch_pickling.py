@@ -6,8 +6,7 @@ from multiprocessing.reduction import ForkingPickler
 import pytest
 import torch
 
-from mme2e.data import Batch
-from mme2e.data.batch import BY_VALUE_BYTES
+from mme2e.data.batch import BY_VALUE_BYTES, Batch
 
 
 def make_batch(samples: int) -> Batch:

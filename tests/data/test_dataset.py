@@ -10,11 +10,16 @@ import torch
 from PIL import Image
 from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 
-from mme2e.audio import decode_flac
 from mme2e.config import AugmentSettings
-from mme2e.data import Batch, FaceFlag, LengthBatchSampler, UtteranceDataset, collate, load_corpus, make_dataloader
-from mme2e.data.dataset import Draw
+from mme2e.data.batch import Batch
+from mme2e.data.collation import collate
+from mme2e.data.corpus import load_corpus
+from mme2e.data.dataset import Draw, UtteranceDataset
+from mme2e.data.loader import make_dataloader
+from mme2e.data.sampler import LengthBatchSampler
+from mme2e.data.schema import FaceFlag
 from mme2e.errors import MediaError, UserError
+from mme2e.media.audio import decode_flac
 from mme2e.text import train_tokenizer
 
 

@@ -6,16 +6,14 @@ import torch
 from tiny_corpus import write_tiny_corpus
 
 from mme2e.config import AugmentSettings
-from mme2e.data import (
-    Batch,
-    FeatureWriter,
-    ModalityFeatures,
-    UtteranceDataset,
-    collate,
-    load_corpus,
-    load_features,
-    make_dataloader,
-)
+from mme2e.data.batch import Batch
+from mme2e.data.collation import collate
+from mme2e.data.corpus import load_corpus
+from mme2e.data.dataset import UtteranceDataset
+from mme2e.data.feature_schema import ModalityFeatures
+from mme2e.data.feature_writer import FeatureWriter
+from mme2e.data.features import load_features
+from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
 
 WORDS, STEPS, FRAMES = (3, 0, 5, 1, 2, 0), (4, 1, 0, 2, 2, 0), (0, 2, 2, 1, 0, 0)

@@ -7,9 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_corpus import write_tiny_corpus
 
-from mme2e.data import FeatureWriter, ModalityFeatures, load_corpus, load_features
 from mme2e.data import feature_writer as feature_writer_module
-from mme2e.data.feature_schema import FeaturesInfo
+from mme2e.data.corpus import load_corpus
+from mme2e.data.feature_schema import FeaturesInfo, ModalityFeatures
+from mme2e.data.feature_writer import FeatureWriter
+from mme2e.data.features import load_features
 from mme2e.errors import UserError
 
 TEXT = ModalityFeatures(kind="made up", version="1", size=3, columns=("a", "b", "c"), settings={"seed": 0})

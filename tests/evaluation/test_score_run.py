@@ -15,9 +15,9 @@ from tiny_runs import write_tiny_run
 from mme2e.data.corpus import load_corpus
 from mme2e.data.schema import CorpusInfo
 from mme2e.errors import UserError
-from mme2e.evaluation import compare, evaluate
-from mme2e.evaluation.tables import UNDEFINED
-from mme2e.training.run_folder import load_run, save_run
+from mme2e.evaluation.score_run import evaluate
+from mme2e.evaluation.tables import UNDEFINED, compare
+from mme2e.runs.folder import load_run, save_run
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ from mme2e import __main__
 from mme2e.config import FeatureSettings, ModelSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
-from mme2e.evaluation import evaluate, evaluate_subsets
 from mme2e.evaluation.predictions import predict_split, predict_subsets
-from mme2e.evaluation.subsets import modality_subsets
-from mme2e.training.run_folder import load_run
+from mme2e.evaluation.score_run import evaluate
+from mme2e.evaluation.subsets import evaluate_subsets, modality_subsets
+from mme2e.runs.folder import load_run
 
 ALL = ("tav", "ta", "tv", "av", "t", "a", "v")
 FEATURES = FeatureSettings(**{f"{name}_size": size for name, size in SIZES.items()})

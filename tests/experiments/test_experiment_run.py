@@ -14,7 +14,8 @@ from tiny_features import write_tiny_features
 
 from mme2e.__main__ import main
 from mme2e.errors import UserError
-from mme2e.experiments import read_experiment, run_experiment
+from mme2e.experiments.experiment import run_experiment
+from mme2e.experiments.file import read_experiment
 from mme2e.experiments.plan import Stage, plan_runs
 from mme2e.experiments.runner import told_duration
 

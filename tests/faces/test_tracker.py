@@ -3,10 +3,10 @@ import pytest
 from portrait import scene
 
 from mme2e.config import FaceSettings
-from mme2e.corpora.utterance import Region
 from mme2e.data.schema import FaceFlag
 from mme2e.faces import FaceDetector, FaceTracker
-from mme2e.media import Frame, sample_frames
+from mme2e.media.region import Region
+from mme2e.media.video import Frame, sample_frames
 
 
 class CountingDetector(FaceDetector):

@@ -10,7 +10,7 @@ from tiny_corpus import write_tiny_corpus
 
 from mme2e.__main__ import main
 from mme2e.config import FeatureExtractionSettings
-from mme2e.data import load_features
+from mme2e.data.features import load_features
 from mme2e.errors import UserError
 from mme2e.features import extract_features
 from mme2e.features import extraction as extraction_module

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tiny_corpus import write_tiny_corpus
 
-from mme2e.data import load_corpus
+from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
 from mme2e.features.openface import OpenFaceUnits, read_units
 

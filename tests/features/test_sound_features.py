@@ -4,11 +4,11 @@ import sys
 import numpy as np
 import pytest
 
-from mme2e.audio import SAMPLE_RATE_HZ, encode_flac
 from mme2e.errors import MediaError, UserError
 from mme2e.features.librosa_sound import COLUMNS, LibrosaSound, frame_features
 from mme2e.features.opensmile_sound import OpenSmileSound
 from mme2e.features.windows import window_means
+from mme2e.media.audio import SAMPLE_RATE_HZ, encode_flac
 
 
 def tone(pitch_hz, seconds=1.0, level=0.3):

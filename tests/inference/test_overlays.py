@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mme2e.inference.overlays import band_of_frequency, beside, darken, decibels, face_images, sound_image
-from mme2e.mel import NUM_MELS, mel_spectrogram
+from mme2e.media.mel import NUM_MELS, mel_spectrogram
 
 
 def test_dropped_cells_are_darker_and_kept_ones_as_they_were() -> None:

@@ -17,11 +17,12 @@ from tiny_runs import TINY_MODEL, write_tiny_run
 
 import mme2e
 from mme2e.__main__ import main
-from mme2e.data import Batch
+from mme2e.data.batch import Batch
 from mme2e.data.schema import ROW_SCHEMA
 from mme2e.errors import UserError
-from mme2e.inference import Emotion, SelectedCells, StageCells, selected_cells
 from mme2e.inference.pictures import MAX_FRAMES, Caption, draw_selection, selection_figure
+from mme2e.inference.result import Emotion
+from mme2e.inference.selected_cells import SelectedCells, StageCells, selected_cells
 from mme2e.inference.utterance_picture import draw_utterance
 
 LABELS = ("angry", "happy", "sad")

@@ -13,9 +13,10 @@ from tiny_runs import TINY_MODEL, write_tiny_run
 
 import mme2e
 from mme2e.__main__ import main
-from mme2e.corpora import Region
 from mme2e.errors import MediaError, UserError
-from mme2e.inference import parse_region, read_transcript, resolve_device
+from mme2e.inference.transcript import read_transcript
+from mme2e.media.region import Region, parse_region
+from mme2e.models.device import resolve_device
 
 LABELS = ("ang", "hap", "neu")
 

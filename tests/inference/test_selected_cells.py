@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from tiny_mesm import EMOTIONS, make_tiny, make_utterances
 
 from mme2e.errors import UserError
-from mme2e.inference import StageCells, selected_cells
+from mme2e.inference.selected_cells import StageCells, selected_cells
 from mme2e.ops.top_p.naive import top_p_naive
 
 VISUAL_SHAPES = [(24, 24), (12, 12), (6, 6)]

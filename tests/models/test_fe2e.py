@@ -7,7 +7,7 @@ from torch import nn
 from transformers import AlbertConfig
 
 from mme2e.config import ModelSettings
-from mme2e.data import Batch
+from mme2e.data.batch import Batch
 from mme2e.errors import UserError
 from mme2e.models import FE2E, build_model
 from mme2e.text import build_encoder

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mme2e.config import FeatureSettings, ModelSettings, RnnSettings
-from mme2e.data import Batch
+from mme2e.data.batch import Batch
 from mme2e.errors import UserError
 from mme2e.models import LateFusion, build_model
 from mme2e.models.acoustic_feature_sets import acoustic_columns

@@ -10,9 +10,10 @@ import av
 import numpy as np
 
 from mme2e.config import FaceSettings
-from mme2e.corpora.utterance import RawCorpus, Region, Utterance
+from mme2e.corpora.utterance import RawCorpus, Utterance
 from mme2e.data.schema import FaceFlag
 from mme2e.faces import FaceCrop
+from mme2e.media.region import Region
 
 FRAME_RATE = 10
 LEFT = Region(x_px=0, y_px=0, width_px=48, height_px=64)

@@ -15,9 +15,9 @@ from small_recordings import (
 )
 
 from mme2e.config import PrepareSettings
-from mme2e.corpora.utterance import Region
-from mme2e.data import load_corpus
+from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
+from mme2e.media.region import Region
 from mme2e.prepare import prepare_corpus
 
 

@@ -20,12 +20,12 @@ from small_recordings import (
     write_video,
 )
 
-from mme2e.audio import decode_flac
 from mme2e.config import FaceSettings, PrepareSettings
-from mme2e.corpora.utterance import Region
-from mme2e.data import load_corpus
+from mme2e.data.corpus import load_corpus
 from mme2e.data.schema import ROW_SCHEMA, SCHEMA_VERSION
 from mme2e.errors import UserError
+from mme2e.media.audio import decode_flac
+from mme2e.media.region import Region
 from mme2e.prepare import prepare_corpus
 
 

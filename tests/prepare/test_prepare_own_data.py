@@ -13,11 +13,12 @@ from tiny_runs import TINY_MODEL
 
 from mme2e.__main__ import main
 from mme2e.config import PrepareSettings, TrainSettings
-from mme2e.corpora import read_manifest, read_ravdess
+from mme2e.corpora.manifest import read_manifest
+from mme2e.corpora.ravdess import read_ravdess
 from mme2e.corpora.splits import assign_splits
-from mme2e.data import load_corpus
+from mme2e.data.corpus import load_corpus
 from mme2e.prepare import prepare_corpus
-from mme2e.training import train
+from mme2e.training.trainer import train
 
 TINY = TrainSettings(
     model=TINY_MODEL,

@@ -25,7 +25,7 @@ from small_recordings import (
 )
 
 from mme2e.config import PrepareSettings
-from mme2e.data import load_corpus
+from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
 from mme2e.prepare import prepare_corpus, ray_engine
 

@@ -6,7 +6,8 @@ from PIL import Image
 from small_recordings import corpus, utterance
 
 from mme2e.config import PrepareSettings
-from mme2e.data import FaceFlag, load_corpus
+from mme2e.data.corpus import load_corpus
+from mme2e.data.schema import FaceFlag
 from mme2e.prepare import prepare_corpus
 
 

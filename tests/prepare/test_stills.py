@@ -6,11 +6,11 @@ from PIL import Image
 from small_recordings import MeanTracker, corpus, mean_tracker, utterance, write_sound, write_video
 
 from mme2e.config import FaceSettings, PrepareSettings
-from mme2e.corpora.utterance import Region
-from mme2e.data import load_corpus
+from mme2e.data.corpus import load_corpus
 from mme2e.data.schema import FaceFlag
 from mme2e.errors import MediaError
 from mme2e.faces import FaceDetector, FaceTracker
+from mme2e.media.region import Region
 from mme2e.prepare import prepare_corpus
 from mme2e.prepare.stills import read_image
 

@@ -10,7 +10,7 @@ import pytest
 from small_recordings import KILLER_GREY, dead_on_arrival, killed_tracker, mean_tracker, three_recordings, write_video
 
 from mme2e.config import PrepareSettings
-from mme2e.data import load_corpus
+from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
 from mme2e.prepare import prepare_corpus
 

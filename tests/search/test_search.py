@@ -17,9 +17,9 @@ from mme2e.config import TrainSettings
 from mme2e.config.search import Dimension, PrunerSettings, SearchSettings
 from mme2e.data.corpus import ClosedSplitError
 from mme2e.errors import UserError
-from mme2e.search import search
+from mme2e.runs.folder import load_run
+from mme2e.search.run import search
 from mme2e.training.history import TrainingReport, settings_to_yaml
-from mme2e.training.run_folder import load_run
 
 BASE = TrainSettings(
     model=dataclasses.replace(TINY_MODEL, modalities="t"),
@@ -103,7 +103,7 @@ class TestResult:
         assert TrainingReport.read(tmp_path / "run").best.valid_macro_f1 == result.best.value
 
     def test_the_best_run_is_kept_and_no_other(self, done, corpus):
-        from mme2e.data import load_corpus
+        from mme2e.data.corpus import load_corpus
 
         result, out = done
         assert list((out / "runs").iterdir()) == [result.best_run]

@@ -10,9 +10,9 @@ from tiny_corpus import write_tiny_corpus
 from mme2e.config import AttentionSettings, TrainSettings
 from mme2e.errors import UserError
 from mme2e.models import MESM
+from mme2e.runs.folder import load_run
 from mme2e.training.annealing import top_p_at
 from mme2e.training.module import EmotionModule
-from mme2e.training.run_folder import load_run
 from mme2e.training.trainer import train
 
 

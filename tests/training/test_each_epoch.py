@@ -8,7 +8,7 @@ from rich.console import Console
 from test_trainer import TINY
 from tiny_corpus import write_tiny_corpus
 
-from mme2e.data import load_corpus
+from mme2e.data.corpus import load_corpus
 from mme2e.training.history import TrainingReport
 from mme2e.training.trainer import train
 

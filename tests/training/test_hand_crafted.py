@@ -14,15 +14,16 @@ from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 from tiny_features import SIZES, write_tiny_features
 
 import mme2e
+from mme2e.benchmark.run import benchmark
 from mme2e.config import AugmentSettings, FeatureSettings, ModelSettings, RnnSettings, TrainSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.data.features import load_features
 from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
-from mme2e.evaluation import benchmark, evaluate
+from mme2e.evaluation.score_run import evaluate
 from mme2e.models import build_model
+from mme2e.runs.folder import load_run
 from mme2e.training.hand_crafted import open_dataset, standardise, with_sizes
-from mme2e.training.run_folder import load_run
 from mme2e.training.trainer import train
 
 TINY = TrainSettings(

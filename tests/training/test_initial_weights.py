@@ -11,8 +11,8 @@ from tiny_runs import TINY_MODEL
 
 from mme2e.config import InitSettings, ModelSettings, TextSettings, TrainSettings
 from mme2e.errors import UserError
+from mme2e.runs.folder import load_run
 from mme2e.training.initial_weights import InitialWeights, load_initial
-from mme2e.training.run_folder import load_run
 from mme2e.training.trainer import train
 
 LABELS = ("angry", "happy", "sad")

@@ -7,7 +7,7 @@ import torch
 from tiny_mesm import make_tiny, make_utterances
 
 from mme2e.config import ModelSettings, TrainSettings
-from mme2e.data import Batch
+from mme2e.data.batch import Batch
 from mme2e.errors import UserError
 from mme2e.training.modality_dropout import hide_modalities
 from mme2e.training.module import EmotionModule

@@ -75,7 +75,7 @@ def test_small_talk_is_dropped_and_news_are_not(caplog):
 
 
 def test_only_batches_with_sound_models_make_mel_chunks():
-    from mme2e.data import Batch
+    from mme2e.data.batch import Batch
 
     batch = Batch(waveforms=torch.zeros(6400, dtype=torch.int16), num_samples=torch.tensor([6400]))
     assert make().on_after_batch_transfer(batch, 0).mel_chunks is not None

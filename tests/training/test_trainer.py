@@ -20,8 +20,8 @@ from tiny_runs import TINY_MODEL
 
 from mme2e.config import AugmentSettings, TrainSettings
 from mme2e.errors import UserError
+from mme2e.runs.folder import load_run
 from mme2e.training.history import EpochRecord
-from mme2e.training.run_folder import load_run
 from mme2e.training.trainer import TrainResult, train
 
 TINY = TrainSettings(

@@ -44,7 +44,7 @@ class PublishedRows:
     """Which published numbers stand beside ours."""
 
     table: str
-    """Name of a table of `mme2e.evaluation.published`."""
+    """Name of a table of `mme2e.scores.published`."""
 
     rows: dict[str, str] = field(default_factory=dict)
     """Row of that table by variant."""

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mme2e.corpora.raw_folder import existing_folder, files_of, numbered_lines
-from mme2e.corpora.utterance import RawCorpus, Region, Skipped, Utterance
+from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance
 from mme2e.errors import UserError
+from mme2e.media.region import Region
 
 LABEL_NAMES = ("ang", "exc", "fru", "hap", "neu", "sad")
 """The six classes of Dai et al. 2021; turns with another label are skipped."""

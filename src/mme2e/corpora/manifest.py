@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mme2e.corpora.manifest_rows import ManifestRow, read_rows
-from mme2e.corpora.utterance import RawCorpus, Region, Skipped, Utterance, first_reason
+from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance, first_reason
 from mme2e.errors import UserError
+from mme2e.media.region import Region
 
 SPLIT_NAMES = {
     "train": "train",

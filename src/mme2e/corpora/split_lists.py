@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mme2e.corpora.raw_folder import numbered_lines
 from mme2e.errors import UserError
-from mme2e.evaluation.published import UTTERANCES
+from mme2e.scores.published import UTTERANCES
 
 SPLITS = ("train", "valid", "test")
 _OTHER_NAMES = {"val": "valid", "validation": "valid", "dev": "valid"}

@@ -4,15 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
-@dataclass(frozen=True, kw_only=True)
-class Region:
-    """A rectangle of a video's frames, in pixels of the upright picture."""
-
-    x_px: int
-    y_px: int
-    width_px: int
-    height_px: int
+from mme2e.media.region import Region
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,7 +106,7 @@ class Batch:
         """
         if self.waveforms is None or self.num_samples is None or self.mel_chunks is not None:
             return self
-        from mme2e.mel import mel_chunks
+        from mme2e.media.mel import mel_chunks
 
         chunks, num_chunks = mel_chunks(self.waveforms, self.num_samples)
         return replace(self, mel_chunks=chunks, num_chunks=num_chunks)

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mme2e.atomic import replacing
+from mme2e.data.arrow_cache import digest, unpacked
 from mme2e.data.schema import ROW_SCHEMA, SPLITS, UNASSIGNED, CorpusInfo
-from mme2e.data.unpacked import digest, unpacked
 from mme2e.errors import UserError
 
 if TYPE_CHECKING:

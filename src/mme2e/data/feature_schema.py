@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from mme2e.atomic import write_text
-from mme2e.data.unpacked import digest
+from mme2e.data.arrow_cache import digest
 from mme2e.errors import UserError
 
 FEATURES_VERSION = 1

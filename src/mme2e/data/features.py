@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mme2e.atomic import replacing
+from mme2e.data.arrow_cache import unpacked
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.feature_schema import (
     FEATURE_SCHEMA,
@@ -23,7 +24,6 @@ from mme2e.data.feature_schema import (
     MODALITY_NAMES,
     FeaturesInfo,
 )
-from mme2e.data.unpacked import unpacked
 from mme2e.errors import UserError
 
 

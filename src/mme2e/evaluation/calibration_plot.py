@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mme2e.atomic import replacing
-from mme2e.evaluation.calibration import Reliability
-from mme2e.evaluation.metrics import average
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.tables import evaluation_title
+from mme2e.scores.calibration import Reliability
+from mme2e.scores.metrics import average
 
 _BEFORE_COLOUR, _AFTER_COLOUR, _PERFECT_COLOUR = "#e08a1e", "#2a6fbb", "#999999"
 _PANELS_A_ROW = 4

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mme2e.atomic import replacing
-from mme2e.evaluation.metrics import average
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.tables import UNDEFINED, evaluation_title
+from mme2e.scores.metrics import average
 
 F1_COLOUR, WEIGHTED_ACCURACY_COLOUR, CHANCE_COLOUR = "#2a6fbb", "#9dc3e6", "#c0392b"
 BAR_WIDTH = 0.38

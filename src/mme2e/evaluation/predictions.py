@@ -16,9 +16,9 @@ from mme2e.data.corpus import Corpus
 from mme2e.data.dataset import UtteranceDataset
 from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
-from mme2e.evaluation.metrics import Bools, Floats, sigmoid, softmax
+from mme2e.runs.folder import LoadedRun
+from mme2e.scores.metrics import Bools, Floats, sigmoid, softmax
 from mme2e.training.hand_crafted import open_dataset
-from mme2e.training.run_folder import LoadedRun
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mme2e.evaluation.calibration import Calibration, Reliability
-from mme2e.evaluation.chance import Chance
-from mme2e.evaluation.metrics import ChoiceScores, EmotionScores, SetScores, average, weighted_average
 from mme2e.evaluation.overlap import Leakage
+from mme2e.scores.calibration import Calibration, Reliability
+from mme2e.scores.chance import Chance
+from mme2e.scores.metrics import ChoiceScores, EmotionScores, SetScores, average, weighted_average
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from mme2e.evaluation.calibration import Calibration
-from mme2e.evaluation.metrics import ChoiceScores, EmotionScores, SetScores, average, weighted_average
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.tables import (
     COLUMNS,
@@ -14,6 +12,8 @@ from mme2e.evaluation.tables import (
     number,
     percent,
 )
+from mme2e.scores.calibration import Calibration
+from mme2e.scores.metrics import ChoiceScores, EmotionScores, SetScores, average, weighted_average
 
 _ALL_COLUMNS = {**COLUMNS, "weighted F1": "weighted_f1"}
 _CHOICE_COLUMNS = {"recall": "recall", "prec.": "precision", "F1": "f1"}

@@ -14,19 +14,19 @@ from rich.progress import Progress
 from mme2e.atomic import write_text
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.errors import UserError
-from mme2e.evaluation.calibration import Calibration, calibrate
 from mme2e.evaluation.calibration_plot import plot_reliability
-from mme2e.evaluation.chance import always_yes, drawn_from_prior
-from mme2e.evaluation.metrics import Floats, choice_scores, emotion_scores, one_choice, set_scores
 from mme2e.evaluation.overlap import leakage
 from mme2e.evaluation.plots import plot_evaluation
 from mme2e.evaluation.predictions import Predictions, predict_split
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_report import to_markdown
 from mme2e.evaluation.tables import print_evaluation
-from mme2e.evaluation.thresholds import DEFAULT_THRESHOLD, choose_thresholds, decide
-from mme2e.training.run_folder import LoadedRun, load_run
-from mme2e.training.run_info import RunInfo
+from mme2e.runs.folder import LoadedRun, load_run
+from mme2e.runs.info import RunInfo
+from mme2e.scores.calibration import Calibration, calibrate
+from mme2e.scores.chance import always_yes, drawn_from_prior
+from mme2e.scores.metrics import Floats, choice_scores, emotion_scores, one_choice, set_scores
+from mme2e.scores.thresholds import DEFAULT_THRESHOLD, choose_thresholds, decide
 
 EVALUATION_FOLDER = "evaluation"
 
@@ -77,7 +77,7 @@ def open_run(run: Path, data: Path, *, batch_size: int, device: str) -> tuple[Lo
         UserError: One of them cannot be had, the run tells other emotions than the corpus has, or `batch_size` is
             below 1.
     """
-    from mme2e.inference.request import resolve_device
+    from mme2e.models.device import resolve_device
 
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1, not {batch_size}")

@@ -16,14 +16,14 @@ from mme2e.atomic import write_text
 from mme2e.config import MODALITIES, ModelSettings
 from mme2e.data.corpus import Corpus
 from mme2e.errors import UserError
-from mme2e.evaluation.metrics import Floats, average
 from mme2e.evaluation.predictions import Predictions, predict_subsets
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_run import EVALUATION_FOLDER, open_run, score
 from mme2e.evaluation.subsets_plot import plot_subsets
 from mme2e.evaluation.tables import COLUMNS, markdown_table, percent, print_table
-from mme2e.evaluation.thresholds import DEFAULT_THRESHOLD, choose_thresholds
-from mme2e.training.run_folder import LoadedRun
+from mme2e.runs.folder import LoadedRun
+from mme2e.scores.metrics import Floats, average
+from mme2e.scores.thresholds import DEFAULT_THRESHOLD, choose_thresholds
 
 
 @dataclass(frozen=True, kw_only=True)

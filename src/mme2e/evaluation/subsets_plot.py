@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mme2e.atomic import replacing
-from mme2e.evaluation.metrics import average
 from mme2e.evaluation.plots import BAR_WIDTH, CHANCE_COLOUR, F1_COLOUR, WEIGHTED_ACCURACY_COLOUR
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.tables import UNDEFINED
+from mme2e.scores.metrics import average
 
 
 def plot_subsets(evaluations: Mapping[str, Evaluation], title: str, path: Path) -> None:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mme2e.errors import UserError
-from mme2e.evaluation.metrics import average
 from mme2e.evaluation.result import Evaluation
+from mme2e.scores.metrics import average
 
 COLUMNS = {
     "F1": "f1",

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from mme2e.atomic import write_text
+from mme2e.benchmark.profiler import count_operations
 from mme2e.data.collation import collate
 from mme2e.data.corpus import load_corpus
-from mme2e.evaluation.accounting import count_operations
 from mme2e.experiments.plan import PlannedRun
 from mme2e.models import FE2E
+from mme2e.runs.folder import load_run
 from mme2e.training.hand_crafted import open_dataset
-from mme2e.training.run_folder import load_run
 
 OPERATIONS_FILE = "operations_test.json"
 _BATCH_SIZE = 8

@@ -18,10 +18,10 @@ from mme2e.config.experiment import (
     Variant,
 )
 from mme2e.errors import UserError
-from mme2e.evaluation.published import TABLES
-from mme2e.evaluation.statistics import METRICS
 from mme2e.experiments.overrides import Flat, flatten, to_settings
-from mme2e.training.run_info import typed_value
+from mme2e.runs.info import typed_value
+from mme2e.scores.published import TABLES
+from mme2e.scores.statistics import METRICS
 
 ONLY_PROTOCOL = "split"
 """Name of the protocol where the file tells none."""

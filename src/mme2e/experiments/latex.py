@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 from mme2e.config.experiment import Protocol
-from mme2e.evaluation.published import SOURCE
 from mme2e.evaluation.tables import number
 from mme2e.experiments.report import HEADS, SIGNIFICANT, Report, resampled
 from mme2e.experiments.rows import AVERAGE
+from mme2e.scores.published import SOURCE
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

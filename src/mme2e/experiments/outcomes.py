@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from mme2e.errors import UserError
-from mme2e.evaluation.metrics import one_choice
-from mme2e.evaluation.statistics import Outcome
-from mme2e.evaluation.thresholds import decide
+from mme2e.scores.metrics import one_choice
+from mme2e.scores.statistics import Outcome
+from mme2e.scores.thresholds import decide
 
 METRICS_FILE = "metrics_test.json"
 PREDICTIONS_FILE = "predictions_test.csv"

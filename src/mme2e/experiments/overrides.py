@@ -5,7 +5,7 @@ from typing import Any
 
 from mme2e.config import TrainSettings
 from mme2e.errors import UserError
-from mme2e.training.run_info import typed_value
+from mme2e.runs.info import typed_value
 
 Flat = dict[str, Any]
 """Values by dotted key: model.text.hidden_dim."""

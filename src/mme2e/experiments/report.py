@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mme2e.config.experiment import ExperimentSettings, Protocol
-from mme2e.evaluation.published import SOURCE, TABLES, UTTERANCES, published_gflops
 from mme2e.evaluation.tables import COLUMNS, UNDEFINED, markdown_table, number, percent
 from mme2e.experiments.rows import AVERAGE, Cell, Comparison, Summary
+from mme2e.scores.published import SOURCE, TABLES, UTTERANCES, published_gflops
 
 HEADS = {field: head for head, field in COLUMNS.items()} | {"weighted_f1": "weighted F1"}
 """Of the metrics."""

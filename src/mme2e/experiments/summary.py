@@ -9,9 +9,12 @@ import numpy as np
 
 from mme2e.config.experiment import ExperimentSettings, Protocol, Variant
 from mme2e.errors import UserError
-from mme2e.evaluation.metrics import Floats
-from mme2e.evaluation.published import TABLES
-from mme2e.evaluation.statistics import (
+from mme2e.experiments.outcomes import read_metrics, read_outcome
+from mme2e.experiments.plan import PlannedRun
+from mme2e.experiments.rows import AVERAGE, Cell, Comparison, RunScore, Summary
+from mme2e.scores.metrics import Floats
+from mme2e.scores.published import TABLES
+from mme2e.scores.statistics import (
     Outcome,
     defined_mean,
     holm,
@@ -21,9 +24,6 @@ from mme2e.evaluation.statistics import (
     scores_of,
     weighted_mean,
 )
-from mme2e.experiments.outcomes import read_metrics, read_outcome
-from mme2e.experiments.plan import PlannedRun
-from mme2e.experiments.rows import AVERAGE, Cell, Comparison, RunScore, Summary
 
 
 @dataclass(frozen=True, kw_only=True)

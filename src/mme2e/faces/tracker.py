@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mme2e.corpora.utterance import Region
 from mme2e.data.schema import FaceFlag
 from mme2e.faces.crop import Box, centre_box, crop_face
 from mme2e.faces.detector import FaceDetector, Faces
-from mme2e.media import Frame
+from mme2e.media.region import Region
+from mme2e.media.video import Frame
 
 KEY_SPACING = 8  # frames from one full detection to the next; so many frames are held in memory
 SURE = 0.9  # least probability of the O-net for a face that is followed; below, the frame is searched afresh

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from mme2e.audio import SAMPLE_RATE_HZ
 from mme2e.data.feature_schema import ModalityFeatures
 from mme2e.errors import UserError
 from mme2e.features.waveform import waveform_of
 from mme2e.features.windows import HOP_MS, window_means
+from mme2e.media.audio import SAMPLE_RATE_HZ
 
 HOP = SAMPLE_RATE_HZ * HOP_MS // 1000
 WINDOW = 400  # 25 ms

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mme2e.audio import SAMPLE_RATE_HZ
 from mme2e.data.feature_schema import ModalityFeatures
 from mme2e.errors import UserError
 from mme2e.features.waveform import waveform_of
 from mme2e.features.windows import HOP_MS, window_means
+from mme2e.media.audio import SAMPLE_RATE_HZ
 
 SHORTEST = SAMPLE_RATE_HZ // 5
 """Samples; openSMILE returns nothing for less than some of its windows, so that shorter sounds end in silence."""

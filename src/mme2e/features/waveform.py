@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mme2e.audio import decode_flac
+from mme2e.media.audio import decode_flac
 
 
 def waveform_of(row: Mapping[str, Any]) -> np.ndarray | None:

@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from mme2e.mel import NUM_MELS
+from mme2e.media.mel import NUM_MELS
 
 DYNAMIC_RANGE_DB = 60.0
 """Sound that is weaker than the loudest by more than this looks like silence."""

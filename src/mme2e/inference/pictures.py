@@ -14,7 +14,6 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mme2e.atomic import replacing
-from mme2e.audio import SAMPLE_RATE_HZ
 from mme2e.data.batch import Batch
 from mme2e.errors import UserError
 from mme2e.inference.overlays import (
@@ -29,7 +28,8 @@ from mme2e.inference.overlays import (
 )
 from mme2e.inference.result import Emotion, check_writable
 from mme2e.inference.selected_cells import SelectedCells, StageCells
-from mme2e.mel import CHUNK_SAMPLES
+from mme2e.media.audio import SAMPLE_RATE_HZ
+from mme2e.media.mel import CHUNK_SAMPLES
 
 PICTURE_FORMATS = (".png", ".svg", ".pdf")
 

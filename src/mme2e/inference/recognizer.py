@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mme2e.audio import SAMPLE_RATE_HZ, read_audio
-from mme2e.container import Damage
-from mme2e.corpora.utterance import Region
-from mme2e.data import Batch
+from mme2e.data.batch import Batch
 from mme2e.data.schema import FACE_SIZE_PX
 from mme2e.errors import UserError
 from mme2e.faces import FaceCrop, FaceDetector, FaceTracker
-from mme2e.inference.request import resolve_device
 from mme2e.inference.result import Emotion, EmotionResult
 from mme2e.inference.selected_cells import check_selects, selected_cells
-from mme2e.media import MediaInfo, probe, sample_frames
-from mme2e.training.run_folder import LoadedRun, load_run
+from mme2e.media.audio import SAMPLE_RATE_HZ, read_audio
+from mme2e.media.container import Damage
+from mme2e.media.region import Region
+from mme2e.media.video import MediaInfo, probe, sample_frames
+from mme2e.models.device import resolve_device
+from mme2e.runs.folder import LoadedRun, load_run
 
 UTTERANCE_LIMIT_S = 30.0
 """Longer stretches get a note: the models are trained on utterances of a few seconds."""

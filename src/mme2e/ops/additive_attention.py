@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mme2e.ops.sparse_conv2d.product import outer_product, row_product
+from mme2e.ops.sparse_conv2d.matmul import outer_product, row_product
 
 _STRETCH = 4096
 """Sites whose hidden layer is computed together on a CPU."""

@@ -9,18 +9,18 @@ from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 
-from mme2e.audio import SAMPLE_RATE_HZ
 from mme2e.config import MODALITIES, FaceSettings, PrepareSettings
 from mme2e.corpora.splits import assign_splits
 from mme2e.corpora.utterance import RawCorpus, Skipped, first_reason
 from mme2e.data.schema import CORPUS_FILE, CorpusInfo
 from mme2e.errors import UserError
+from mme2e.media.audio import SAMPLE_RATE_HZ
 from mme2e.prepare.journal import Journal, RecordingEntry
 from mme2e.prepare.pictures import Tracker
 from mme2e.prepare.pool import do_recordings
 from mme2e.prepare.recording import RecordingTask, modalities_of
 from mme2e.prepare.summary import PrepareSummary, recording_progress
-from mme2e.prepare.workshop import OUTPUT_ERRORS, Failure, Outcome, TrackerMaker
+from mme2e.prepare.worker import OUTPUT_ERRORS, Failure, Outcome, TrackerMaker
 from mme2e.prepare.writer import FOLDERS
 
 MODALITY_WORDS = {"t": "words", "a": "sound", "v": "picture"}

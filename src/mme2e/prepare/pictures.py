@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from mme2e.container import Damage
-from mme2e.corpora.utterance import Region
 from mme2e.errors import MediaError
-from mme2e.media import Frame, frame_times, read_regions
+from mme2e.media.container import Damage
+from mme2e.media.region import Region
+from mme2e.media.video import Frame, frame_times, read_regions
 from mme2e.prepare.stopwatch import Stopwatch
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import torch
 from mme2e.errors import UserError
 from mme2e.prepare.pictures import Tracker
 from mme2e.prepare.recording import RecordingTask
-from mme2e.prepare.workshop import Failure, Outcome, TrackerMaker, Workshop
+from mme2e.prepare.worker import Failure, Outcome, TrackerMaker, Workshop
 from mme2e.worker_process import deaf_to_interrupts, end_with_parent
 
 

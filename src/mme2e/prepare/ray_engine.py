@@ -27,7 +27,7 @@ from mme2e.errors import UserError
 from mme2e.prepare.journal import SETTINGS_FILE, fingerprint
 from mme2e.prepare.pictures import Tracker
 from mme2e.prepare.recording import RecordingTask
-from mme2e.prepare.workshop import Failure, Outcome, TrackerMaker, Workshop
+from mme2e.prepare.worker import Failure, Outcome, TrackerMaker, Workshop
 
 OBJECT_STORE_BYTES = 80 << 20
 """Of a cluster that is started here: the entries are small, and Ray wants 75 MiB at least."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mme2e.audio import SAMPLE_RATE_HZ, encode_flac, read_audio
 from mme2e.config import MODALITIES, FaceSettings
 from mme2e.corpora.utterance import Utterance
 from mme2e.errors import MediaError
-from mme2e.media import probe
+from mme2e.media.audio import SAMPLE_RATE_HZ, encode_flac, read_audio
+from mme2e.media.video import probe
 from mme2e.prepare.pictures import Picture, Tracker, pictures
 from mme2e.prepare.stills import still_picture, stills_duration_s
 from mme2e.prepare.stopwatch import Stopwatch

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from mme2e.corpora.utterance import Region, Utterance
+from mme2e.corpora.utterance import Utterance
 from mme2e.errors import MediaError
-from mme2e.media import Frame, cut_region, frame_times
+from mme2e.media.region import Region
+from mme2e.media.video import Frame, cut_region, frame_times
 from mme2e.prepare.pictures import Picture, Tracker, encode_png
 from mme2e.prepare.stopwatch import Stopwatch
 

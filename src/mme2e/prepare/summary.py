@@ -11,7 +11,7 @@ from rich.table import Table
 
 from mme2e.corpora.utterance import Skipped
 from mme2e.data.schema import SPLITS
-from mme2e.prepare.workshop import Outcome
+from mme2e.prepare.worker import Outcome
 
 SHOWN_REASONS = 5
 

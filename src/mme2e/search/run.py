@@ -174,7 +174,7 @@ class _Search:
             UserError: Its settings contradict each other, or training ends in an error of the user's.
             optuna.TrialPruned: It is given up.
         """
-        from mme2e.training import train
+        from mme2e.training.trainer import train
 
         point = {key: axis.suggest(trial) for key, axis in self.space.axes.items()}
         settings = self.space.train_settings(point)

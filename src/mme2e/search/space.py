@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from mme2e.config.search import Dimension, SearchSettings
 from mme2e.config.training import TrainSettings
 from mme2e.errors import UserError
-from mme2e.training.run_info import typed_value
+from mme2e.runs.info import typed_value
 
 FIXED = {
     "seed": "a seed that wins is luck",

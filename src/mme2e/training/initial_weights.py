@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from mme2e.config import TrainSettings
 from mme2e.errors import UserError
 from mme2e.models.late_fusion import BRANCHES
+from mme2e.runs.folder import LoadedRun, load_run
 from mme2e.text import TextParts
-from mme2e.training.run_folder import LoadedRun, load_run
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

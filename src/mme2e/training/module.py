@@ -15,8 +15,8 @@ from mme2e.config import TrainSettings
 from mme2e.data.augment import augment_mel
 from mme2e.data.batch import Batch
 from mme2e.errors import UserError
-from mme2e.evaluation.metrics import average, emotion_scores, one_choice, sigmoid, softmax
-from mme2e.evaluation.thresholds import choose_thresholds, decide
+from mme2e.scores.metrics import average, emotion_scores, one_choice, sigmoid, softmax
+from mme2e.scores.thresholds import choose_thresholds, decide
 from mme2e.training.epochs import EpochBatches
 from mme2e.training.history import EpochRecord
 from mme2e.training.losses import EmotionLoss, loss_of_modalities

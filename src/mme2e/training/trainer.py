@@ -21,6 +21,7 @@ from mme2e.data.features import Features, load_features
 from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.models.debug import refuse_nan
+from mme2e.runs.folder import RunInfo, save_run
 from mme2e.text import load_text
 from mme2e.training.annealing import TopPAnnealing
 from mme2e.training.batches import training_batches, validation_batches
@@ -35,15 +36,14 @@ from mme2e.training.callbacks import (
     quiet_lightning,
     write_report,
 )
-from mme2e.training.endings import one_clear_end, writing
 from mme2e.training.epochs import process_rank, seed_all
+from mme2e.training.error_handling import one_clear_end, writing
 from mme2e.training.hand_crafted import corpus_identity, describe_features, standardise, with_sizes
 from mme2e.training.history import EpochRecord, TrainingReport, best_epoch
 from mme2e.training.initial_weights import load_initial
 from mme2e.training.losses import check_loss_fits, positive_weights
 from mme2e.training.module import MONITORED, EmotionModule
 from mme2e.training.resume import Standing, begin, require_free, take_up
-from mme2e.training.run_folder import RunInfo, save_run
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def train(
 ) -> TrainResult:
     """Trains a model and writes a run folder.
 
-    Beside the files of `mme2e.training.run_folder` the run folder gets `train_settings.yaml` (for `--config`),
+    Beside the files of `mme2e.runs.folder` the run folder gets `train_settings.yaml` (for `--config`),
     `metrics.json` (validation scores of every epoch), `checkpoints/` and `logs/` (TensorBoard, CSV).
 
     Args:

@@ -15,7 +15,7 @@ def sample(out: Path, settings: SampleSettings) -> int:
         out: Folder to create.
         settings: What to write.
     """
-    from mme2e.corpora.sample import write_sample
+    from mme2e.generated import write_sample
 
     write_sample(out, settings)
     return EXIT_OK
@@ -44,8 +44,9 @@ def prepare(
     """
     from rich.console import Console
 
-    from mme2e.corpora import read_corpus, read_reference
+    from mme2e.corpora.readers import read_corpus
     from mme2e.prepare import prepare_corpus
+    from mme2e.reference.layout import read_reference
 
     if layout == "reference" and corpus is None:
         raise UserError("the layout reference wants --corpus iemocap or --corpus mosei")
@@ -55,7 +56,7 @@ def prepare(
     summary = prepare_corpus(read, out, settings, source=raw.name)
     Console().print(summary.table())
     if corpus is not None:
-        from mme2e.prepare.reference_features import copy_reference_features
+        from mme2e.reference.prepare_features import copy_reference_features
 
         print(copy_reference_features(raw, out, corpus=corpus))  # noqa: T201
     return EXIT_INCOMPLETE if summary.failed else EXIT_OK
@@ -70,7 +71,7 @@ def audit(corpus: Path, out: Path | None = None) -> int:
         corpus: Prepared corpus.
         out: Folder for audit.json, audit.md and audit.png; CORPUS/audit when not given.
     """
-    from mme2e.evaluation import audit as examine
+    from mme2e.audit.run import audit as examine
 
     return EXIT_INCOMPLETE if examine(corpus, out=out).leaks else EXIT_OK
 

@@ -31,7 +31,10 @@ def predict(
         picture: PNG, SVG or PDF to draw, of the cells that MESM kept of each face crop and mel chunk.
         device: auto, cpu, cuda, cuda:1, ...
     """
-    from mme2e.inference import check_writable, load, parse_region, read_transcript
+    from mme2e.inference.recognizer import load
+    from mme2e.inference.result import check_writable
+    from mme2e.inference.transcript import read_transcript
+    from mme2e.media.region import parse_region
 
     # Mistakes before the model is loaded.
     words, rectangle = read_transcript(transcript), parse_region(region)

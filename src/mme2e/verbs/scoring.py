@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mme2e.errors import UserError
-from mme2e.evaluation.published import TOP_P
+from mme2e.scores.published import TOP_P
 from mme2e.verbs.exit_status import EXIT_OK
 
 
@@ -29,8 +29,9 @@ def evaluate(
         device: auto, cpu, cuda, cuda:1, ...
         subsets: Score with every set of the run's modalities, as if the others were missing, in one table.
     """
-    from mme2e.evaluation import compare, evaluate_subsets
-    from mme2e.evaluation import evaluate as score
+    from mme2e.evaluation.score_run import evaluate as score
+    from mme2e.evaluation.subsets import evaluate_subsets
+    from mme2e.evaluation.tables import compare
 
     if out is not None and len(run) > 1:
         raise UserError(f"--out goes with one run, not with {len(run)}")
@@ -72,7 +73,7 @@ def benchmark(
         device: auto (the CPU and, where there is one, the GPU), cpu, cuda, cuda:1, ...
         out: Folder for the report; RUN/benchmark when not given.
     """
-    from mme2e.evaluation import benchmark as measure
+    from mme2e.benchmark.run import benchmark as measure
 
     measure(
         run,

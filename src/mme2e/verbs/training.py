@@ -15,8 +15,8 @@ def train(data: Path, out: Path, settings: TrainSettings, resume: bool = False) 
         settings: How to train.
         resume: Go on from the last finished epoch of the run folder, exactly.
     """
-    from mme2e.training import train as train_model
     from mme2e.training.allocation import keep_freed_memory
+    from mme2e.training.trainer import train as train_model
 
     keep_freed_memory()
     train_model(settings, data=data, out=out, resume=resume)
@@ -37,7 +37,7 @@ def search(file: Path, data: Path, out: Path, trials: int = 20, timeout_s: float
     """
     from mme2e.command_line import read_settings
     from mme2e.config.search import SearchSettings
-    from mme2e.search import search as look
+    from mme2e.search.run import search as look
     from mme2e.training.allocation import keep_freed_memory
 
     settings = read_settings(file, SearchSettings)
@@ -71,7 +71,8 @@ def experiment(
         dry_run: Only tell which runs there are and where they stand.
         only_report: Only make the tables of the runs that are done.
     """
-    from mme2e.experiments import read_experiment, run_experiment
+    from mme2e.experiments.experiment import run_experiment
+    from mme2e.experiments.file import read_experiment
     from mme2e.training.allocation import keep_freed_memory
 
     settings = read_experiment(file, data=data, seeds=seeds, changes=set)
@@ -102,7 +103,7 @@ def import_checkpoint(
         top_p: Sparse threshold (MESM).
         label_names: Emotions in the order of the logits, for instance ang,exc,fru,hap,neu,sad.
     """
-    from mme2e.training.reference_checkpoint import import_checkpoint as convert
+    from mme2e.reference.checkpoint import import_checkpoint as convert
 
     names = None if label_names is None else tuple(label_names.split(","))
     convert(

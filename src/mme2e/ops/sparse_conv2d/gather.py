@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mme2e.ops.sparse_conv2d.product import outer_product, row_product
+from mme2e.ops.sparse_conv2d.matmul import outer_product, row_product
 from mme2e.ops.sparse_conv2d.sparse_maps import RuleBook
 
 _CENTRE = 4

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mme2e.errors import UserError
 from mme2e.ops.sparse_conv2d.compiled import can_compile, find_neighbours
-from mme2e.ops.sparse_conv2d.taking import take_rows
+from mme2e.ops.sparse_conv2d.select_rows import take_rows
 from mme2e.ops.top_p import frame_of_site
 
 NEIGHBOURS_BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))

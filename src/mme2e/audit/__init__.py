@@ -1,0 +1,1 @@
+"""What a prepared corpus holds, and what its splits share."""

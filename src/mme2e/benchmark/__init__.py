@@ -1,0 +1,1 @@
+"""Operations, seconds and memory of a model."""

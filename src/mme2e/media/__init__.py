@@ -1,0 +1,1 @@
+"""Decoding: files in, frames and samples with their times out."""

@@ -1,0 +1,1 @@
+"""Run folders: weights, settings, labels and thresholds of a trained model."""
