@@ -31,7 +31,7 @@ from mme2e.experiments.outcomes import METRICS_FILE
 from mme2e.experiments.plan import PlannedRun, Stage, plan_runs, stage_of
 from mme2e.experiments.report import main_table, to_markdown
 from mme2e.experiments.runner import do_runs
-from mme2e.prepare import prepare_corpus
+from mme2e.preparation import prepare_corpus
 from mme2e.training.history import TrainingReport
 
 RESULTS = Path(__file__).parent / "results"

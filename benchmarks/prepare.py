@@ -41,8 +41,8 @@ from mme2e.corpora.utterance import RawCorpus
 from mme2e.faces import FaceDetector, FaceTracker
 from mme2e.media.region import Region
 from mme2e.media.video import Frame, cut_region, frame_times, probe
-from mme2e.prepare import prepare_corpus
-from mme2e.prepare.stopwatch import Stopwatch
+from mme2e.preparation import prepare_corpus
+from mme2e.preparation.stopwatch import Stopwatch
 from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"

@@ -13,7 +13,7 @@ from mme2e.config import PrepareSettings, SampleSettings
 from mme2e.corpora.readers import read_corpus
 from mme2e.generated import write_sample
 from mme2e.generated.reference_layout import IMAGES_PER_S, JPEG_QUALITY, write_reference_layout
-from mme2e.prepare import prepare_corpus
+from mme2e.preparation import prepare_corpus
 from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from mme2e.benchmark.machine import describe_machine
+from mme2e.benchmarking.machine import describe_machine
 from mme2e.command_line import read_settings
 from mme2e.config import AugmentSettings, FaceSettings, PrepareSettings, SampleSettings, TextSettings, TrainSettings
 from mme2e.corpora.readers import read_corpus
@@ -44,7 +44,7 @@ from mme2e.faces import FaceDetector, FaceTracker
 from mme2e.generated import write_sample
 from mme2e.media.audio import read_audio
 from mme2e.media.video import frame_times, read_frames
-from mme2e.prepare import prepare_corpus
+from mme2e.preparation import prepare_corpus
 from mme2e.training.allocation import keep_freed_memory
 from mme2e.training.history import EpochRecord
 from mme2e.training.trainer import train

@@ -13,7 +13,7 @@ from mme2e.data.corpus import load_corpus
 from mme2e.data.features import load_features
 from mme2e.generated import write_sample
 from mme2e.generated.reference_layout import write_reference_layout
-from mme2e.prepare.stills import read_image
+from mme2e.preparation.stills import read_image
 from mme2e.reference.layout import read_reference
 
 COUNTS = {"iemocap": 3, "mosei": 3}

@@ -50,9 +50,7 @@ def decoded(monkeypatch):
     """Every frame that is decoded while the test runs."""
     found = []
     really = cursor.decoded
-    monkeypatch.setattr(
-        cursor, "decoded", lambda *args: (found.append(frame) or frame for frame in really(*args))
-    )
+    monkeypatch.setattr(cursor, "decoded", lambda *args: (found.append(frame) or frame for frame in really(*args)))
     return found
 
 

@@ -31,8 +31,8 @@ def test_state_of_git() -> None:
 
 
 def test_changed_files_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_card, "_git", lambda *words: " M src/mme2e/mel.py\n?? src/mme2e/new.py")
-    assert json.loads(environment())["git_changed_files"] == ["src/mme2e/mel.py", "src/mme2e/new.py"]
+    monkeypatch.setattr(model_card, "_git", lambda *words: " M src/mme2e/media/mel.py\n?? src/mme2e/new.py")
+    assert json.loads(environment())["git_changed_files"] == ["src/mme2e/media/mel.py", "src/mme2e/new.py"]
 
 
 def test_without_git_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 from tiny_features import SIZES, write_tiny_features
 
 import mme2e
-from mme2e.benchmark.run import benchmark
+from mme2e.benchmarking.run import benchmark
 from mme2e.config import AugmentSettings, FeatureSettings, ModelSettings, RnnSettings, TrainSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.data.features import load_features

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mme2e.atomic import write_text
-from mme2e.benchmark.profiler import count_operations
+from mme2e.benchmarking.profiler import count_operations
 from mme2e.data.collation import collate
 from mme2e.data.corpus import load_corpus
 from mme2e.experiments.plan import PlannedRun

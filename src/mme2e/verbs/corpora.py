@@ -45,7 +45,7 @@ def prepare(
     from rich.console import Console
 
     from mme2e.corpora.readers import read_corpus
-    from mme2e.prepare import prepare_corpus
+    from mme2e.preparation import prepare_corpus
     from mme2e.reference.layout import read_reference
 
     if layout == "reference" and corpus is None:
@@ -71,7 +71,7 @@ def audit(corpus: Path, out: Path | None = None) -> int:
         corpus: Prepared corpus.
         out: Folder for audit.json, audit.md and audit.png; CORPUS/audit when not given.
     """
-    from mme2e.audit.run import audit as examine
+    from mme2e.auditing.run import audit as examine
 
     return EXIT_INCOMPLETE if examine(corpus, out=out).leaks else EXIT_OK
 
@@ -87,7 +87,7 @@ def features(corpus: Path, settings: FeatureExtractionSettings) -> int:
     """
     from rich.console import Console
 
-    from mme2e.features import extract_features
+    from mme2e.hand_crafted import extract_features
 
     summary = extract_features(corpus, settings)
     Console().print(summary.table())

@@ -73,7 +73,7 @@ def benchmark(
         device: auto (the CPU and, where there is one, the GPU), cpu, cuda, cuda:1, ...
         out: Folder for the report; RUN/benchmark when not given.
     """
-    from mme2e.benchmark.run import benchmark as measure
+    from mme2e.benchmarking.run import benchmark as measure
 
     measure(
         run,

@@ -37,8 +37,8 @@ def search(file: Path, data: Path, out: Path, trials: int = 20, timeout_s: float
     """
     from mme2e.command_line import read_settings
     from mme2e.config.search import SearchSettings
-    from mme2e.search.run import search as look
     from mme2e.training.allocation import keep_freed_memory
+    from mme2e.tuning.run import search as look
 
     settings = read_settings(file, SearchSettings)
     keep_freed_memory()

@@ -14,7 +14,7 @@ from mme2e.data.features import load_features
 from mme2e.data.schema import CORPUS_FILE
 from mme2e.errors import UserError
 from mme2e.models.acoustic_feature_sets import acoustic_columns
-from mme2e.prepare import prepare_corpus
+from mme2e.preparation import prepare_corpus
 from mme2e.reference.command_line.options import Options
 from mme2e.reference.layout import read_reference
 from mme2e.reference.prepare_features import copy_reference_features

@@ -1,0 +1,155 @@
+"""An audit as tables and files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from mme2e.atomic import replacing
+from mme2e.auditing.plot import plot_audit
+from mme2e.auditing.result import Audit, SplitAudit
+from mme2e.errors import UserError
+from mme2e.evaluation.overlap import Overlap
+from mme2e.evaluation.tables import UNDEFINED, markdown_table, print_table
+from mme2e.scores.published import SOURCE
+
+SHOWN_REASONS = 12
+"""On the terminal; the files have all of them."""
+
+_NO_EMOTION = "no emotion"
+_UTTERANCES = "utterances"
+
+Table = tuple[list[str], list[list[str]]]
+"""Heads and rows, as many cells as heads."""
+
+
+def print_audit(audit: Audit, console: Console | None = None) -> None:
+    """Prints the tables of an audit and its findings.
+
+    Args:
+        audit: What to print.
+        console: Where; standard output when None.
+    """
+    console = console or Console()
+    for title, (heads, rows) in _tables(audit).items():
+        print_table(heads, rows, title, [_UTTERANCES], console)
+    lines = [f"{group.count} x {group.reason} (first: {group.example})" for group in audit.skipped]
+    if len(lines) > SHOWN_REASONS:
+        lines = [*lines[:SHOWN_REASONS], f"{len(lines) - SHOWN_REASONS} more reasons are in the report"]
+    if lines:
+        console.print("left out, or kept without a modality:")
+    for line in [*(f"  {line}" for line in lines), *_about(audit)]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def write_audit(audit: Audit, out: Path) -> None:
+    """Writes audit.json, audit.md and audit.png: all of them are made before the first is written.
+
+    Args:
+        audit: What to write.
+        out: Folder, made when it does not exist.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    contents = {"json": audit.to_json().encode(), "md": to_markdown(audit).encode(), "png": plot_audit(audit)}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for kind, content in contents.items():
+            with replacing(out / f"audit.{kind}") as temporary:
+                temporary.write_bytes(content)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot write the audit into {out}: {reason}; --out takes another folder") from error
+
+
+def to_markdown(audit: Audit) -> str:
+    """The tables of an audit and its findings."""
+    tables = _tables(audit)
+    if audit.skipped:
+        rows = [[group.reason, str(group.count), group.example] for group in audit.skipped]
+        tables["Left out, or kept without a modality"] = (["reason", "items", "first"], rows)
+    blocks = [f"# Audit of {audit.corpus.split(' ')[0]}", "\n".join(f"- {line}" for line in _about(audit))]
+    for title, (heads, rows) in tables.items():
+        safe = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+        blocks += [f"## {title}", markdown_table(heads, safe)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _about(audit: Audit) -> list[str]:
+    return [f"split: {audit.split_protocol}", *audit.findings]
+
+
+def _tables(audit: Audit) -> dict[str, Table]:
+    """Tables by title."""
+    tables = {
+        f"Utterances of {audit.corpus.split(' ')[0]} by emotion": _emotions(audit),
+        "What they hold": _contents(audit),
+        "What splits share (in brackets: share of the utterances concerned)": _shared(audit),
+    }
+    if audit.multi_label:
+        tables["Utterances with both emotions"] = _co_occurrence(audit)
+    return tables
+
+
+def _emotions(audit: Audit) -> Table:
+    parts = (*audit.splits, audit.all)
+    rows = [
+        [name, *(_count_and_share(part.positives[index], part.utterances) for part in parts)]
+        for index, name in enumerate(audit.label_names)
+    ]
+    if audit.all.unlabelled:
+        rows.append([_NO_EMOTION, *(_count_and_share(part.unlabelled, part.utterances) for part in parts)])
+    rows.append([_UTTERANCES, *(str(part.utterances) for part in parts)])
+    if audit.published:
+        published = {**audit.published, "all": sum(audit.published.values())}
+        rows.append([SOURCE, *(str(published.get(part.name, UNDEFINED)) for part in parts)])
+    return ["emotion", *(part.name for part in parts)], rows
+
+
+def _contents(audit: Audit) -> Table:
+    parts = (*audit.splits, audit.all)
+
+    def seconds(field: str) -> Callable[[SplitAudit], str]:
+        return lambda part: UNDEFINED if part.durations is None else f"{getattr(part.durations, field):.2f}"
+
+    lines: dict[str, Callable[[SplitAudit], str]] = {
+        "recordings": lambda part: str(part.recordings),
+        "speakers": lambda part: str(part.speakers),
+        "hours": lambda part: UNDEFINED if part.durations is None else f"{part.durations.total_s / 3600:.3f}",
+        "seconds, mean": seconds("mean_s"),
+        "seconds, median": seconds("median_s"),
+        "seconds, shortest": seconds("shortest_s"),
+        "seconds, longest": seconds("longest_s"),
+        "words": lambda part: str(part.words),
+        "words, mean": lambda part: f"{part.words / part.utterances:.1f}" if part.utterances else UNDEFINED,
+        "frames": lambda part: str(part.frames),
+        "frames with a face": lambda part: UNDEFINED if part.face_share is None else f"{part.face_share:.1%}",
+        "without words": lambda part: _count_and_share(part.no_words, part.utterances),
+        "without sound": lambda part: _count_and_share(part.no_sound, part.utterances),
+        "without a face": lambda part: _count_and_share(part.no_picture, part.utterances),
+    }
+    return ["", *(part.name for part in parts)], [[head, *map(tell, parts)] for head, tell in lines.items()]
+
+
+def _shared(audit: Audit) -> Table:
+    rows = [
+        [f"of {found.split}, in {found.against}", *map(_overlap, (found.recordings, found.speakers, found.texts))]
+        for found in audit.leakages
+    ]
+    return ["", "recordings", "speakers", "texts"], rows
+
+
+def _overlap(overlap: Overlap) -> str:
+    share = UNDEFINED if overlap.share is None else f"{overlap.share:.1%}"
+    return f"{overlap.shared} of {overlap.of} ({share})"
+
+
+def _co_occurrence(audit: Audit) -> Table:
+    counts = audit.all.co_occurrence
+    rows = [[name, *map(str, row)] for name, row in zip(audit.label_names, counts, strict=True)]
+    return ["", *audit.label_names], rows
+
+
+def _count_and_share(count: int, of: int) -> str:
+    return f"{count} ({count / of:.0%})" if of else UNDEFINED

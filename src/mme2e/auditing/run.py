@@ -1,0 +1,124 @@
+"""`audit`: what a prepared corpus holds, and what its splits share."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from mme2e.auditing.report import print_audit, write_audit
+from mme2e.auditing.result import Audit, Durations, SplitAudit
+from mme2e.auditing.skip_reasons import group_reasons
+from mme2e.data.corpus import Corpus, load_corpus, multi_hot
+from mme2e.data.schema import SPLITS, UNASSIGNED, CorpusInfo, FaceFlag
+from mme2e.evaluation.overlap import PUBLISHED_LISTS, Leakage, leakage_of, may_share_recordings
+from mme2e.scores.published import UTTERANCES
+
+AUDIT_FOLDER = "audit"
+
+_COLUMNS = ("id", "recording", "speaker", "start_s", "end_s", "text", "labels", "face_flags", "num_samples")
+_PAIRS = (("test", "train"), ("valid", "train"), ("test", "valid"))
+_FACE_FLAGS = frozenset(int(flag) for flag in FaceFlag if flag.has_face)
+
+Row = dict[str, Any]
+
+
+def audit(corpus_folder: Path, *, out: Path | None = None, console: Console | None = None) -> Audit:
+    """Counts what a prepared corpus holds and writes audit.json, audit.md and audit.png.
+
+    Pictures and sound are not read: an audit of a large corpus takes seconds.
+
+    Args:
+        corpus_folder: Prepared corpus.
+        out: Folder to write into; CORPUS/audit when None.
+        console: Where the tables are printed; standard output when None.
+
+    Raises:
+        UserError: There is no such corpus, it has a newer schema, one of its files is damaged, it has a label that it
+            does not declare, or the report cannot be written.
+    """
+    corpus = load_corpus(Path(corpus_folder))
+    with Console(stderr=True).status(f"reading {corpus.folder}"):
+        found = audit_corpus(corpus)
+    write_audit(found, corpus.folder / AUDIT_FOLDER if out is None else out)
+    print_audit(found, console)
+    return found
+
+
+def audit_corpus(corpus: Corpus) -> Audit:
+    """As `audit`, without printing or writing anything."""
+    info = corpus.info
+    names = (*SPLITS, UNASSIGNED) if UNASSIGNED in corpus.splits else SPLITS
+    rows = {name: corpus.columns(name, _COLUMNS).to_pylist() for name in names}
+    every_row = [row for name in names for row in rows[name]]
+    leakages = tuple(leakage_of(rows[split], rows[against], split=split, against=against) for split, against in _PAIRS)
+    return Audit(
+        corpus=f"{info.name} {corpus.fingerprint}",
+        split_protocol=info.split_protocol,
+        label_names=info.label_names,
+        multi_label=info.multi_label,
+        splits=tuple(_split(name, rows[name], info.label_names) for name in names),
+        all=_split("all", every_row, info.label_names),
+        published=dict(UTTERANCES.get(info.name, {})),
+        leakages=leakages,
+        recordings_shared_by_design=may_share_recordings(info),
+        skipped=group_reasons(info.skipped),
+        findings=tuple(_findings(info, rows, every_row, leakages[0])),
+    )
+
+
+def _split(name: str, rows: Sequence[Row], label_names: tuple[str, ...]) -> SplitAudit:
+    present = np.array([multi_hot(row["labels"], label_names) for row in rows], dtype=np.int64)
+    present = present.reshape(len(rows), len(label_names))
+    co_occurrence = present.T @ present
+    faces = [sum(flag in _FACE_FLAGS for flag in row["face_flags"]) for row in rows]
+    return SplitAudit(
+        name=name,
+        utterances=len(rows),
+        recordings=len({row["recording"] for row in rows}),
+        speakers=len({row["speaker"] for row in rows}),
+        positives=tuple(co_occurrence.diagonal().tolist()),
+        unlabelled=int((present.sum(axis=1) == 0).sum()),
+        co_occurrence=tuple(map(tuple, co_occurrence.tolist())),
+        durations=Durations.of(np.array([row["end_s"] - row["start_s"] for row in rows])),
+        words=sum(len((row["text"] or "").split()) for row in rows),
+        frames=sum(len(row["face_flags"]) for row in rows),
+        frames_with_face=sum(faces),
+        no_words=sum(not (row["text"] or "").strip() for row in rows),
+        no_sound=sum(row["num_samples"] == 0 for row in rows),
+        no_picture=faces.count(0),
+    )
+
+
+def _findings(
+    info: CorpusInfo, rows: dict[str, list[Row]], every_row: list[Row], test_in_train: Leakage
+) -> Iterator[str]:
+    shared = test_in_train.recordings.shared
+    if not (rows["train"] and rows["test"]):
+        yield "without train or without test there is nothing to share"
+    elif not shared:
+        yield "train and test share no recording"
+    elif may_share_recordings(info):
+        yield f"train and test share {shared} recordings, as this split protocol does by design"
+    else:
+        yield f"train and test share {shared} recordings, which this split protocol does not declare"
+    for name in SPLITS:
+        if not rows[name]:
+            yield f"no utterances in {name}"
+    for name, found in rows.items():
+        if len(found) != info.counts.get(name, 0):
+            yield f"corpus.json counts {info.counts.get(name, 0)} utterances in {name}, its files hold {len(found)}"
+    twice = [id_ for id_, count in Counter(row["id"] for row in every_row).items() if count > 1]
+    if twice:
+        yield f"{len(twice)} utterance ids come more than once, like '{twice[0]}'"
+    wrong = sum(len(row["labels"]) != 1 for row in every_row)
+    if wrong and not info.multi_label:
+        yield f"{wrong} utterances have no label or several, although the corpus is single-label"
+    for index, emotion in enumerate(info.label_names):
+        lacking = [name for name in SPLITS if rows[name] and not any(emotion in row["labels"] for row in rows[name])]
+        if lacking:
+            yield f"no utterance is {info.label_names[index]} in {', '.join(lacking)}: its scores are undefined there"
+    if info.name in UTTERANCES and not info.split_protocol.startswith(PUBLISHED_LISTS):
+        yield "the published counts are those of the published lists; this corpus is split otherwise"

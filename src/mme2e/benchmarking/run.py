@@ -1,0 +1,281 @@
+"""`benchmark`: what a run scores and what it costs, at every p, beside FE2E."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mme2e.benchmarking.interleaved import Contestant, measure_in_turns
+from mme2e.benchmarking.machine import describe_machine
+from mme2e.benchmarking.report import print_benchmark, write_benchmark
+from mme2e.benchmarking.result import (
+    AS_TRAINED,
+    FE2E_NAME,
+    THIS_RUN,
+    Account,
+    BenchmarkResult,
+    Load,
+    PointScore,
+)
+from mme2e.data.batch import Batch
+from mme2e.data.collation import collate
+from mme2e.data.corpus import Corpus, load_corpus
+from mme2e.data.dataset import UtteranceDataset
+from mme2e.errors import UserError
+from mme2e.evaluation.result import Evaluation
+from mme2e.evaluation.score_run import load_run_for, score_loaded
+from mme2e.models import MESM, build_model
+from mme2e.models.normalised_convolution import settle_normalisations
+from mme2e.ops.top_p import check_top_p
+from mme2e.runs.folder import LoadedRun
+from mme2e.scores.metrics import average
+from mme2e.scores.published import TOP_P
+
+BENCHMARK_FOLDER = "benchmark"
+
+
+def benchmark(
+    run: Path,
+    *,
+    data: Path,
+    split: str = "test",
+    top_p: Sequence[float] = TOP_P,
+    against: Path | None = None,
+    utterances: int = 16,
+    batch_size: int = 8,
+    rounds: int = 5,
+    device: str = "auto",
+    out: Path | None = None,
+    console: Console | None = None,
+) -> BenchmarkResult:
+    """Scores, counts and times a run at every p; writes benchmark_SPLIT.json, .csv, .md and .png.
+
+    Scores are of the whole split, with thresholds chosen on validation at that very p. Operations and seconds are of
+    some utterances of the split; the networks take turns, so that a machine with other work slows all of them alike.
+
+    Args:
+        run: Run folder, of MESM or FE2E. FE2E has no p: its numbers are one row.
+        data: Prepared corpus.
+        split: "train", "valid" or "test".
+        top_p: Values of p, each in (0, 1].
+        against: Run folder of the FE2E to compare with. When None, a MESM is compared with the costs of an FE2E of the
+            same sizes with random weights, which has no score.
+        utterances: How many are counted and timed, evenly spread over the split; all of a smaller one.
+        batch_size: Utterances at a time.
+        rounds: How often they are timed.
+        device: "auto" measures on the CPU and, where there is one, on the GPU; "cpu", "cuda", ... there alone.
+        out: Folder to write into; RUN/benchmark when None.
+        console: Where the tables are printed; standard output when None.
+
+    Raises:
+        UserError: A p is not in (0, 1]; a run or the corpus cannot be read or they do not fit; there is no such split.
+        KeyboardInterrupt: With the message that nothing was written.
+    """
+    if not top_p:
+        raise UserError("top_p has no value: at least one in (0, 1] is wanted")
+    for value in top_p:
+        check_top_p(value)
+    for name, count in {"utterances": utterances, "batch_size": batch_size, "rounds": rounds}.items():
+        if count < 1:
+            raise UserError(f"{name} must be at least 1, not {count}")
+    devices = _devices(device)
+    corpus = load_corpus(data)
+    sample = _Sample(corpus=corpus, split=split, utterances=utterances, batch_size=batch_size)
+    mine = _entry(run, sample, top_p)
+    fe2e = _opponent(mine, against, sample)
+    machine = describe_machine(devices)
+    accounts, evaluations = _measure_and_score([mine, *([fe2e] if fe2e else [])], sample, devices, rounds)
+    scores = [_point_score(evaluation) for evaluation in evaluations]
+    opponent = fe2e or mine
+    result = BenchmarkResult(
+        run=mine.name,
+        model=mine.run.info.model.name,
+        trained_top_p=mine.trained_top_p,
+        corpus=f"{corpus.info.name} {corpus.fingerprint}",
+        split=split,
+        accounts=tuple(each for each in accounts if each.name != FE2E_NAME),
+        against=tuple(each for each in accounts if each.name == opponent.contestants[0].name),
+        against_name=fe2e.name if fe2e else THIS_RUN,
+        scores=tuple(each for each in scores if each.name != FE2E_NAME),
+        against_score=next((each for each in scores if each.name == FE2E_NAME), None),
+        chance_f1=average(evaluations[0].chance.f1).value,
+        thresholds_from=evaluations[0].thresholds_from,
+        load=_load(mine.contestants[0].batches, batch_size, rounds),
+        machine=machine,
+    )
+    write_benchmark(result, Path(run) / BENCHMARK_FOLDER if out is None else out)
+    print_benchmark(result, console)
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """Which utterances are counted and timed."""
+
+    corpus: Corpus
+    split: str
+    utterances: int
+    batch_size: int
+
+    def batches(self, run: LoadedRun) -> list[Batch]:
+        """As the run reads them, with mel chunks."""
+        settings = run.info.model
+        dataset = UtteranceDataset(
+            self.corpus, self.split, settings.modalities, run.tokenizer, settings.text.max_length
+        )
+        chosen = np.linspace(0, len(dataset) - 1, min(self.utterances, len(dataset))).round().astype(int).tolist()
+        groups = [chosen[start : start + self.batch_size] for start in range(0, len(chosen), self.batch_size)]
+        return [
+            collate([dataset[index] for index in group], dataset.pad_token_id).with_mel_chunks() for group in groups
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """A run and the settings at which it takes part.
+
+    Attributes:
+        name: For people.
+        run: In memory.
+        contestants: One a setting.
+        has_scores: Whether its weights are trained.
+        trained_top_p: Of each stage, as trained; empty for FE2E.
+    """
+
+    name: str
+    run: LoadedRun
+    contestants: Sequence[Contestant]
+    has_scores: bool = True
+    trained_top_p: tuple[float, ...] = ()
+
+
+def _entry(run: Path, sample: _Sample, top_p: Sequence[float]) -> _Entry:
+    loaded = load_run_for(run, sample.corpus, torch.device("cpu"))
+    if loaded.info.model.hand_crafted:
+        raise UserError(f"{run} is {loaded.info.model.name}: what is measured is the cost of fe2e and mesm")
+    model, batches = loaded.model, sample.batches(loaded)
+    name = Path(run).resolve().name
+    if not isinstance(model, MESM):
+        alone = Contestant(name=THIS_RUN, model=model, batches=batches, stage_top_p={})  # type: ignore[arg-type]
+        return _Entry(name=name, run=loaded, contestants=[alone])
+    trained = {stage: module.selection.top_p for stage, module in model.stages.items()}
+    settings: dict[str, Mapping[str, float]] = {f"{p:g}": dict.fromkeys(trained, p) for p in sorted(top_p)}
+    if len(set(trained.values())) > 1:
+        settings[AS_TRAINED] = trained
+    contestants = [
+        Contestant(name=setting, model=model, batches=batches, stage_top_p=stage_top_p)
+        for setting, stage_top_p in settings.items()
+    ]
+    return _Entry(name=name, run=loaded, contestants=contestants, trained_top_p=tuple(trained.values()))
+
+
+def _opponent(mine: _Entry, against: Path | None, sample: _Sample) -> _Entry | None:
+    """The FE2E to compare with; None for an FE2E that is compared with itself."""
+    if against is None and not mine.trained_top_p:
+        return None
+    batches = mine.contestants[0].batches
+    if against is None:
+        loaded, name = _random_fe2e(mine.run, batches[0]), "an FE2E of the same sizes with random weights"
+    else:
+        loaded, name = load_run_for(against, sample.corpus, torch.device("cpu")), Path(against).resolve().name
+        here, there = mine.run.info.model, loaded.info.model
+        if there.name != "fe2e" or there.modalities != here.modalities:
+            raise UserError(
+                f"{against} is {there.name} of modalities '{there.modalities}': "
+                f"to compare with, an fe2e of '{here.modalities}' is wanted"
+            )
+        batches = sample.batches(loaded)  # it may have another tokenizer
+    contestant = Contestant(name=FE2E_NAME, model=loaded.model, batches=batches, stage_top_p={})  # type: ignore[arg-type]
+    return _Entry(name=name, run=loaded, contestants=[contestant], has_scores=against is not None)
+
+
+def _random_fe2e(run: LoadedRun, batch: Batch) -> LoadedRun:
+    """With the run's text encoder; its normalisations have seen a batch, so that its numbers are of a usual size."""
+    settings = replace(run.info.model, name="fe2e")
+    encoder = run.model.text.encoder  # type: ignore[union-attr]  # a MESM reads text
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_model(settings, num_emotions=len(run.info.label_names), text_encoder=encoder)  # type: ignore[arg-type]
+        settle_normalisations(model, batch)
+    return LoadedRun(model=model.eval(), tokenizer=run.tokenizer, info=replace(run.info, model=settings))
+
+
+def _measure_and_score(
+    entries: Sequence[_Entry], sample: _Sample, devices: Sequence[torch.device], rounds: int
+) -> tuple[list[Account], list[Evaluation]]:
+    everybody = [contestant for entry in entries for contestant in entry.contestants]
+    scored = [(each, entry.run) for entry in entries if entry.has_scores for each in entry.contestants]
+    accounts, evaluations = [], []
+    with _progress(len(everybody) * len(devices) * (rounds + 2) + len(scored)) as (progress, advance):
+        for device in devices:
+            accounts += measure_in_turns(everybody, device, rounds, advance)
+        for contestant, run in scored:
+            contestant.set_top_p()
+            # The stored thresholds were chosen at the p of training; here each p gets its own.
+            bare = replace(run, info=replace(run.info, thresholds=None))
+            evaluation, _ = score_loaded(
+                bare,
+                contestant.name,
+                sample.corpus,
+                sample.split,
+                batch_size=sample.batch_size,
+                device=devices[-1],
+                progress=progress,
+            )
+            evaluations.append(evaluation)
+            advance()
+    return accounts, evaluations
+
+
+def _point_score(evaluation: Evaluation) -> PointScore:
+    scores = evaluation.scores
+    return PointScore(
+        name=evaluation.run,
+        f1=evaluation.macro_f1,
+        weighted_accuracy=average(scores.weighted_accuracy).value,
+        auc=average(scores.auc).value,
+        thresholds=evaluation.thresholds,
+    )
+
+
+def _load(batches: Sequence[Batch], batch_size: int, rounds: int) -> Load:
+    utterances = sum(len(batch) for batch in batches)
+
+    def mean(lengths: Sequence[torch.Tensor | None]) -> float:
+        return sum(int(each.sum()) for each in lengths if each is not None) / utterances
+
+    return Load(
+        utterances=utterances,
+        batch_size=batch_size,
+        rounds=rounds,
+        face_crops=mean([batch.num_frames for batch in batches]),
+        mel_chunks=mean([batch.num_chunks for batch in batches]),
+        tokens=mean([batch.attention_mask for batch in batches]),
+    )
+
+
+def _devices(name: str) -> list[torch.device]:
+    from mme2e.models.device import resolve_device
+
+    chosen = resolve_device(name)
+    return [torch.device("cpu"), chosen] if name == "auto" and chosen.type != "cpu" else [chosen]
+
+
+@contextmanager
+def _progress(steps: int) -> Iterator[tuple[Progress, Callable[[], None]]]:
+    """A progress bar on standard error, and what is to be called after each step."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = console.is_terminal
+    # Drawn by a thread of its own: rarely, for the sake of what is timed.
+    with Progress(*columns, console=console, transient=True, disable=not shown, refresh_per_second=1) as progress:
+        bar = progress.add_task("benchmark", total=steps)
+        try:
+            yield progress, lambda: progress.advance(bar)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("interrupted; nothing was written") from None

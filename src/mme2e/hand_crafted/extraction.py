@@ -1,0 +1,154 @@
+"""Making the hand-crafted features of a corpus: what is to do, doing it, putting the parts together.
+
+Work goes part by part into `features/.parts/<key>`, where the key tells settings, sources and corpus; so an
+interrupted call goes on where it was, and other settings never meet old parts. When all are done they become the
+files of `FeatureWriter`.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mme2e.config import FeatureExtractionSettings
+from mme2e.data.corpus import Corpus, load_corpus
+from mme2e.data.feature_schema import FEATURES_FOLDER, MODALITY_NAMES, FeaturesInfo, ModalityFeatures, digest
+from mme2e.data.feature_writer import FeatureWriter
+from mme2e.data.features import load_features
+from mme2e.errors import UserError
+from mme2e.hand_crafted.extractor import Extractor, make_extractors
+from mme2e.hand_crafted.parts import Part, parts_of
+from mme2e.hand_crafted.summary import FeaturesSummary
+from mme2e.hand_crafted.workers import do_parts
+
+PARTS_FOLDER = ".parts"
+
+
+def extract_features(corpus: Path, settings: FeatureExtractionSettings) -> FeaturesSummary:
+    """Makes the hand-crafted features of a prepared corpus; what it had before is replaced.
+
+    Can be interrupted at any moment and called again with the same settings. A progress bar runs on standard error.
+    An utterance of which something cannot be read lacks that modality and is listed in `info.skipped`.
+
+    Args:
+        corpus: Folder of the prepared corpus.
+        settings: Which features.
+
+    Raises:
+        UserError: No prepared corpus, a library is missing, a file of the user cannot be used, or none of the
+            utterances has any of the modalities.
+    """
+    started_s = monotonic()
+    opened = load_corpus(corpus)
+    extractors = make_extractors(settings, opened)
+    key = _key(opened, extractors)
+    made = _made_before(opened, key)
+    if made is not None:
+        return FeaturesSummary(folder=opened.folder / FEATURES_FOLDER, info=made, done=0, elapsed_s=0.0)
+    folder = opened.folder / FEATURES_FOLDER / PARTS_FOLDER / key
+    parts = parts_of(opened)
+    _forget_others(folder)
+    todo = [part for part in parts if not part.notes_file(folder).is_file()]
+    _do(parts, todo, opened, extractors, folder, settings.jobs)
+    info = _put_together(opened, extractors, parts, folder, key)
+    shutil.rmtree(folder.parent)
+    return FeaturesSummary(
+        folder=opened.folder / FEATURES_FOLDER,
+        info=info,
+        done=sum(part.stop - part.start for part in todo),
+        elapsed_s=monotonic() - started_s,
+    )
+
+
+def _key(corpus: Corpus, extractors: dict[str, Extractor]) -> str:
+    files = [path for extractor in extractors.values() for path in extractor.sources()]
+    states = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return digest([corpus.fingerprint, {name: asdict(each.info) for name, each in extractors.items()}, states])
+
+
+def _made_before(corpus: Corpus, key: str) -> FeaturesInfo | None:
+    """What is there already, if it is what is wanted and whole."""
+    try:
+        features = load_features(corpus)
+        if features.info.provenance.get("key") != key:
+            return None
+        for split in corpus.splits:
+            features.split(split)
+    except UserError:  # none, damaged, or of other utterances: made anew
+        return None
+    return features.info
+
+
+def _forget_others(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for other in folder.parent.iterdir():
+        if other != folder:
+            shutil.rmtree(other)
+
+
+def _do(
+    parts: list[Part], todo: list[Part], corpus: Corpus, extractors: dict[str, Extractor], folder: Path, jobs: int
+) -> None:
+    sizes = {part: part.stop - part.start for part in parts}
+    with (
+        _progress() as progress,
+        closing(do_parts(todo, corpus, extractors, folder, jobs)) as done,
+    ):
+        total = sum(sizes.values())
+        bar = progress.add_task("", total=total, completed=total - sum(sizes[part] for part in todo))
+        for part in done:
+            progress.advance(bar, sizes[part])
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("hand-crafted features"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("utterances"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _put_together(
+    corpus: Corpus, extractors: dict[str, Extractor], parts: list[Part], folder: Path, key: str
+) -> FeaturesInfo:
+    infos = {name: extractor.info for name, extractor in extractors.items()}
+    with FeatureWriter(corpus, **infos, provenance={"key": key}) as writer:
+        found = 0
+        for part in parts:
+            for row in _rows(part, folder):
+                matrices = {name: _matrix(row, name, info) for name, info in infos.items()}
+                found += any(matrix is not None for matrix in matrices.values())
+                writer.write(part.split, row["id"], **matrices)
+            for note in part.notes(folder):
+                writer.skip(note["item"], note["reason"])
+        if not found:
+            first = next((f"; {each['item']}: {each['reason']}" for part in parts for each in part.notes(folder)), "")
+            raise UserError(f"no utterance of {corpus.folder} has features of {', '.join(infos)}{first}")
+    assert writer.info is not None
+    return writer.info
+
+
+def _rows(part: Part, folder: Path) -> Iterator[dict[str, Any]]:
+    try:
+        table = pq.read_table(part.file(folder), page_checksum_verification=True)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{part.file(folder)} is damaged ({error}); delete {folder} and call again") from error
+    for index, identity in enumerate(table["id"].to_pylist()):
+        yield {"id": identity, **{name: table[name][index] for name in MODALITY_NAMES}}
+
+
+def _matrix(row: dict[str, Any], name: str, info: ModalityFeatures) -> np.ndarray | None:
+    value = row[name]
+    return value.values.to_numpy().reshape(-1, info.size) if value.is_valid else None

@@ -1,0 +1,171 @@
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+from tiny_corpus import write_tiny_corpus
+
+from mme2e.__main__ import main
+from mme2e.config import FeatureExtractionSettings
+from mme2e.data.features import load_features
+from mme2e.errors import UserError
+from mme2e.hand_crafted import extract_features
+from mme2e.hand_crafted import extraction as extraction_module
+from mme2e.hand_crafted import parts as parts_module
+
+WORDS_AND_FACES = FeatureExtractionSettings(modalities="tv", text_size=20)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_tiny_corpus(tmp_path / "corpus", 5)
+
+
+def change_rows(folder, change):
+    path = folder / "train" / "00000.parquet"
+    rows = pq.read_table(path)
+    schema, rows = rows.schema, rows.to_pylist()
+    change(rows)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+
+
+def lose_everything(rows):
+    rows[0].update(text=None)
+    rows[1].update(audio=None, num_samples=0)
+    rows[2].update(face_crops=[], face_times_s=[], face_flags=[], face_boxes=[])
+    rows[3].update(audio=b"no sound", face_crops=[b"no picture"] * len(rows[3]["face_crops"]))
+
+
+def test_a_corpus_with_gaps_and_damage(folder, capsys):
+    pytest.importorskip("librosa")
+    change_rows(folder, lose_everything)
+    assert main(["features", str(folder)]) == 1
+    assert "unreadable" in capsys.readouterr().out
+    features = load_features(folder)
+    assert (features.info.text.size, features.info.acoustic.size, features.info.visual.size) == (300, 40, 145)
+    split = features.split("train")
+    there = [[matrix is not None for matrix in split[identity]] for identity in split]
+    assert there == [
+        [False, True, True],
+        [True, False, True],
+        [True, True, False],
+        [True, False, False],
+        [True, True, True],
+    ]
+    assert [note["item"] for note in features.info.skipped] == ["train_003", "train_003"]
+    assert "no FLAC sound" in features.info.skipped[0]["reason"]
+    assert features.info.counts["test"] == {"text": 5, "acoustic": 5, "visual": 5}
+    assert split["train_004"].acoustic.shape == (11, 40)  # 1 s
+    assert not (folder / "features" / ".parts").exists()
+
+
+def test_what_is_there_is_not_made_again(folder, monkeypatch, capsys):
+    first = extract_features(folder, WORDS_AND_FACES)
+    assert first.done == 15
+    monkeypatch.setattr(extraction_module, "do_parts", None)
+    again = extract_features(folder, WORDS_AND_FACES)
+    assert again.done == 0
+    assert again.info == first.info
+    Console().print(again.table())
+    assert "nothing: all was done already" in capsys.readouterr().out
+
+
+def test_other_settings_are_other_features(folder):
+    extract_features(folder, WORDS_AND_FACES)
+    summary = extract_features(folder, FeatureExtractionSettings(modalities="t", text_size=7))
+    assert summary.done == 15
+    assert load_features(folder).info.visual is None
+    assert load_features(folder).info.text.size == 7
+
+
+def test_an_interrupted_call_goes_on_where_it_was(folder, monkeypatch):
+    monkeypatch.setattr(parts_module, "PART_UTTERANCES", 2)
+    whole, calls = extraction_module.do_parts, []
+
+    def interrupted(todo, *rest):
+        for part in whole(todo, *rest):
+            calls.append(part)
+            yield part
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(extraction_module, "do_parts", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract_features(folder, WORDS_AND_FACES)
+    with pytest.raises(UserError, match="no hand-crafted features"):
+        load_features(folder)
+    monkeypatch.setattr(extraction_module, "do_parts", whole)
+    summary = extract_features(folder, WORDS_AND_FACES)
+    assert summary.done == 15 - sum(part.stop - part.start for part in calls)
+    assert [sum(split["visual"] for split in summary.info.counts.values()), summary.info.skipped] == [15, ()]
+
+
+def test_workers_make_what_one_process_makes(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts_module, "PART_UTTERANCES", 2)
+    words = FeatureExtractionSettings(modalities="t", text_size=20)
+    alone = extract_features(folder, words)
+    other = write_tiny_corpus(tmp_path / "other", 5)
+    together = extract_features(other, replace(words, jobs=2))
+    assert together.info == alone.info
+    matrices = load_features(folder).split("test")
+    for identity, found in load_features(other).split("test").items():
+        np.testing.assert_array_equal(found.text, matrices[identity].text)
+
+
+def test_new_utterances_make_the_features_stale(folder):
+    extract_features(folder, WORDS_AND_FACES)
+    change_rows(folder, lambda rows: rows.append({**rows[0], "id": "another"}))
+    with pytest.raises(UserError, match="were made of other utterances"):
+        load_features(folder)
+    assert extract_features(folder, WORDS_AND_FACES).done == 16
+
+
+def test_glove_and_openface_of_the_user(folder, tmp_path):
+    glove, openface = tmp_path / "glove.txt", tmp_path / "openface"
+    glove.write_text("it 1 2\nwas 3 4\nlovely 5 6\n")
+    openface.mkdir()
+    (openface / "train_001.csv").write_text("frame, timestamp, success, AU01_r\n1, 0.0, 1, 2.5\n")
+    settings = FeatureExtractionSettings(modalities="tv", glove=str(glove), openface=str(openface))
+    info = extract_features(folder, settings).info
+    assert (info.text.kind, info.text.size, info.visual.kind) == ("glove", 2, "openface")
+    assert info.counts["train"] == {"text": 5, "acoustic": 0, "visual": 1}
+    assert load_features(folder).split("train")["train_001"].visual.tolist() == [[2.5]]
+    glove.write_text("it 1 2\nwas 3 4\nlovely 5 7\n")  # another file under the same name
+    assert extract_features(folder, settings).done == 15
+
+
+def test_a_corpus_that_has_nothing_of_the_modality(folder):
+    for split in ("train", "valid", "test"):
+        path = folder / split / "00000.parquet"
+        rows = pq.read_table(path)
+        texts = pa.nulls(len(rows), pa.string())
+        pq.write_table(rows.set_column(rows.schema.names.index("text"), rows.schema.field("text"), texts), path)
+    with pytest.raises(UserError, match=r"no utterance of .* has features of text"):
+        extract_features(folder, FeatureExtractionSettings(modalities="t"))
+
+
+def test_errors_of_the_command_line(folder, tmp_path, capsys, monkeypatch):
+    assert main(["features", str(tmp_path / "nothing")]) == 2
+    assert "no folder" in capsys.readouterr().err
+    assert main(["features", str(folder), "--glove", str(tmp_path / "nothing.txt")]) == 2
+    assert "cannot read word vectors" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "librosa", None)
+    assert main(["features", str(folder)]) == 2
+    assert "pip install 'mme2e[features]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"modalities": "tx"}, "modalities must be some of the letters"),
+        ({"acoustic_window_ms": 25}, "multiple of 10"),
+        ({"text_size": 0}, "text_size must be at least 1"),
+        ({"modalities": "a", "glove": "g.txt"}, "glove 'g.txt' goes with modality t"),
+    ],
+)
+def test_settings_that_contradict_themselves(wrong, message):
+    with pytest.raises(UserError, match=message):
+        FeatureExtractionSettings(**wrong)

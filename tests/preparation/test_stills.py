@@ -1,0 +1,213 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_recordings import MeanTracker, corpus, mean_tracker, utterance, write_sound, write_video
+
+from mme2e.config import FaceSettings, PrepareSettings
+from mme2e.data.corpus import load_corpus
+from mme2e.data.schema import FaceFlag
+from mme2e.errors import MediaError
+from mme2e.faces import FaceDetector, FaceTracker
+from mme2e.media.region import Region
+from mme2e.preparation import prepare_corpus
+from mme2e.preparation.stills import read_image
+
+
+def write_images(folder, greys, size_px=(64, 48)):
+    folder.mkdir(exist_ok=True)
+    paths = tuple(folder / f"image_{i}.png" for i in range(len(greys)))
+    for path, grey in zip(paths, greys, strict=True):
+        Image.new("RGB", size_px, (grey, grey, grey)).save(path)
+    return paths
+
+
+class CountingTracker(MeanTracker):
+    """Notes how many frames each run has."""
+
+    runs: list[int]
+
+    def __init__(self):
+        self.runs = []
+
+    def crops(self, frames):
+        given = list(frames)
+        self.runs.append(len(given))
+        yield from super().crops(given)
+
+
+def prepare_one(tmp_path, tracker=None, **given):
+    """Prepares one utterance beside one with words alone; returns its row or None, what was said, and the summary."""
+    given = {"start_s": 0.0, "end_s": None, "text": None, **given}
+    raw = corpus(utterance("u", "u", **given), utterance("words", "words", 0.0, None))
+    make_tracker = mean_tracker if tracker is None else lambda _: tracker
+    summary = prepare_corpus(raw, tmp_path / "out", PrepareSettings(), source="raw", make_tracker=make_tracker)
+    rows = {row["id"]: row for row in load_corpus(tmp_path / "out").split("train").to_list()}
+    return rows.get("u"), {item.item: item.reason for item in summary.skipped}.get("u", ""), summary
+
+
+def greys(row):
+    return [round(np.asarray(Image.open(io.BytesIO(crop))).mean()) for crop in row["face_crops"]]
+
+
+def test_photographs_are_sampled_frames_each_by_itself(tmp_path):
+    images = write_images(tmp_path / "images", [10, 20, 30])
+    tracker = CountingTracker()
+    row, reason, summary = prepare_one(tmp_path, tracker, images=images, start_s=2.0)
+    assert greys(row) == [10, 20, 30]
+    assert row["face_times_s"] == [2.0, 2.5, 3.0]
+    assert (row["start_s"], row["end_s"]) == (2.0, 3.5)
+    assert tracker.runs == [1, 1, 1]
+    assert "picture" not in reason
+    assert summary.failed == 0
+
+
+def test_photographs_may_differ_in_size_and_reach_past_the_end(tmp_path):
+    images = (*write_images(tmp_path / "a", [10]), *write_images(tmp_path / "b", [20], (30, 90)))
+    row, _, _ = prepare_one(tmp_path, images=images, end_s=0.2)
+    assert (greys(row), row["end_s"]) == ([10, 20], 0.2)
+
+
+def test_a_film_gives_the_image_nearest_to_each_time(tmp_path):
+    images = write_images(tmp_path / "images", range(100, 145))
+    tracker = CountingTracker()
+    row, _, _ = prepare_one(tmp_path, tracker, images=images, images_per_s=30.0, start_s=1.0)
+    assert greys(row) == [100, 115, 130]
+    assert row["face_times_s"] == [1.0, 1.5, 2.0]
+    assert row["end_s"] == 2.5
+    assert tracker.runs == [3]
+    row, reason, summary = prepare_one(tmp_path, images=images, images_per_s=30.0, end_s=3.0)
+    assert greys(row) == [100, 115, 130]
+    assert "picture incomplete, 3 of 6 frames: its images end before" in reason
+    assert summary.failed == 0
+
+
+def test_between_two_images_the_nearer_one_is_taken(tmp_path):
+    images = write_images(tmp_path / "images", [10, 20, 30])
+    row, _, _ = prepare_one(tmp_path, images=images, images_per_s=1.5, end_s=2.0)
+    assert greys(row) == [10, 20, 30, 30]  # positions 0, 0.75, 1.5, 2.25
+
+
+def test_images_with_sound_last_as_long_as_the_longer_of_both(tmp_path):
+    images = write_images(tmp_path / "images", [10])
+    audio = write_sound(tmp_path / "sound.wav", 2)
+    row, _, _ = prepare_one(tmp_path, images=images, audio=audio)
+    assert (greys(row), row["end_s"], row["num_samples"]) == ([10], 2.0, 32000)
+
+
+@pytest.mark.parametrize("images_per_s", [None, 2.0])
+def test_images_that_cannot_be_read_cost_their_frames_only(tmp_path, images_per_s):
+    images = write_images(tmp_path / "images", [10, 20, 30, 40])
+    images[1].write_bytes(images[1].read_bytes()[:60])
+    images[2].unlink()
+    row, reason, summary = prepare_one(tmp_path, images=images, images_per_s=images_per_s)
+    assert greys(row) == [10, 40]
+    assert row["face_times_s"] == [0.0, 1.5]
+    assert "picture incomplete, 2 of 4 frames: image_1.png cannot be read" in reason
+    assert "and 1 more images" in reason
+    assert (summary.failed, summary.counts) == (1, {"train": 2})
+
+
+def test_without_a_readable_image_the_picture_is_missing(tmp_path):
+    images = (write_sound(tmp_path / "sound.wav", 1),)
+    row, reason, summary = prepare_one(tmp_path, images=images, text="words")
+    assert row["face_crops"] == []
+    assert reason.startswith("picture missing: sound.wav cannot be read as an image: no image file")
+    row, reason, summary = prepare_one(tmp_path, images=images)
+    assert row is None
+    assert reason.startswith("left out: picture missing")
+    assert summary.failed == 1
+
+
+def test_a_video_stands_above_images(tmp_path):
+    images = write_images(tmp_path / "images", [250] * 9)
+    row, _, _ = prepare_one(tmp_path, images=images, video=write_video(tmp_path / "video.mp4", 1))
+    assert len(row["face_crops"]) == 2
+    assert max(greys(row)) < 220
+
+
+def test_changed_images_are_prepared_again(tmp_path):
+    images = write_images(tmp_path / "images", [10])
+    prepare_one(tmp_path, images=images)
+    write_images(tmp_path / "images", [200], (65, 49))
+    row, _, summary = prepare_one(tmp_path, images=images)
+    assert greys(row) == [200]
+    assert (summary.done, summary.already_done) == (1, 1)
+
+
+def test_words_alone_take_no_time(tmp_path):
+    row, reason, summary = prepare_one(tmp_path, text="nothing but words", start_s=3.0)
+    assert (row["text"], row["start_s"], row["end_s"], row["num_samples"]) == ("nothing but words", 3.0, 3.0, 0)
+    assert (summary.failed, summary.face_share, summary.video_s) == (0, None, 0)
+    # What the whole corpus lacks is told once, not of every utterance.
+    assert reason == ""
+    assert [(item.item, item.reason) for item in summary.skipped] == [
+        ("small", "sound missing: no utterance has any"),
+        ("small", "picture missing: no utterance has any"),
+    ]
+
+
+def test_a_modality_that_others_have_is_told_of_each_that_lacks_it(tmp_path):
+    _, reason, summary = prepare_one(tmp_path, images=write_images(tmp_path / "images", [10]))
+    assert reason == "words missing: no transcript"
+    told = {item.item: item.reason for item in summary.skipped}
+    assert told["words"] == "picture missing: the corpus has no video of it"
+    assert told["small"] == "sound missing: no utterance has any"
+
+
+def test_words_stay_when_files_without_a_told_end_cannot_be_read(tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    row, reason, summary = prepare_one(tmp_path, text="words", video=broken, audio=broken)
+    assert row["text"] == "words"
+    assert reason.count("broken.mp4 cannot be read") == 2
+    assert summary.failed == 1
+    row, reason, summary = prepare_one(tmp_path, video=broken, audio=broken)
+    assert row is None
+    assert summary.failed == 1
+
+
+def test_a_silent_video_is_not_damaged(tmp_path):
+    video = write_video(tmp_path / "video.mp4", 1)
+    row, reason, summary = prepare_one(tmp_path, video=video, audio=video)
+    assert len(row["face_crops"]) == 2
+    assert "sound missing: video.mp4 has no sound" in reason
+    assert summary.failed == 0
+
+
+class TestReadImage:
+    def test_grey_and_transparent_images_become_rgb(self, tmp_path):
+        for mode in ("L", "RGBA", "1"):
+            Image.new(mode, (5, 3)).save(tmp_path / "image.png")
+            image = read_image(tmp_path / "image.png")
+            assert (image.shape, image.dtype) == ((3, 5, 3), np.uint8)
+
+    def test_the_camera_s_orientation_is_followed(self, tmp_path):
+        exif = Image.Exif()
+        exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+        Image.new("RGB", (40, 20)).save(tmp_path / "image.jpg", exif=exif)
+        assert read_image(tmp_path / "image.jpg").shape == (40, 20, 3)
+
+    def test_region(self, tmp_path):
+        path = tmp_path / "image.png"
+        Image.fromarray(np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)).save(path)
+        cut = read_image(path, Region(x_px=2, y_px=1, width_px=3, height_px=4))
+        assert np.array_equal(cut, read_image(path)[1:5, 2:5])
+        with pytest.raises(MediaError, match=r"image\.png.*does not fit"):
+            read_image(path, Region(x_px=5, y_px=0, width_px=3, height_px=3))
+
+    @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n garbage", b"GIF89a"])
+    def test_what_is_no_image_is_refused(self, tmp_path, content):
+        (tmp_path / "image.png").write_bytes(content)
+        with pytest.raises(MediaError, match=r"image\.png cannot be read as an image"):
+            read_image(tmp_path / "image.png")
+
+
+def test_the_detector_of_this_package_searches_each_photograph(tmp_path, shared):
+    face = shared("open/faces/angry_00bdd0ca07.jpg")
+    blank = write_images(tmp_path / "images", [128], (112, 112))[0]
+    tracker = FaceTracker(FaceDetector(FaceSettings()))
+    row, _, summary = prepare_one(tmp_path, tracker, images=(face, blank, face))
+    assert row["face_flags"] == [FaceFlag.DETECTED, FaceFlag.CENTRE, FaceFlag.DETECTED]
+    assert summary.face_share == pytest.approx(2 / 3)
