@@ -24,7 +24,8 @@ from mme2e.config import AugmentSettings, ModelSettings, TextSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.data.dataset import UtteranceDataset
 from mme2e.data.loader import make_dataloader
-from mme2e.data.schema import ROW_SCHEMA, CorpusInfo, FaceFlag
+from mme2e.data.schema import ROW_SCHEMA, CorpusInfo
+from mme2e.faces.face_crop import FaceFlag
 from mme2e.media.audio import SAMPLE_RATE_HZ, encode_flac
 from mme2e.models import build_model
 from mme2e.runs.model_card import environment

@@ -22,7 +22,9 @@ from pathlib import Path
 import torch
 
 from mme2e.config import FaceSettings
-from mme2e.faces import FaceCrop, FaceDetector, FaceTracker
+from mme2e.faces.detector import FaceDetector
+from mme2e.faces.face_crop import FaceCrop
+from mme2e.faces.tracker import FaceTracker
 from mme2e.media.video import Frame, sample_frames
 
 RESULTS = Path(__file__).parent / "results"

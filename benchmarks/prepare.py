@@ -38,7 +38,8 @@ from recordings import Layout, Recordings
 
 from mme2e.config import FaceSettings, PrepareSettings
 from mme2e.corpora.utterance import RawCorpus
-from mme2e.faces import FaceDetector, FaceTracker
+from mme2e.faces.detector import FaceDetector
+from mme2e.faces.tracker import FaceTracker
 from mme2e.media.region import Region
 from mme2e.media.video import Frame, cut_region, frame_times, probe
 from mme2e.preparation import prepare_corpus

@@ -40,7 +40,8 @@ from mme2e.corpora.utterance import Utterance
 from mme2e.data.augment import augment_crops
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.dataset import Draw, UtteranceDataset, UtteranceItem
-from mme2e.faces import FaceDetector, FaceTracker
+from mme2e.faces.detector import FaceDetector
+from mme2e.faces.tracker import FaceTracker
 from mme2e.generated import write_sample
 from mme2e.media.audio import read_audio
 from mme2e.media.video import frame_times, read_frames

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from mme2e.data.schema import FACE_SIZE_PX, ROW_SCHEMA, SPLITS, CorpusInfo, FaceFlag
+from mme2e.data.schema import ROW_SCHEMA, SPLITS, CorpusInfo
+from mme2e.faces.face_crop import FACE_SIZE_PX, FaceFlag
 from mme2e.media.audio import SAMPLE_RATE_HZ, encode_flac
 
 LABEL_NAMES = ("angry", "happy", "sad")

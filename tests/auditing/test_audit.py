@@ -19,9 +19,10 @@ from mme2e.auditing.result import Audit
 from mme2e.auditing.run import audit, audit_corpus
 from mme2e.auditing.skip_reasons import group_reasons
 from mme2e.data.corpus import load_corpus
-from mme2e.data.schema import ROW_SCHEMA, CorpusInfo, FaceFlag
+from mme2e.data.schema import ROW_SCHEMA, CorpusInfo
 from mme2e.errors import UserError
 from mme2e.evaluation.overlap import leakage, may_share_recordings, overlap_of
+from mme2e.faces.face_crop import FaceFlag
 
 HELD = int(FaceFlag.HELD)
 LONG_NAMES = ("anger", "disgust", "fear", "happiness", "neutral state", "sadness", "surprise (of any kind)")

@@ -17,8 +17,8 @@ from mme2e.data.corpus import load_corpus
 from mme2e.data.dataset import Draw, UtteranceDataset
 from mme2e.data.loader import make_dataloader
 from mme2e.data.sampler import LengthBatchSampler
-from mme2e.data.schema import FaceFlag
 from mme2e.errors import MediaError, UserError
+from mme2e.faces.face_crop import FaceFlag
 from mme2e.media.audio import decode_flac
 from mme2e.text import train_tokenizer
 

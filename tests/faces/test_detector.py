@@ -4,7 +4,8 @@ import pytest
 from portrait import portrait, scene
 
 from mme2e.config import FaceSettings
-from mme2e.faces import FaceDetector, crop_face
+from mme2e.faces.crop import crop_face
+from mme2e.faces.detector import FaceDetector
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ import pytest
 from portrait import portrait
 
 from mme2e.config import FaceSettings
-from mme2e.faces import FaceDetector
 from mme2e.faces.crop import crop_face
+from mme2e.faces.detector import FaceDetector
 from mme2e.faces.landmarks import LandmarkFinder
 
 

@@ -3,8 +3,9 @@ import pytest
 from portrait import scene
 
 from mme2e.config import FaceSettings
-from mme2e.data.schema import FaceFlag
-from mme2e.faces import FaceDetector, FaceTracker
+from mme2e.faces.detector import FaceDetector
+from mme2e.faces.face_crop import FaceFlag
+from mme2e.faces.tracker import FaceTracker
 from mme2e.media.region import Region
 from mme2e.media.video import Frame, sample_frames
 

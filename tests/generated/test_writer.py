@@ -17,6 +17,7 @@ from mme2e.corpora.mosei import read_mosei
 from mme2e.corpora.splits import assign_splits
 from mme2e.corpora.utterance import RawCorpus
 from mme2e.errors import UserError
+from mme2e.faces.detector import FaceDetector
 from mme2e.generated import mosei_layout, write_sample
 from mme2e.generated import writer as sample_writer
 from mme2e.media.video import probe, read_frames
@@ -97,12 +98,11 @@ def test_the_speaker_is_on_the_own_channel(samples):
 @pytest.mark.parametrize("mode", ["fast", "reference"])
 @pytest.mark.parametrize("layout", ["iemocap", "mosei"])
 def test_faces_are_found(samples, layout: str, mode):
-    faces = pytest.importorskip("mme2e.faces")
     frames = []
     for utterance in read(samples, layout).utterances:
         middle_s = (utterance.start_s + utterance.end_s) / 2
         frames += [frame.image for frame in read_frames(utterance.video, [middle_s], utterance.region)]
-    found = [len(each) for each in faces.FaceDetector(FaceSettings(mode=mode)).detect(frames)]
+    found = [len(each) for each in FaceDetector(FaceSettings(mode=mode)).detect(frames)]
     assert len(found) == COUNTS[layout]
     assert np.mean(np.array(found) == 1) >= 0.95
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mme2e.data.schema import FaceFlag
 from mme2e.errors import MediaError
+from mme2e.faces.face_crop import FaceFlag
 from mme2e.hand_crafted.face_shape import COLUMNS, GEOMETRY, FaceShape, geometry
 from mme2e.hand_crafted.gradients import CELLS, ORIENTATIONS, oriented_gradients
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from mme2e.config import FaceSettings
 from mme2e.corpora.utterance import RawCorpus, Utterance
-from mme2e.data.schema import FaceFlag
-from mme2e.faces import FaceCrop
+from mme2e.faces.face_crop import FaceCrop, FaceFlag
 from mme2e.media.region import Region
 
 FRAME_RATE = 10

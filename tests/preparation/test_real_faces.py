@@ -7,7 +7,7 @@ from small_recordings import corpus, utterance
 
 from mme2e.config import PrepareSettings
 from mme2e.data.corpus import load_corpus
-from mme2e.data.schema import FaceFlag
+from mme2e.faces.face_crop import FaceFlag
 from mme2e.preparation import prepare_corpus
 
 

@@ -7,9 +7,10 @@ from small_recordings import MeanTracker, corpus, mean_tracker, utterance, write
 
 from mme2e.config import FaceSettings, PrepareSettings
 from mme2e.data.corpus import load_corpus
-from mme2e.data.schema import FaceFlag
 from mme2e.errors import MediaError
-from mme2e.faces import FaceDetector, FaceTracker
+from mme2e.faces.detector import FaceDetector
+from mme2e.faces.face_crop import FaceFlag
+from mme2e.faces.tracker import FaceTracker
 from mme2e.media.region import Region
 from mme2e.preparation import prepare_corpus
 from mme2e.preparation.stills import read_image

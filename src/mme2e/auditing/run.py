@@ -12,8 +12,9 @@ from mme2e.auditing.report import print_audit, write_audit
 from mme2e.auditing.result import Audit, Durations, SplitAudit
 from mme2e.auditing.skip_reasons import group_reasons
 from mme2e.data.corpus import Corpus, load_corpus, multi_hot
-from mme2e.data.schema import SPLITS, UNASSIGNED, CorpusInfo, FaceFlag
+from mme2e.data.schema import SPLITS, UNASSIGNED, CorpusInfo
 from mme2e.evaluation.overlap import PUBLISHED_LISTS, Leakage, leakage_of, may_share_recordings
+from mme2e.faces.face_crop import FaceFlag
 from mme2e.scores.published import UTTERANCES
 
 AUDIT_FOLDER = "audit"

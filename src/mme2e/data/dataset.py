@@ -17,8 +17,8 @@ from mme2e.data.augment import augment_crops, drop_words
 from mme2e.data.corpus import Corpus, multi_hot
 from mme2e.data.feature_schema import MODALITY_NAMES
 from mme2e.data.features import FeatureMatrices, Features, SplitFeatures
-from mme2e.data.schema import FACE_SIZE_PX, FaceFlag
 from mme2e.errors import UserError
+from mme2e.faces.face_crop import FACE_SIZE_PX, FaceFlag
 from mme2e.media.audio import decode_flac
 
 _COLUMNS = {"t": ("text",), "a": ("audio",), "v": ("face_crops", "face_flags")}

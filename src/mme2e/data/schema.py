@@ -11,7 +11,6 @@ A prepared corpus is a folder::
 Rows of utterances without a split are in the folder `unassigned`.
 """
 
-import enum
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,24 +23,9 @@ from mme2e.errors import UserError
 SCHEMA_VERSION = 1
 SPLITS = ("train", "valid", "test")
 UNASSIGNED = "unassigned"
-FACE_SIZE_PX = 48
 CORPUS_FILE = "corpus.json"
 PROGRESS_FOLDER = ".progress"
 """What preparation has done so far; beside a missing `corpus.json` it means that preparation was interrupted."""
-
-
-class FaceFlag(enum.IntEnum):
-    """Where the crop of one frame comes from."""
-
-    DETECTED = 0  # the detector found the face in this very frame
-    TRACKED = 1  # the tracker followed it from the frame before and confirmed it
-    HELD = 2  # no face seen: the last known box was used
-    CENTRE = 3  # no face seen yet: a centre crop was used
-
-    @property
-    def has_face(self) -> bool:
-        """Whether a face was seen in the frame."""
-        return self in (FaceFlag.DETECTED, FaceFlag.TRACKED)
 
 
 ROW_SCHEMA = pa.schema(
@@ -56,7 +40,7 @@ ROW_SCHEMA = pa.schema(
         # The next four have one element a sampled frame; empty: no picture.
         pa.field("face_crops", pa.list_(pa.binary()), nullable=False),  # PNG, 48x48 RGB
         pa.field("face_times_s", pa.list_(pa.float32()), nullable=False),  # asked for, within the recording
-        pa.field("face_flags", pa.list_(pa.int8()), nullable=False),  # FaceFlag
+        pa.field("face_flags", pa.list_(pa.int8()), nullable=False),  # mme2e.faces.face_crop.FaceFlag
         pa.field("face_boxes", pa.list_(pa.list_(pa.float32())), nullable=False),  # x1 y1 x2 y2, frame pixels
         pa.field("audio", pa.binary()),  # FLAC, 16 kHz mono int16; null: no sound
         pa.field("num_samples", pa.int64(), nullable=False),  # of audio; 0 without sound

@@ -5,10 +5,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from mme2e.data.schema import FACE_SIZE_PX
-
-Box = tuple[float, float, float, float]
-"""x1, y1, x2, y2 in pixels of the frame."""
+from mme2e.faces.face_crop import FACE_SIZE_PX, Box
 
 
 def crop_face(image: np.ndarray, box: Box, margin: int = 2) -> np.ndarray:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mme2e.data.schema import FaceFlag
-from mme2e.faces.crop import Box, centre_box, crop_face
+from mme2e.faces.crop import centre_box, crop_face
 from mme2e.faces.detector import FaceDetector, Faces
+from mme2e.faces.face_crop import Box, FaceCrop, FaceFlag
 from mme2e.media.region import Region
 from mme2e.media.video import Frame
 
@@ -18,27 +18,6 @@ FOLLOWED_OVERLAP = 0.5  # least overlap of a followed face with where it was exp
 SMALLER_SHARE = 0.7  # of the followed face's side: smaller faces are looked for only where there is no larger one;
 # a level of the pyramid is this much smaller than the one before, so that the next one has windows of the face's size
 KEEP_SHARE = 0.7  # the face that was followed stays chosen until another one is larger than by this
-
-
-@dataclass(frozen=True, kw_only=True)
-class FaceCrop:
-    """The face of one frame.
-
-    Attributes:
-        time_s: Time that was asked for (`Frame.requested_s`), seconds on the container's clock.
-        crop: (48, 48, 3) uint8 RGB.
-        box: x1, y1, x2, y2 in pixels of the frame, before the margin.
-        flag: Whether the face was seen, and if not, what the crop shows instead.
-        probability: Of a face, by the O-net; None when none was seen.
-        region: Part of the picture that the frame showed.
-    """
-
-    time_s: float
-    crop: np.ndarray
-    box: Box
-    flag: FaceFlag
-    probability: float | None
-    region: Region | None = None
 
 
 @dataclass(frozen=True)

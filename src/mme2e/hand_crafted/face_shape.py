@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from mme2e.data.feature_schema import ModalityFeatures
-from mme2e.data.schema import FaceFlag
 from mme2e.errors import MediaError
+from mme2e.faces.face_crop import FaceFlag
 from mme2e.hand_crafted import gradients
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from mme2e.data.batch import Batch
-from mme2e.data.schema import FACE_SIZE_PX
 from mme2e.errors import UserError
-from mme2e.faces import FaceCrop, FaceDetector, FaceTracker
+from mme2e.faces.detector import FaceDetector
+from mme2e.faces.face_crop import FACE_SIZE_PX, FaceCrop
+from mme2e.faces.tracker import FaceTracker
 from mme2e.inference.result import Emotion, EmotionResult
 from mme2e.inference.selected_cells import check_selects, selected_cells
 from mme2e.media.audio import SAMPLE_RATE_HZ, read_audio

@@ -28,7 +28,8 @@ MODALITY_WORDS = {"t": "words", "a": "sound", "v": "picture"}
 
 def make_face_tracker(settings: FaceSettings) -> Tracker:
     """Loads the face detector of this package."""
-    from mme2e.faces import FaceDetector, FaceTracker
+    from mme2e.faces.detector import FaceDetector
+    from mme2e.faces.tracker import FaceTracker
 
     return FaceTracker(FaceDetector(settings))
 

@@ -18,7 +18,7 @@ from mme2e.media.video import Frame, frame_times, read_regions
 from mme2e.preparation.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from mme2e.faces import FaceCrop
+    from mme2e.faces.face_crop import FaceCrop
 
 PNG_LEVEL = 1
 """Least effort: three times as fast as zlib's default and a twentieth larger on face crops."""

@@ -108,7 +108,7 @@ def _context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mme2e.preparation.pool", "mme2e.faces"])
+    context.set_forkserver_preload(["mme2e.preparation.pool", "mme2e.faces.tracker"])
     resource_tracker.ensure_running()  # it would unblock the signal
     with deaf_to_interrupts():  # the server, and so its workers: not even while they import
         forkserver.ensure_running()

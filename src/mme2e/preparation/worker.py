@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mme2e.config import FaceSettings
 from mme2e.corpora.utterance import Skipped
-from mme2e.data.schema import FaceFlag
+from mme2e.faces.face_crop import FaceFlag
 from mme2e.preparation.journal import Journal, RecordingEntry, fingerprint
 from mme2e.preparation.pictures import Tracker
 from mme2e.preparation.recording import RecordingTask, prepare_utterances
