@@ -16,16 +16,7 @@ MODULES = sorted(module.name for module in pkgutil.walk_packages(mme2e.__path__,
 NEEDS_TRITON = {"mme2e.ops.sparse_conv2d.triton_kernels"}
 HEAVY = ("torch", "transformers", "lightning", "datasets", "pandas", "sklearn", "scipy", "matplotlib", "av", "ray")
 # Third-party libraries are loaded once, by the parent; the children load nothing but mme2e.
-PRELOADED = "torch transformers lightning.pytorch datasets sklearn.metrics matplotlib.pyplot av rich".split()
-    "torch",
-    "transformers",
-    "lightning.pytorch",
-    "datasets",
-    "sklearn.metrics",
-    "matplotlib.pyplot",
-    "av",
-    "rich",
-)
+PRELOADED = ("torch", "transformers", "lightning.pytorch", "datasets", "sklearn.metrics", "matplotlib.pyplot", "av")
 
 
 def _import_in_child(name: str) -> str:
