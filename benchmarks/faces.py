@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from mme2e.atomic import write_text
 from mme2e.config import FaceSettings
 from mme2e.faces.detector import FaceDetector
 from mme2e.faces.face_crop import FaceCrop
@@ -173,9 +174,7 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     content = json.dumps({"environment": machine, "rows": [asdict(row) for row in rows]}, indent=2) + "\n"
     for name, text in (("faces.json", content), ("faces.md", as_markdown(rows, machine))):
-        temporary = RESULTS / f".{name}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(RESULTS / name)
+        write_text(RESULTS / name, text)
     print(as_markdown(rows, machine))
 
 

@@ -1,12 +1,13 @@
 """Parquet files that appear whole or not at all, written with bounded memory."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from mme2e.atomic import temporary_beside
 
 
 class RowFile:
@@ -36,7 +37,7 @@ class RowFile:
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._temporary = temporary_beside(path)
         # Unbuffered: closing after an error must not try to write the rest once more.
         self._file = self._temporary.open("wb", buffering=0)
         try:

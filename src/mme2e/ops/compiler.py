@@ -1,7 +1,8 @@
 """C kernels, compiled for this machine when they are first used.
 
-Wanted is a C compiler that knows OpenMP (`cc`, or what the variable CC names). The result is kept in the user's cache
-under a name that tells source, options, compiler and processor apart, so that nothing stale is ever loaded.
+They require a C compiler that knows OpenMP (`cc`, or what the variable CC names). The result is kept in the user's
+cache (see `library_cache`) under a name that depends on source, options, compiler and processor, so that nothing stale
+is ever loaded. Threads wait for each other: a process compiles and loads each kernel once.
 """
 
 import ctypes
@@ -12,6 +13,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -19,8 +21,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mme2e.atomic import replacing
 from mme2e.errors import UserError
+from mme2e.ops import library_cache
 
 OPTIONS = (
     "-O3",
@@ -39,11 +41,13 @@ REALS = {torch.float32: "float", torch.float64: "double"}
 _LOGGER = logging.getLogger(__name__)
 
 
+_LOADING = threading.RLock()
+
+
 class CompilationError(UserError):
-    """There is no working C compiler."""
+    """There is no working C compiler, or what it makes cannot be loaded."""
 
 
-@cache
 def library(source: Path, dtype: torch.dtype, options: tuple[str, ...] = ()) -> ctypes.CDLL:
     """Compiles a file, or finds it compiled.
 
@@ -53,29 +57,49 @@ def library(source: Path, dtype: torch.dtype, options: tuple[str, ...] = ()) -> 
         options: For the compiler, after `OPTIONS`.
 
     Raises:
-        CompilationError: There is no C compiler, or it fails; its first complaint is told.
+        CompilationError: There is no C compiler, it fails (the message has its first complaint), or the library cannot
+            be loaded.
     """
+    with _LOADING:
+        return _library(source, dtype, options)
+
+
+@cache
+def _library(source: Path, dtype: torch.dtype, options: tuple[str, ...]) -> ctypes.CDLL:
     compiler = shlex.split(os.environ.get("CC", "cc"))
     if not compiler or shutil.which(compiler[0]) is None:
-        raise CompilationError(f"no C compiler '{' '.join(compiler)}' to compile {source.name} with")
+        raise CompilationError(f"there is no C compiler '{' '.join(compiler)}'")
     command = [*compiler, *OPTIONS, *options, f"-DREAL={REALS[dtype]}"]
     texts = [each.read_text(encoding="utf-8") for each in (source, *sorted(source.parent.parent.glob("*.h")))]
     content = [*texts, *command, _run([*compiler, "--version"]), _processor()]
     name = f"{source.stem}-{hashlib.sha256(chr(0).join(content).encode()).hexdigest()[:24]}.so"
-    path = cache_folder() / name
-    if not path.is_file():
-        with replacing(path) as temporary:
-            _run([*command, str(source), "-o", str(temporary)])
-    return ctypes.CDLL(str(path))
+    try:
+        return library_cache.load(name, lambda path: _compile(source, command, path))
+    except OSError as error:
+        raise CompilationError(str(error)) from error
+
+
+def _compile(source: Path, command: Sequence[str], path: Path) -> None:
+    _run([*command, str(source), "-o", str(path)])
+
+
+def _library_or_none(source: Path, dtype: torch.dtype) -> ctypes.CDLL | None:
+    with _LOADING:
+        return _library_or_warning(source, dtype)
 
 
 @cache
-def _library_or_none(source: Path, dtype: torch.dtype) -> ctypes.CDLL | None:
+def _library_or_warning(source: Path, dtype: torch.dtype) -> ctypes.CDLL | None:
     try:
         return library(source, dtype)
     except CompilationError as error:
-        _LOGGER.warning("%s; slower paths are taken", error)
+        _warn_once(str(error))
         return None
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    _LOGGER.warning("%s; slower paths are taken", reason)
 
 
 def can_compile(source: Path, device: torch.device, dtype: torch.dtype) -> bool:
@@ -105,18 +129,6 @@ def call(
     kernel.restype = ctypes.c_long
     pointers = (ctypes.c_void_p(None if each is None else each.data_ptr()) for each in tensors)
     return kernel(*pointers, *map(ctypes.c_long, sizes))
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: `mme2e` in the user's cache; made if need be, for the user alone."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mme2e"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise CompilationError(f"cannot make {folder} for compiled kernels: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise CompilationError(f"{folder}, for compiled kernels, cannot be written to")
-    return folder
 
 
 def _run(command: list[str]) -> str:
