@@ -34,12 +34,16 @@ class Frame:
         requested_s: Time that was asked for; the picture is the one on display then.
         image: (height, width, 3) uint8 RGB, upright.
         region: Part of the picture that `image` is; None is all of it.
+        intervals: Positions of the intervals that it was asked for (`mme2e.media.recording`).
+        lost_packets: How many packets could not be decoded since the frame before.
     """
 
     time_s: float
     requested_s: float
     image: np.ndarray
     region: Region | None = None
+    intervals: tuple[int, ...] = ()
+    lost_packets: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +101,13 @@ def probe(path: Path | str) -> MediaInfo:
 
 def frame_times(start_s: float, end_s: float, frame_interval_ms: float) -> list[float]:
     """Times start, start + interval, ... before the end, in seconds; empty when the end is not after the start."""
-    times = itertools.takewhile(lambda time_s: time_s < end_s - 1e-9, _times_from(start_s, frame_interval_ms))
-    return list(times)
+    return list(times_between(start_s, end_s, frame_interval_ms))
+
+
+def times_between(start_s: float, end_s: float | None, frame_interval_ms: float) -> Iterator[float]:
+    """As `frame_times`, one after the other; without an end they go on for ever."""
+    times = _times_from(start_s, frame_interval_ms)
+    return times if end_s is None else itertools.takewhile(lambda time_s: time_s < end_s - 1e-9, times)
 
 
 def read_frames(
@@ -147,6 +156,17 @@ def read_regions(
     """
     if any(later < earlier for (earlier, _), (later, _) in itertools.pairwise(wanted)):
         raise ValueError("times must ascend")
+    return _frames_of(path, ((time_s, region, ()) for time_s, region in wanted), damage, misfits)
+
+
+def read_wanted(
+    path: Path | str,
+    wanted: Iterable[tuple[float, Region | None, tuple[int, ...]]],
+    *,
+    damage: Damage,
+    misfits: dict[Region, str],
+) -> Iterator[Frame]:
+    """As `read_regions`, for times that come one after the other, each with the `intervals` of its frame."""
     return _frames_of(path, wanted, damage, misfits)
 
 
@@ -196,23 +216,25 @@ def cut_region(image: np.ndarray, region: Region | None, path: Path | str) -> np
 def _frames_at(
     path: Path | str, times_s: Iterable[float], region: Region | None, damage: Damage | None
 ) -> Iterator[Frame]:
-    return _frames_of(path, ((time_s, region) for time_s in times_s), damage, None)
+    return _frames_of(path, ((time_s, region, ()) for time_s in times_s), damage, None)
 
 
 def _frames_of(
     path: Path | str,
-    wanted: Iterable[tuple[float, Region | None]],
+    wanted: Iterable[tuple[float, Region | None, tuple[int, ...]]],
     damage: Damage | None,
     misfits: dict[Region, str] | None,
 ) -> Iterator[Frame]:
-    cursor = VideoCursor(path, damage if damage is not None else Damage())
+    damage = damage if damage is not None else Damage()
+    lost_before = damage.lost_packets
+    cursor = VideoCursor(path, damage)
     # A frame's own converter is set up for it alone, with threads: ten times the work of converting it.
     converter = VideoReformatter()
     try:
         converted: Any = None
         upright: np.ndarray | None = None
         images: dict[Region | None, np.ndarray] = {}
-        for time_s, region in wanted:
+        for time_s, region, intervals in wanted:
             shown = cursor.move_to(time_s)
             if shown is None:
                 return
@@ -231,6 +253,14 @@ def _frames_of(
                         raise
                     misfits.setdefault(region, str(error))
                     continue
-            yield Frame(time_s=shown_s, requested_s=time_s, image=images[region], region=region)
+            yield Frame(
+                time_s=shown_s,
+                requested_s=time_s,
+                image=images[region],
+                region=region,
+                intervals=intervals,
+                lost_packets=damage.lost_packets - lost_before,
+            )
+            lost_before = damage.lost_packets
     finally:
         cursor.close()

@@ -1,0 +1,190 @@
+"""Decoding in a child process, so that a file that kills FFmpeg costs this file and nothing else.
+
+FFmpeg reads foreign bytes with C code: a damaged or malicious file can end the process in a segmentation fault, take
+all memory or never come back. What opens, probes, samples or listens to a recording on behalf of `prepare` and
+`predict` therefore runs in a process of its own: `DecoderProcess.probe` and `DecoderProcess.read_recording` do what the
+functions of the same names do, for one file after the other, and turn the death of the child, its memory limit and its
+silence into a `MediaError` that names the file. The next file gets a new child.
+
+The child is started with `subprocess` and not with `multiprocessing`, which would import the caller's main script
+again; it imports numpy and av, takes a quarter of a second to start and some 60 MB. It sends arrays as they are in
+memory over a pipe (`mme2e.media.wire`) and decodes ahead while its parent is busy.
+"""
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import sys
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import mme2e
+from mme2e.errors import MediaError
+from mme2e.media import wire
+from mme2e.media.recording import Interval, IntervalEnd, ReadSettings
+from mme2e.media.video import Frame, MediaInfo
+
+MEMORY_LIMIT_MB = 4096
+"""Ten times what a recording in 4K takes; what takes more is damaged, or made to do harm."""
+
+SILENCE_LIMIT_S = 20.0
+"""A child that has packets to read says so twice a second."""
+
+START_LIMIT_S = 120.0
+PIPE_BYTES = 1 << 20
+
+
+class DecoderProcess:
+    """A child process that decodes one recording after the other; for one thread at a time. Close it, or use `with`.
+
+    Args:
+        memory_limit_mb: How much memory the child may allocate; 0 is no limit, as is any number on systems without
+            such limits.
+        silence_limit_s: For how long it may make no progress.
+    """
+
+    def __init__(self, *, memory_limit_mb: int = MEMORY_LIMIT_MB, silence_limit_s: float = SILENCE_LIMIT_S) -> None:
+        self._memory_limit_mb = memory_limit_mb
+        self._silence_limit_s = silence_limit_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._end: weakref.finalize | None = None
+
+    def __enter__(self) -> "DecoderProcess":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the child, if there is one; another call starts another."""
+        if self._end is not None:
+            self._end()
+        self._process = self._end = None
+
+    def probe(self, path: Path | str) -> MediaInfo:
+        """As `mme2e.media.video.probe`.
+
+        Raises:
+            MediaError: The file cannot be read, or it killed the child.
+        """
+        found = [header["fields"] for header, _ in self._ask(path, {"call": "probe"})]
+        return MediaInfo(**found[0])
+
+    def read_recording(
+        self, path: Path | str, intervals: Sequence[Interval], settings: ReadSettings
+    ) -> Iterator[Frame | IntervalEnd]:
+        """As `mme2e.media.recording.read_recording`. An iterator that is closed early ends the child.
+
+        Raises:
+            MediaError: The file cannot be read, or it killed the child.
+        """
+        request = {
+            "call": "read_recording",
+            "intervals": [wire.fields_of(interval) for interval in intervals],
+            "settings": wire.fields_of(settings),
+        }
+        for header, array in self._ask(path, request):
+            yield wire.event_from(header, array)
+
+    def _ask(self, path: Path | str, request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Any]]:
+        """Sends a request and yields the answers."""
+        process = self._started()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        absolute = Path(path).absolute()
+        finished = False
+        try:
+            wire.send(process.stdin, request | {"path": str(absolute)})
+            while True:
+                header, array = _receive(process.stdout, self._silence_limit_s)
+                kind = header.get("kind")
+                if kind in ("done", "unreadable", "fault"):
+                    finished = True
+                    break
+                if kind == "memory":
+                    break
+                if kind != "progress":
+                    yield header, array
+        except TimeoutError:
+            raise MediaError(f"{path}: decoding made no progress for {self._silence_limit_s:g} s") from None
+        except (EOFError, BrokenPipeError, wire.WireError) as error:
+            raise MediaError(f"{path}: decoding it ended the decoder process ({_death(process)})") from error
+        finally:
+            if not finished:
+                self.close()
+        if kind == "memory":
+            raise MediaError(f"{path}: decoding it takes more than {self._memory_limit_mb} MB of memory")
+        if kind == "unreadable":
+            raise MediaError(header["reason"].replace(str(absolute), str(path)))
+        if kind == "fault":
+            raise RuntimeError(f"the decoder process failed at {path}:\n{header['reason']}")
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        """The child, started if there is none."""
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self.close()
+        package = str(Path(mme2e.__file__).parents[1])
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
+            "OPENBLAS_NUM_THREADS": "1",  # its threads reserve memory that counts
+        }
+        # -P: a file av.py in the working folder is not what is meant.
+        command = [sys.executable, "-P", "-m", "mme2e.media.decoder_child", str(self._memory_limit_mb)]
+        process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+        self._process, self._end = process, weakref.finalize(self, _end_process, process)
+        assert process.stdout is not None
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # fewer changes of process for a picture; it may be forbidden
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        try:
+            _receive(process.stdout, START_LIMIT_S)
+        except (EOFError, TimeoutError, wire.WireError) as error:
+            self.close()
+            raise RuntimeError(f"the decoder process does not start: {' '.join(command)}") from error
+        return process
+
+
+def _end_process(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    process.wait()
+
+
+def _receive(pipe: IO[bytes], silence_limit_s: float) -> tuple[dict[str, Any], Any]:
+    """A message.
+
+    Raises:
+        TimeoutError: Nothing came for so long.
+    """
+    descriptor = pipe.fileno()
+
+    def fill(buffer: memoryview) -> None:
+        while buffer:
+            if not select.select([descriptor], [], [], silence_limit_s)[0]:
+                raise TimeoutError
+            count = os.readv(descriptor, [buffer])
+            if count == 0:
+                raise EOFError
+            buffer = buffer[count:]
+
+    return wire.receive(fill)
+
+
+def _death(process: subprocess.Popen[bytes]) -> str:
+    """How a process ended."""
+    try:
+        status = process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        return "it answers nonsense"
+    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
