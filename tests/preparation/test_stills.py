@@ -7,13 +7,10 @@ from small_recordings import MeanTracker, corpus, mean_tracker, utterance, write
 
 from mme2e.config import FaceSettings, PrepareSettings
 from mme2e.data.corpus import load_corpus
-from mme2e.errors import MediaError
 from mme2e.faces.detector import FaceDetector
 from mme2e.faces.face_crop import FaceFlag
 from mme2e.faces.tracker import FaceTracker
-from mme2e.media.region import Region
 from mme2e.preparation import prepare_corpus
-from mme2e.preparation.stills import read_image
 
 
 def write_images(folder, greys, size_px=(64, 48)):
@@ -177,32 +174,11 @@ def test_a_silent_video_is_not_damaged(tmp_path):
     assert summary.failed == 0
 
 
-class TestReadImage:
-    def test_grey_and_transparent_images_become_rgb(self, tmp_path):
-        for mode in ("L", "RGBA", "1"):
-            Image.new(mode, (5, 3)).save(tmp_path / "image.png")
-            image = read_image(tmp_path / "image.png")
-            assert (image.shape, image.dtype) == ((3, 5, 3), np.uint8)
-
-    def test_the_camera_s_orientation_is_followed(self, tmp_path):
-        exif = Image.Exif()
-        exif[0x0112] = 6  # to be turned by 90 degrees clockwise
-        Image.new("RGB", (40, 20)).save(tmp_path / "image.jpg", exif=exif)
-        assert read_image(tmp_path / "image.jpg").shape == (40, 20, 3)
-
-    def test_region(self, tmp_path):
-        path = tmp_path / "image.png"
-        Image.fromarray(np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)).save(path)
-        cut = read_image(path, Region(x_px=2, y_px=1, width_px=3, height_px=4))
-        assert np.array_equal(cut, read_image(path)[1:5, 2:5])
-        with pytest.raises(MediaError, match=r"image\.png.*does not fit"):
-            read_image(path, Region(x_px=5, y_px=0, width_px=3, height_px=3))
-
-    @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n garbage", b"GIF89a"])
-    def test_what_is_no_image_is_refused(self, tmp_path, content):
-        (tmp_path / "image.png").write_bytes(content)
-        with pytest.raises(MediaError, match=r"image\.png cannot be read as an image"):
-            read_image(tmp_path / "image.png")
+def test_boxes_are_in_pixels_of_the_file_also_where_it_is_made_smaller(tmp_path):
+    Image.new("L", (6000, 4000), 90).save(tmp_path / "large.jpg")
+    row, _, _ = prepare_one(tmp_path, images=(tmp_path / "large.jpg", *write_images(tmp_path / "images", [10])))
+    assert greys(row) == [90, 10]
+    assert row["face_boxes"] == [[2.0, 4.0, 6.0, 8.0], [1.0, 2.0, 3.0, 4.0]]
 
 
 def test_the_detector_of_this_package_searches_each_photograph(tmp_path, shared):

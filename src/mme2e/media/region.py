@@ -1,8 +1,11 @@
 """A part of the picture."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from mme2e.errors import UserError
+import numpy as np
+
+from mme2e.errors import MediaError, UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,3 +33,27 @@ def parse_region(given: str | None) -> Region | None:
     if min(x_px, y_px) < 0 or min(width_px, height_px) < 1:
         raise UserError(f"region {given} is no rectangle: x and y from 0, width and height from 1")
     return Region(x_px=x_px, y_px=y_px, width_px=width_px, height_px=height_px)
+
+
+def cut_region(image: np.ndarray, region: Region | None, path: Path | str, reduction: int = 1) -> np.ndarray:
+    """Cuts a region out of an upright image, (height, width, 3) uint8; the result is contiguous, and a copy if cut.
+
+    Args:
+        image: The image.
+        region: In pixels of the file.
+        path: The file.
+        reduction: How many pixels of the file, in each direction, one of `image` stands for.
+
+    Raises:
+        MediaError: The region does not fit into the image; the message names `path`.
+    """
+    if region is not None:
+        height_px, width_px = image.shape[:2]
+        left_px, top_px = region.x_px // reduction, region.y_px // reduction
+        right_px = -(-(region.x_px + region.width_px) // reduction)
+        bottom_px = -(-(region.y_px + region.height_px) // reduction)
+        if not (0 <= left_px < right_px <= width_px and 0 <= top_px < bottom_px <= height_px):
+            size = f"{width_px * reduction}x{height_px * reduction}"
+            raise MediaError(f"{path}: {region} does not fit into a picture of {size} px")
+        image = image[top_px:bottom_px, left_px:right_px].copy()
+    return np.ascontiguousarray(image)

@@ -22,7 +22,7 @@ from av.video.reformatter import VideoReformatter
 from mme2e.errors import MediaError
 from mme2e.media.container import CONTAINER_TICKS_PER_S, Damage, Orientation, frames_of, open_container, video_stream
 from mme2e.media.cursor import VideoCursor
-from mme2e.media.region import Region
+from mme2e.media.region import Region, cut_region
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,22 +195,6 @@ def _times_from(start_s: float, frame_interval_ms: float) -> Iterator[float]:
     if frame_interval_ms <= 0:
         raise ValueError(f"frame_interval_ms must be positive, not {frame_interval_ms}")
     return (start_s + i * frame_interval_ms / 1000 for i in itertools.count())
-
-
-def cut_region(image: np.ndarray, region: Region | None, path: Path | str) -> np.ndarray:
-    """Cuts a region out of an upright image, (height, width, 3) uint8; the result is contiguous, and a copy if cut.
-
-    Raises:
-        MediaError: The region does not fit into the image; the message names `path`.
-    """
-    if region is not None:
-        height_px, width_px = image.shape[:2]
-        right_px, bottom_px = region.x_px + region.width_px, region.y_px + region.height_px
-        fits = 0 <= region.x_px < right_px <= width_px and 0 <= region.y_px < bottom_px <= height_px
-        if not fits:
-            raise MediaError(f"{path}: {region} does not fit into a picture of {width_px}x{height_px} px")
-        image = image[region.y_px : bottom_px, region.x_px : right_px].copy()
-    return np.ascontiguousarray(image)
 
 
 def _frames_at(

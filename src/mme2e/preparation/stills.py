@@ -5,18 +5,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
-
 from mme2e.corpora.utterance import Utterance
 from mme2e.errors import MediaError
+from mme2e.media.image import read_image
 from mme2e.media.region import Region
-from mme2e.media.video import Frame, cut_region, frame_times
+from mme2e.media.video import Frame, frame_times
 from mme2e.preparation.pictures import Picture, Tracker, encode_png
 from mme2e.preparation.stopwatch import Stopwatch
-
-_DAMAGES = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-"""What Pillow raises for files that are missing, damaged or no images."""
 
 
 def stills_duration_s(utterance: Utterance, frame_interval_ms: float) -> float:
@@ -48,13 +43,15 @@ def still_picture(
     chosen = _chosen_images(utterance, end_s, frame_interval_ms)
     wanted = len(frame_times(utterance.start_s, end_s, frame_interval_ms)) if utterance.images_per_s else len(chosen)
     errors: list[str] = []
-    frames = stopwatch.each("decode", _readable(chosen, utterance.region, errors))
+    reductions: dict[float, int] = {}
+    frames = stopwatch.each("decode", _readable(chosen, utterance.region, errors, reductions))
     runs: Iterable[Iterable[Frame]] = ([frame] for frame in frames) if utterance.images_per_s is None else [frames]
     picture = Picture(wanted=wanted)
     for run in runs:
         for crop in stopwatch.each("faces", tracker.crops(run)):
             with stopwatch.stage("encode"):
-                picture.add(crop, encode_png(crop.crop))
+                x1, y1, x2, y2 = (edge * reductions[crop.time_s] for edge in crop.box)
+                picture.add(replace(crop, box=(x1, y1, x2, y2)), encode_png(crop.crop))
     if not errors:
         return picture
     others = f", and {len(errors) - 1} more images" if len(errors) > 1 else ""
@@ -74,37 +71,18 @@ def _chosen_images(utterance: Utterance, end_s: float, frame_interval_ms: float)
     return chosen
 
 
-def _readable(chosen: Iterable[tuple[float, Path]], region: Region | None, errors: list[str]) -> Iterator[Frame]:
-    """The images that can be read; what is wrong with the others is added to `errors`."""
+def _readable(
+    chosen: Iterable[tuple[float, Path]], region: Region | None, errors: list[str], reductions: dict[float, int]
+) -> Iterator[Frame]:
+    """The images that can be read; what is wrong with the others is added to `errors`.
+
+    `reductions` gets how much smaller the image of each time is than its file.
+    """
     for time_s, path in chosen:
         try:
             image = read_image(path, region)
         except MediaError as error:
             errors.append(str(error).replace(str(path), path.name))
         else:
-            yield Frame(time_s=time_s, requested_s=time_s, image=image)
-
-
-def read_image(path: Path, region: Region | None = None) -> np.ndarray:
-    """Reads an image file, upright as its EXIF data tell.
-
-    Args:
-        path: JPEG, PNG or whatever else Pillow reads; of an animation the first picture.
-        region: Part of the upright image to return; None is all of it.
-
-    Returns:
-        (height, width, 3) uint8 RGB.
-
-    Raises:
-        MediaError: The file is missing, damaged or no image, or `region` does not fit into it.
-    """
-    if not path.is_file():
-        raise MediaError(f"{path} is not a file")
-    try:
-        with Image.open(path) as file:
-            upright = ImageOps.exif_transpose(file)
-            image = np.array(upright.convert("RGB"))
-    except _DAMAGES as error:
-        why = "no image file" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        raise MediaError(f"{path} cannot be read as an image: {why}") from error
-    return cut_region(image, region, path)
+            reductions[time_s] = image.reduction
+            yield Frame(time_s=time_s, requested_s=time_s, image=image.pixels)
