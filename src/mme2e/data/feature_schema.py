@@ -8,17 +8,16 @@ They lie in the prepared corpus that they were made of::
 A matrix (steps, size) is stored row after row, with its number of steps beside it.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from mme2e.atomic import write_text
 from mme2e.data.arrow_cache import digest
 from mme2e.errors import UserError
+from mme2e.records import read_record, to_json
 
 FEATURES_VERSION = 1
 FEATURES_FOLDER = "features"
@@ -105,7 +104,7 @@ class FeaturesInfo:
             The same with its fingerprint.
         """
         named = replace(self, fingerprint=digest([asdict(replace(self, fingerprint="")), sorted(files.items())]))
-        write_text(folder / FEATURES_FILE, json.dumps(asdict(named), indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / FEATURES_FILE, to_json(named, indent=1))
         return named
 
     @classmethod
@@ -119,23 +118,5 @@ class FeaturesInfo:
         corpus = folder.parent
         if not path.is_file():
             raise UserError(f"{corpus} has no hand-crafted features; make them with 'mme2e features {corpus}'")
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            version = content["version"]
-            if version > FEATURES_VERSION:
-                raise UserError(f"{path} has version {version}; this mme2e reads up to {FEATURES_VERSION}")
-            content = {f.name: content[f.name] for f in fields(cls)}
-            content.update({name: _modality(content[name]) for name in MODALITY_NAMES})
-            content["skipped"] = tuple(content["skipped"])
-            return cls(**content)
-        except UserError:
-            raise
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged ({error!r}); run 'mme2e features {corpus}' again") from error
-
-
-def _modality(content: dict[str, Any] | None) -> ModalityFeatures | None:
-    if content is None:
-        return None
-    lists = {name: tuple(content[name]) for name in ("columns", "mean", "std")}
-    return ModalityFeatures(**{**content, **lists})
+        advice = f"run 'mme2e features {corpus}' again"
+        return read_record(cls, path, version=("version", FEATURES_VERSION), advice=advice)

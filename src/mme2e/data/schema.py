@@ -11,14 +11,14 @@ A prepared corpus is a folder::
 Rows of utterances without a split are in the folder `unassigned`.
 """
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from mme2e.atomic import write_text
 from mme2e.errors import UserError
+from mme2e.records import read_record, to_json
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "valid", "test")
@@ -65,7 +65,7 @@ class CorpusInfo:
 
     def write(self, folder: Path) -> None:
         """Writes `corpus.json` atomically."""
-        write_text(folder / CORPUS_FILE, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+        write_text(folder / CORPUS_FILE, to_json(self))
 
     @classmethod
     def read(cls, folder: Path) -> "CorpusInfo":
@@ -79,14 +79,5 @@ class CorpusInfo:
             raise UserError(f"the preparation of {folder} is not finished; run the same 'mme2e prepare' again")
         if not path.is_file():
             raise UserError(f"{folder} is no prepared corpus: it has no {CORPUS_FILE}; make one with 'mme2e prepare'")
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            version = content["schema_version"]
-            if version > SCHEMA_VERSION:
-                raise UserError(f"{path} has schema version {version}; this mme2e reads up to {SCHEMA_VERSION}")
-            content = {f.name: content[f.name] for f in fields(cls)}
-            content["label_names"] = tuple(content["label_names"])
-            content["skipped"] = tuple(content["skipped"])
-            return cls(**content)
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged ({error!r}); prepare the corpus again") from error
+        version = ("schema_version", SCHEMA_VERSION)
+        return read_record(cls, path, version=version, advice="prepare the corpus again")

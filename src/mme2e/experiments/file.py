@@ -19,7 +19,7 @@ from mme2e.config.experiment import (
 )
 from mme2e.errors import UserError
 from mme2e.experiments.overrides import Flat, flatten, to_settings
-from mme2e.runs.info import typed_value
+from mme2e.records import from_plain
 from mme2e.scores.published import TABLES
 from mme2e.scores.statistics import METRICS
 
@@ -63,7 +63,7 @@ def read_experiment(
         UserError: The file cannot be read, has an unknown key, or says what cannot be; file and key are named.
     """
     try:
-        file = typed_value(_load(path), _File, "the file")
+        file: _File = from_plain(_File, _load(path))
         _require_known(file)
         return ExperimentSettings(
             name=file.name,

@@ -5,7 +5,7 @@ from typing import Any
 
 from mme2e.config import TrainSettings
 from mme2e.errors import UserError
-from mme2e.runs.info import typed_value
+from mme2e.records import from_plain
 
 Flat = dict[str, Any]
 """Values by dotted key: model.text.hidden_dim."""
@@ -52,7 +52,7 @@ def to_settings(flat: Mapping[str, Any], where: str) -> TrainSettings:
         UserError: A key is unknown, a value is of the wrong kind, or values contradict each other; `where` is named.
     """
     try:
-        return typed_value(_nest(flat), TrainSettings, "the settings")
+        return from_plain(TrainSettings, _nest(flat), name="the settings")
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
 

@@ -1,7 +1,6 @@
 """What a prediction says, and what it rests on."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -9,6 +8,7 @@ from rich.table import Table
 
 from mme2e.atomic import write_text
 from mme2e.errors import UserError
+from mme2e.records import plain, to_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class EmotionResult:
 
     def to_dict(self) -> dict[str, object]:
         """Plain containers, ready for JSON."""
-        return {**asdict(self), "decided": list(self.decided), "top": self.top.name}
+        return {**plain(self), "decided": list(self.decided), "top": self.top.name}
 
     def write_json(self, path: Path) -> None:
         """Writes the result atomically.
@@ -78,7 +78,7 @@ class EmotionResult:
         """
         check_writable(path)
         try:
-            write_text(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n")
+            write_text(path, to_json(self.to_dict()))
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mme2e.atomic import write_text
 from mme2e.corpora.utterance import Skipped
@@ -18,6 +19,7 @@ from mme2e.errors import UserError
 from mme2e.locking import locked
 from mme2e.preparation.recording import RecordingTask
 from mme2e.preparation.writer import FOLDERS, file_name, remove_rows
+from mme2e.records import load, plain, read_record, to_json
 
 SETTINGS_FILE = "settings.json"
 ENTRY_ENDING = ".entry.json"
@@ -116,22 +118,30 @@ class Journal:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def _check_settings(self, settings: dict[str, object]) -> None:
-        known = (_read_json(self._settings_path) or {}) if self._settings_path.is_file() else dict(settings)
+        known = self._known_settings() if self._settings_path.is_file() else dict(settings)
         version = known.pop(SCHEMA_KEY, SCHEMA_VERSION)
         if not isinstance(version, int) or version > SCHEMA_VERSION:
             raise UserError(
                 f"{self.out} was prepared by a newer mme2e, with schema version {version}; this one writes "
                 f"{SCHEMA_VERSION}: prepare into another folder, like {self._other()}"
             )
-        for name, value in json.loads(json.dumps(settings)).items():
+        for name, value in plain(settings).items():
             if known.get(name) != value:
                 raise UserError(
                     f"{self.out} was prepared with {name} {known.get(name)}, not {value}; "
                     f"prepare into another folder, like {self._other()}"
                 )
-        content = json.dumps({SCHEMA_KEY: SCHEMA_VERSION, **settings}, ensure_ascii=False)
+        content = to_json({SCHEMA_KEY: SCHEMA_VERSION, **settings}, indent=None)
         if not self._settings_path.is_file() or self._settings_path.read_text(encoding="utf-8") != content:
             write_text(self._settings_path, content)
+
+    def _known_settings(self) -> dict[str, Any]:
+        """Those in the folder; empty, so that they differ from any, when the file is damaged."""
+        try:
+            content = load(self._settings_path)
+        except UserError:
+            return {}
+        return content if isinstance(content, dict) else {}
 
     def _remove_leftovers(self) -> None:
         """What a killed process had begun to write."""
@@ -170,17 +180,15 @@ class Journal:
 
     def add(self, entry: RecordingEntry) -> None:
         """Marks a recording as done; its rows must be in place."""
-        write_text(self._path(entry.recording), json.dumps(asdict(entry), ensure_ascii=False))
+        write_text(self._path(entry.recording), to_json(entry, indent=None))
 
     def _path(self, recording: str) -> Path:
         return self._folder / f"{file_name(recording)}{ENTRY_ENDING}"
 
     def _read(self, path: Path) -> RecordingEntry | None:
-        content = _read_json(path)
         try:
-            reported = tuple(Skipped(**item) for item in content.pop("reported"))  # type: ignore[union-attr]
-            return RecordingEntry(**content, reported=reported)  # type: ignore[arg-type]
-        except (AttributeError, KeyError, TypeError):
+            return read_record(RecordingEntry, path, unknown="forbid")
+        except UserError:
             return None  # of another version or damaged: the recording is done again
 
     def _other(self) -> Path:
@@ -188,10 +196,3 @@ class Journal:
         while (other := self.out.with_name(f"{self.out.name}-{number}")).exists():
             number += 1
         return other
-
-
-def _read_json(path: Path) -> dict[str, object] | None:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return None

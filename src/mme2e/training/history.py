@@ -2,17 +2,14 @@
 
 import csv
 import io
-import json
-import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mme2e.atomic import write_text
 from mme2e.config import TrainSettings
 from mme2e.errors import UserError
+from mme2e.records import Undefinable, load, plain, read_record, to_json, to_yaml
 
 SETTINGS_FILE = "train_settings.yaml"
 METRICS_FILE = "metrics.json"
@@ -40,20 +37,14 @@ class EpochRecord:
     epoch: int
     step: int
     learning_rate: float
-    train_loss: float
-    valid_loss: float
-    valid_macro_f1: float
-    valid_auc: float
-    valid_weighted_accuracy: float
+    train_loss: Undefinable
+    valid_loss: Undefinable
+    valid_macro_f1: Undefinable
+    valid_auc: Undefinable
+    valid_weighted_accuracy: Undefinable
     thresholds: tuple[float, ...] | None
     seconds: float
     data_wait_share: float
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> "EpochRecord":
-        """The inverse of `asdict`, also after JSON."""
-        thresholds = content["thresholds"]
-        return cls(**{**content, "thresholds": None if thresholds is None else tuple(thresholds)})
 
 
 def best_epoch(history: list[EpochRecord]) -> EpochRecord:
@@ -63,8 +54,7 @@ def best_epoch(history: list[EpochRecord]) -> EpochRecord:
 
 def settings_to_yaml(settings: TrainSettings) -> str:
     """The settings as a file for `--config`."""
-    # Through JSON: YAML has no tuples.
-    return yaml.safe_dump(json.loads(json.dumps(asdict(settings))), sort_keys=False)
+    return to_yaml(settings)
 
 
 def require_same_settings(run: Path, settings: TrainSettings) -> None:
@@ -77,10 +67,10 @@ def require_same_settings(run: Path, settings: TrainSettings) -> None:
     """
     path = run / SETTINGS_FILE
     try:
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read ({error}); this run cannot be resumed") from error
-    now = yaml.safe_load(settings_to_yaml(settings))
+        before = load(path)
+    except UserError as error:
+        raise UserError(f"{path} {error}; this run cannot be resumed") from error
+    now = plain(settings)
     if not isinstance(before, dict):
         raise UserError(f"{path} is damaged: it holds no settings; this run cannot be resumed")
     flat_before, flat_now = _flat(before), _flat(now)
@@ -113,7 +103,7 @@ class TrainingReport:
 
     def write(self, run: Path) -> None:
         """Writes `metrics.json` into a run folder; what is undefined is null."""
-        write_text(run / METRICS_FILE, json.dumps(_no_nan(asdict(self)), indent=2, ensure_ascii=False) + "\n")
+        write_text(run / METRICS_FILE, to_json(self))
 
     @classmethod
     def read(cls, run: Path) -> "TrainingReport":
@@ -122,19 +112,7 @@ class TrainingReport:
         Raises:
             UserError: There is none, or it is damaged.
         """
-        path = run / METRICS_FILE
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            best = content["best"]
-            return cls(
-                finished=content["finished"],
-                corpus=content["corpus"],
-                label_names=tuple(content["label_names"]),
-                best=None if best is None else EpochRecord.from_dict(best),
-                history=tuple(EpochRecord.from_dict(record) for record in content["history"]),
-            )
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-            raise UserError(f"{path} cannot be read ({error!r}); {run} is no training run, or is damaged") from error
+        return read_record(cls, run / METRICS_FILE, advice=f"{run} is no complete training run")
 
 
 def history_to_csv(history: list[EpochRecord]) -> str:
@@ -155,11 +133,3 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
-
-
-def _no_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _no_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_no_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -15,6 +15,7 @@ from mme2e.config import TrainSettings
 from mme2e.data.augment import augment_mel
 from mme2e.data.batch import Batch
 from mme2e.errors import UserError
+from mme2e.records import from_plain
 from mme2e.scores.metrics import average, emotion_scores, one_choice, sigmoid, softmax
 from mme2e.scores.thresholds import choose_thresholds, decide
 from mme2e.training.epochs import EpochBatches
@@ -210,7 +211,7 @@ class EmotionModule(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the history up again."""
-        self.history = [EpochRecord.from_dict(record) for record in checkpoint["history"]]
+        self.history = list(from_plain(tuple[EpochRecord, ...], checkpoint["history"], name="history"))
 
 
 def cosine_factor(step: int, warmup: float, total: int) -> float:

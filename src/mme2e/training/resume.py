@@ -9,6 +9,7 @@ import torch
 from mme2e.atomic import write_text
 from mme2e.config import TrainSettings
 from mme2e.errors import UserError
+from mme2e.records import from_plain
 from mme2e.training.callbacks import CHECKPOINT_FOLDER, LAST_FILE
 from mme2e.training.history import (
     SETTINGS_FILE,
@@ -90,7 +91,7 @@ def take_up(out: Path, settings: TrainSettings, corpus: str) -> Standing:
     try:
         # Mapped into memory: of the weights nothing is read yet.
         content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
-        history = tuple(EpochRecord.from_dict(record) for record in content["history"])
-    except (RuntimeError, OSError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        history = from_plain(tuple[EpochRecord, ...], content["history"], name="history")
+    except (RuntimeError, OSError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise UserError(f"{last} is damaged ({type(error).__name__}); this run cannot be resumed") from error
     return Standing(checkpoint=last, history=history)

@@ -5,13 +5,13 @@ import json
 import random
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from mme2e.config.search import Dimension, SearchSettings
 from mme2e.config.training import TrainSettings
 from mme2e.errors import UserError
-from mme2e.runs.info import typed_value
+from mme2e.records import from_plain, plain
 
 FIXED = {
     "seed": "a seed that wins is luck",
@@ -104,15 +104,14 @@ class Space:
         Raises:
             UserError: Its values contradict each other.
         """
-        plain = json.loads(json.dumps(asdict(self.base)))
+        content = plain(self.base)
         for key, value in point.items():
             *groups, name = key.split(".")
-            group = plain
+            group = content
             for each in groups:
                 group = group[each]
-            group[name] = list(value) if isinstance(value, tuple) else value
-        settings: TrainSettings = typed_value(plain, TrainSettings, "base")
-        return settings
+            group[name] = value
+        return from_plain(TrainSettings, content, name="base")
 
     def base_parameters(self) -> dict[str, Any] | None:
         """The base as Optuna stores a point of the space; None where it lies outside."""
@@ -145,12 +144,12 @@ def _axis(key: str, dimension: Dimension) -> Axis:
     kind = _kind(key)
     try:
         if dimension.choices is not None:
-            values = [typed_value(choice, kind, "a choice") for choice in dimension.choices]
+            values = [from_plain(kind, choice, name="a choice") for choice in dimension.choices]
             return Axis(key=key, choices={json.dumps(value): value for value in values})
         number = _without_none(kind)
         if number not in (int, float):
             raise UserError("it is no number and has no range: give choices")
-        low, high = (typed_value(end, number, name) for end, name in ((dimension.low, "low"), (dimension.high, "high")))
+        low, high = (from_plain(number, getattr(dimension, end), name=end) for end in ("low", "high"))
     except UserError as error:
         raise UserError(f"space: {key}: {error}") from error
     return Axis(key=key, low=low, high=high, log=dimension.log, choices={})

@@ -1,6 +1,5 @@
 """The study of a search: an Optuna study in a file, which survives that the process is killed."""
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -8,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
 from mme2e.atomic import write_text
 from mme2e.config.search import PrunerSettings, SearchSettings
 from mme2e.errors import UserError
 from mme2e.locking import locked
+from mme2e.records import load, plain, to_yaml
 
 if TYPE_CHECKING:
     import optuna
@@ -145,14 +144,14 @@ def _check_same(path: Path, content: dict[str, Any]) -> None:
     Raises:
         UserError: It differs; the keys are named.
     """
-    now = json.loads(json.dumps(content))
     if not path.is_file():
-        write_text(path, yaml.safe_dump(now, sort_keys=False))
+        write_text(path, to_yaml(content))
         return
+    now = plain(content)
     try:
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read ({error}); give another --out") from error
+        before = load(path)
+    except UserError as error:
+        raise UserError(f"{path} {error}; give another --out") from error
     if before != now:
         others = ", ".join(_differing(before, now))
         raise UserError(f"{path.parent} holds a search that was begun with another {others}: give another --out")
