@@ -119,7 +119,7 @@ def test_a_damaged_or_newer_file_is_named(tmp_path: Path, name: str, content: by
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read: No such file or directory; make it anew"):
         read_record(Record, tmp_path / "none.json", advice="make it anew")
-    with pytest.raises(UserError, match="^cannot be read: Is a directory$"):
+    with pytest.raises(UserError, match=r"^cannot be read: Is a directory$"):
         load(tmp_path)
 
 

@@ -181,9 +181,7 @@ def _fault(error: "ValidationError", kind: Any, name: str) -> str:
     expected = message.removeprefix("Input should ")
     for formal, word in (("a valid array", "a list"), ("an object", "a mapping"), ("a valid integer", "an integer")):
         expected = expected.replace(formal, word)
-    return (
-        f"{key} must {expected}, not {received}" if "Input should " in message else f"{key}: {expected}, not {received}"
-    )
+    return f"{key}{' must' if 'Input should ' in message else ':'} {expected}, not {received}"
 
 
 def _dotted(place: tuple[int | str, ...]) -> str:
