@@ -21,6 +21,7 @@ from transformers import BertConfig
 
 from mme2e.config import ModelSettings
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.models import FE2E
 from mme2e.models.normalised_convolution import settle_normalisations
 from mme2e.runs.model_card import environment
@@ -93,24 +94,24 @@ class PlainFE2E(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (batch, emotions)."""
-        crops, chunks = batch.face_crops, batch.mel_chunks
+        crops, chunks, tokens = batch.face_crops, batch.mel_chunks, batch.tokens
         assert self.text is not None
         assert crops is not None
+        assert chunks is not None
+        assert tokens is not None
         mean = torch.tensor([159.0, 111.0, 102.0]).view(1, 3, 1, 1)
         std = torch.tensor([37.0, 33.0, 32.0]).view(1, 3, 1, 1)
-        text = self.text(batch.input_ids, batch.attention_mask)
-        visual = self.visual((crops.float() - mean) / std, batch.num_frames)
-        acoustic = self.acoustic(chunks, batch.num_chunks)
+        text = self.text(tokens)
+        visual = self.visual((crops.values.float() - mean) / std, crops.lengths)
+        acoustic = self.acoustic(chunks.values, chunks.lengths)
         return self.fusion(torch.stack([text, visual, acoustic], dim=-1)).squeeze(-1)
 
 
 def make_batch() -> Batch:
     return Batch(
-        face_crops=torch.randint(0, 256, (sum(FRAMES), 3, 48, 48), dtype=torch.uint8),
-        num_frames=torch.tensor(FRAMES),
-        mel_chunks=torch.rand(sum(CHUNKS), 1, 128, 32),
-        num_chunks=torch.tensor(CHUNKS),
-        input_ids=torch.randint(5, 1000, (len(FRAMES), TOKENS)),
+        face_crops=Ragged(torch.randint(0, 256, (sum(FRAMES), 3, 48, 48), dtype=torch.uint8), torch.tensor(FRAMES)),
+        mel_chunks=Ragged(torch.rand(sum(CHUNKS), 1, 128, 32), torch.tensor(CHUNKS)),
+        tokens=Ragged.from_padded(torch.randint(5, 1000, (len(FRAMES), TOKENS))),
     )
 
 

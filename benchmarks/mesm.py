@@ -26,6 +26,7 @@ from transformers import AlbertConfig
 
 from mme2e.config import AttentionSettings, ModelSettings
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.models import build_model
 from mme2e.models.normalised_convolution import settle_normalisations
 from mme2e.runs.model_card import environment
@@ -57,12 +58,11 @@ def make_batch() -> Batch:
     # Smooth pictures and spectrograms with bands, so that neighbouring sites resemble each other as in real ones.
     coarse = torch.rand(sum(FRAMES), 3, 8, 8, generator=generator) * 255
     bands = torch.rand(sum(CHUNKS), 1, 16, 4, generator=generator).square() * 20
+    crops = nn.functional.interpolate(coarse, (48, 48), mode="bicubic")
     return Batch(
-        face_crops=nn.functional.interpolate(coarse, (48, 48), mode="bicubic").clamp(0, 255).to(torch.uint8),
-        num_frames=torch.tensor(FRAMES),
-        mel_chunks=nn.functional.interpolate(bands, (128, 32), mode="bilinear"),
-        num_chunks=torch.tensor(CHUNKS),
-        input_ids=torch.randint(0, 1000, (len(FRAMES), 20), generator=generator),
+        face_crops=Ragged(crops.clamp(0, 255).to(torch.uint8), torch.tensor(FRAMES)),
+        mel_chunks=Ragged(nn.functional.interpolate(bands, (128, 32), mode="bilinear"), torch.tensor(CHUNKS)),
+        tokens=Ragged.from_padded(torch.randint(0, 1000, (len(FRAMES), 20), generator=generator)),
     )
 
 

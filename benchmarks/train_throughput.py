@@ -38,8 +38,9 @@ from mme2e.config import AugmentSettings, FaceSettings, PrepareSettings, SampleS
 from mme2e.corpora.readers import read_corpus
 from mme2e.corpora.utterance import Utterance
 from mme2e.data.augment import augment_crops
+from mme2e.data.batch import UtteranceItem
 from mme2e.data.corpus import Corpus, load_corpus
-from mme2e.data.dataset import Draw, UtteranceDataset, UtteranceItem
+from mme2e.data.dataset import Draw, UtteranceDataset
 from mme2e.faces.detector import FaceDetector
 from mme2e.faces.tracker import FaceTracker
 from mme2e.generated import write_sample

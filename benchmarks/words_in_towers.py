@@ -27,9 +27,8 @@ BATCH = 32
 
 def with_other_words(batch: Batch) -> Batch:
     """Every utterance with the words of the one before it."""
-    assert batch.input_ids is not None
-    assert batch.attention_mask is not None
-    return replace(batch, input_ids=batch.input_ids.roll(1, 0), attention_mask=batch.attention_mask.roll(1, 0))
+    assert batch.tokens is not None
+    return replace(batch, tokens=batch.tokens.select([*range(-1, len(batch) - 1)]))
 
 
 def auc(logits: np.ndarray, labels: np.ndarray) -> float:

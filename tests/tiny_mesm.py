@@ -8,6 +8,7 @@ from transformers import AlbertConfig
 
 from mme2e.config import AttentionSettings, ModelSettings
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.models import build_model
 from mme2e.text import build_encoder
 
@@ -39,10 +40,9 @@ def make_tiny(name: str = "mesm", modalities: str = "tav", top_p: float = 0.5, *
 def make_utterances(frames: tuple[int, ...], chunks: tuple[int, ...]) -> Batch:
     """Noise, with so many face crops and mel chunks an utterance."""
     generator = torch.Generator().manual_seed(1)
+    crops = torch.randint(60, 256, (sum(frames), 3, 48, 48), dtype=torch.uint8, generator=generator)
     return Batch(
-        face_crops=torch.randint(60, 256, (sum(frames), 3, 48, 48), dtype=torch.uint8, generator=generator),
-        num_frames=torch.tensor(frames),
-        mel_chunks=torch.rand(sum(chunks), 1, 128, 32, generator=generator),
-        num_chunks=torch.tensor(chunks),
-        input_ids=torch.randint(1, 30, (len(frames), 6), generator=generator),
+        face_crops=Ragged(crops, torch.tensor(frames)),
+        mel_chunks=Ragged(torch.rand(sum(chunks), 1, 128, 32, generator=generator), torch.tensor(chunks)),
+        tokens=Ragged.from_padded(torch.randint(1, 30, (len(frames), 6), generator=generator)),
     )

@@ -10,6 +10,7 @@ from torch import nn
 from mme2e.benchmarking import profiler
 from mme2e.benchmarking.profiler import REST, Counted, clock, count_operations, metered, parts_of
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.models import FE2E, MESM, build_model, sparse_tower
 from mme2e.ops.sparse_conv2d import Sites, SparseMaps, submanifold_conv2d
 from mme2e.scores.published import FE2E_GFLOPS, MESM_GFLOPS, published_share
@@ -24,11 +25,12 @@ SIZES = {"visual": (24, 24, sum(FRAMES)), "acoustic": (64, 16, sum(CHUNKS))}
 def make_batch() -> Batch:
     generator = torch.Generator().manual_seed(1)
     return Batch(
-        face_crops=torch.randint(0, 256, (sum(FRAMES), 3, 48, 48), dtype=torch.uint8, generator=generator),
-        num_frames=torch.tensor(FRAMES),
-        mel_chunks=torch.rand(sum(CHUNKS), 1, 128, 32, generator=generator),
-        num_chunks=torch.tensor(CHUNKS),
-        input_ids=torch.randint(0, 20, (2, TOKENS), generator=generator),
+        face_crops=Ragged(
+            torch.randint(0, 256, (sum(FRAMES), 3, 48, 48), dtype=torch.uint8, generator=generator),
+            torch.tensor(FRAMES),
+        ),
+        mel_chunks=Ragged(torch.rand(sum(CHUNKS), 1, 128, 32, generator=generator), torch.tensor(CHUNKS)),
+        tokens=Ragged.from_padded(torch.randint(0, 20, (2, TOKENS), generator=generator)),
     )
 
 
@@ -188,7 +190,7 @@ class TestCount:
         assert twice.sites == once.sites
 
     def test_an_utterance_without_faces(self, mesm):
-        batch = replace(make_batch(), face_crops=None, num_frames=None, visual_present=None)
+        batch = replace(make_batch(), face_crops=None)
         counted = count_operations(mesm, [batch])
         assert counted.parts["visual 1"] == 0
         assert counted.sites["visual 1"].density == 0

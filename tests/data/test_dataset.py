@@ -11,11 +11,11 @@ from PIL import Image
 from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 
 from mme2e.config import AugmentSettings
-from mme2e.data.batch import Batch
-from mme2e.data.collation import collate
+from mme2e.data.batch import Batch, collate
 from mme2e.data.corpus import load_corpus
 from mme2e.data.dataset import Draw, UtteranceDataset
 from mme2e.data.loader import make_dataloader
+from mme2e.data.ragged import Ragged
 from mme2e.data.sampler import LengthBatchSampler
 from mme2e.errors import MediaError, UserError
 from mme2e.faces.face_crop import FaceFlag
@@ -26,7 +26,6 @@ from mme2e.text import train_tokenizer
 class Words:
     """A tokenizer: [CLS] words [SEP], with what the dataset asks of a transformers tokenizer."""
 
-    pad_token_id = 7
     unk_token = "[UNK]"
 
     def __init__(self):
@@ -69,20 +68,20 @@ def test_an_item_holds_what_the_row_holds(corpus):
     assert torch.equal(item.face_crops, torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2))
     assert torch.equal(item.waveform, torch.from_numpy(decode_flac(row["audio"])))
     assert item.waveform.dtype == torch.int16
-    assert item.input_ids.tolist()[0] == 1
-    assert len(item.input_ids) == len(row["text"].split()) + 2
+    assert item.tokens.tolist()[0] == 1
+    assert len(item.tokens) == len(row["text"].split()) + 2
     assert item.labels.tolist() == [float(name in row["labels"]) for name in LABEL_NAMES]
 
 
 def test_long_texts_are_cut(corpus):
-    assert len(UtteranceDataset(corpus, "train", "t", Words(), max_length=4)[0].input_ids) == 4
+    assert len(UtteranceDataset(corpus, "train", "t", Words(), max_length=4)[0].tokens) == 4
 
 
 @pytest.mark.parametrize(("modalities", "absent"), [("t", "av"), ("a", "tv"), ("v", "ta"), ("ta", "v"), ("tav", "")])
 def test_only_the_modalities_asked_for_are_read(corpus, modalities, absent):
     dataset = UtteranceDataset(corpus, "train", modalities, Words())
     batch = collate([dataset[i] for i in range(3)])
-    names = {"t": "input_ids", "a": "waveforms", "v": "face_crops"}
+    names = {"t": "tokens", "a": "waveforms", "v": "face_crops"}
     assert all(getattr(batch, names[letter]) is not None for letter in modalities)
     assert all(getattr(batch, names[letter]) is None for letter in absent)
     assert len(batch) == 3
@@ -91,38 +90,33 @@ def test_only_the_modalities_asked_for_are_read(corpus, modalities, absent):
 def test_a_batch_is_its_utterances_side_by_side(corpus):
     dataset = UtteranceDataset(corpus, "train", "tav", Words())
     items = [dataset[i] for i in (4, 0, 6)]
-    batch = collate(items, pad_token_id=7)
+    batch = collate(items)
     assert batch.ids == tuple(item.id for item in items)
-    crops = batch.face_crops.split(batch.num_frames.tolist())
-    waveforms = batch.waveforms.split(batch.num_samples.tolist())
+    crops, waveforms, tokens = batch.face_crops.split(), batch.waveforms.split(), batch.tokens.split()
     for index, item in enumerate(items):
-        tokens = len(item.input_ids)
         assert torch.equal(crops[index], item.face_crops)
         assert torch.equal(waveforms[index], item.waveform)
-        assert torch.equal(batch.input_ids[index, :tokens], item.input_ids)
-        assert (batch.input_ids[index, tokens:] == 7).all()
-        assert batch.attention_mask[index].tolist() == [1] * tokens + [0] * (batch.input_ids.shape[1] - tokens)
+        assert torch.equal(tokens[index], item.tokens)
         assert torch.equal(batch.labels[index], item.labels)
-    assert batch.input_ids.shape[1] == max(len(item.input_ids) for item in items)
 
 
 def test_mel_chunks_are_made_from_the_waveforms(corpus):
     dataset = UtteranceDataset(corpus, "train", "a")
     batch = collate([dataset[i] for i in range(3)]).with_mel_chunks()
-    assert batch.mel_chunks.shape == (int(batch.num_chunks.sum()), 1, 128, 32)
-    assert (batch.num_chunks > 0).all()
+    assert batch.mel_chunks.values.shape == (int(batch.mel_chunks.lengths.sum()), 1, 128, 32)
+    assert (batch.mel_chunks.lengths > 0).all()
     assert batch.with_mel_chunks() is batch
-    assert Batch(num_frames=torch.tensor([1])).with_mel_chunks().mel_chunks is None
+    assert Batch(labels=batch.labels).with_mel_chunks().mel_chunks is None
 
 
 def test_missing_modalities_have_length_zero_and_no_presence(gappy):
     dataset = UtteranceDataset(gappy, "train", "tav", Words())
     batch = collate([dataset[i] for i in range(3)]).with_mel_chunks()
-    assert batch.text_present.tolist() == [False, True, True]
-    assert batch.acoustic_present.tolist() == [True, False, True]
-    assert batch.visual_present.tolist() == [True, True, False]
-    assert batch.num_chunks.tolist()[1] == 0
-    assert batch.attention_mask[0].sum() == 0
+    assert batch.present("t").tolist() == [False, True, True]
+    assert batch.present("a").tolist() == [True, False, True]
+    assert batch.present("v").tolist() == [True, True, False]
+    assert batch.mel_chunks.lengths.tolist()[1] == 0
+    assert batch.tokens.lengths[0] == 0
 
 
 @pytest.mark.parametrize(("modalities", "left_out"), [("tav", [3]), ("t", [0, 3]), ("a", [1, 3]), ("v", [2, 3])])
@@ -235,7 +229,8 @@ def test_replicas_share_an_epoch_in_equal_numbers(count):
 
 
 def tensors(batch):
-    return [v for v in vars(batch).values() if isinstance(v, torch.Tensor)]
+    ragged = [v for v in vars(batch).values() if isinstance(v, Ragged)]
+    return [batch.labels, *(tensor for each in ragged for tensor in (each.values, each.lengths, each.present))]
 
 
 def same(first, second):
@@ -274,9 +269,9 @@ def test_augmentation_changes_crops_and_words_but_not_the_dataset(corpus):
     dataset = UtteranceDataset(corpus, "train", "tav", Words())
     plain = next(iter(make_dataloader(dataset, batch_size=7)))
     augmented = next(iter(make_dataloader(dataset, batch_size=7, augment=ALL)))
-    assert not torch.equal(plain.face_crops, augmented.face_crops)
-    assert (augmented.input_ids == 3).any()
-    assert torch.equal(plain.waveforms, augmented.waveforms)
+    assert not torch.equal(plain.face_crops.values, augmented.face_crops.values)
+    assert (augmented.tokens.values == 3).any()
+    assert torch.equal(plain.waveforms.values, augmented.waveforms.values)
     assert same(plain, next(iter(make_dataloader(dataset, batch_size=7))))
 
 
@@ -293,7 +288,7 @@ def test_a_dropped_word_is_one_unknown_token_to_a_real_tokenizer(corpus):
     dataset = UtteranceDataset(corpus, "train", "t", tokenizer)
     batch = next(iter(make_dataloader(dataset, batch_size=7, augment=AugmentSettings(word_dropout=1.0))))
     words = [len(text.split()) for text in corpus.texts("train")]
-    assert (batch.input_ids == tokenizer.unk_token_id).sum(dim=1).tolist() == words
+    assert [int((ids == tokenizer.unk_token_id).sum()) for ids in batch.tokens.split()] == words
 
 
 def test_a_pass_leaves_the_global_random_numbers_alone(corpus):

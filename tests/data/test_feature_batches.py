@@ -6,8 +6,7 @@ import torch
 from tiny_corpus import write_tiny_corpus
 
 from mme2e.config import AugmentSettings
-from mme2e.data.batch import Batch
-from mme2e.data.collation import collate
+from mme2e.data.batch import collate
 from mme2e.data.corpus import load_corpus
 from mme2e.data.dataset import UtteranceDataset
 from mme2e.data.feature_schema import ModalityFeatures
@@ -52,18 +51,20 @@ def test_a_batch_holds_the_features_and_nothing_else(corpus):
     assert dataset.left_out == ("train_005",)
     batch = collate([dataset[i] for i in (2, 0, 1)])
     assert batch.ids == ("train_002", "train_000", "train_001")
-    assert batch.num_words.tolist() == [5, 3, 0]
-    assert batch.num_acoustic.tolist() == [0, 4, 1]
-    assert batch.num_visual.tolist() == [2, 0, 2]
-    assert batch.text_present.tolist() == [True, True, False]
-    assert batch.acoustic_present.tolist() == [False, True, True]
-    assert batch.visual_present.tolist() == [True, False, True]
-    assert batch.face_crops is batch.waveforms is batch.input_ids is None
+    assert batch.text_features.lengths.tolist() == [5, 3, 0]
+    assert batch.acoustic_features.lengths.tolist() == [0, 4, 1]
+    assert batch.visual_features.lengths.tolist() == [2, 0, 2]
+    assert batch.present("t").tolist() == [True, True, False]
+    assert batch.present("a").tolist() == [False, True, True]
+    assert batch.present("v").tolist() == [True, False, True]
+    assert batch.face_crops is batch.waveforms is batch.tokens is None
     assert len(batch) == 3
     split = features.split("train")
     for name, joined in (("text", batch.text_features), ("acoustic", batch.acoustic_features)):
         parts = [getattr(split[identity], name) for identity in batch.ids]
-        assert torch.equal(joined, torch.from_numpy(np.concatenate([part for part in parts if part is not None])))
+        assert torch.equal(
+            joined.values, torch.from_numpy(np.concatenate([part for part in parts if part is not None]))
+        )
 
 
 @pytest.mark.parametrize(
@@ -80,8 +81,8 @@ def test_only_the_modalities_asked_for(corpus, modalities, left_out):
 def test_a_batch_without_any_words_still_has_its_columns(corpus):
     dataset = UtteranceDataset(corpus, "train", "ta", features=load_features(corpus))
     batch = collate([dataset[1]])
-    assert batch.text_features.shape == (0, 3)
-    assert batch.num_words.tolist() == [0]
+    assert batch.text_features.values.shape == (0, 3)
+    assert batch.text_features.lengths.tolist() == [0]
 
 
 def test_costs_are_the_numbers_to_read(corpus):
@@ -101,7 +102,7 @@ def test_the_loader_serves_every_utterance(corpus):
     loader = make_dataloader(dataset, batch_size=2, num_workers=1, augment=AugmentSettings(word_dropout=0.5))
     batches = list(loader)
     assert sorted(identity for batch in batches for identity in batch.ids) == [f"train_{i:03d}" for i in range(5)]
-    assert sum(int(batch.num_words.sum()) for batch in batches) == sum(WORDS)
+    assert sum(len(batch.text_features.values) for batch in batches) == sum(WORDS)
 
 
 def test_a_modality_without_features_is_refused(corpus, tmp_path):
@@ -112,12 +113,3 @@ def test_a_modality_without_features_is_refused(corpus, tmp_path):
         UtteranceDataset(other, "train", "ta", features=load_features(other))
     with pytest.raises(UserError, match="no utterance of 'valid' has any of the modalities 't'"):
         UtteranceDataset(other, "valid", "t", features=load_features(other))
-
-
-def test_raw_lengths_decide_on_presence_before_those_of_features():
-    raw, made = torch.tensor([0, 2]), torch.tensor([1, 0])
-    assert Batch(num_frames=raw, num_visual=made).visual_present.tolist() == [False, True]
-    assert Batch(num_visual=made).visual_present.tolist() == [True, False]
-    assert Batch(num_words=made).text_present.tolist() == [True, False]
-    assert len(Batch(num_acoustic=made)) == 2
-    assert Batch(labels=torch.zeros(2, 3)).text_present is None

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from media_writing import write_sound, write_video
 from PIL import Image
 from tiny_corpus import write_tiny_corpus
@@ -18,6 +19,7 @@ from tiny_runs import TINY_MODEL, write_tiny_run
 import mme2e
 from mme2e.__main__ import main
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.data.schema import ROW_SCHEMA
 from mme2e.errors import UserError
 from mme2e.inference.pictures import MAX_FRAMES, Caption, draw_selection, selection_figure
@@ -79,10 +81,8 @@ def test_frames_that_are_shown_are_first_last_and_evenly_spaced() -> None:
 def test_cells_that_were_dropped_are_dark_in_their_place() -> None:
     """A white crop and a loud chunk, of which known cells are kept."""
     batch = Batch(
-        face_crops=make_utterances((1,), (0,)).face_crops * 0 + 255,
-        num_frames=make_utterances((1,), (0,)).num_frames,
-        mel_chunks=make_utterances((0,), (1,)).mel_chunks * 0 + 1,
-        num_chunks=make_utterances((0,), (1,)).num_chunks,
+        face_crops=Ragged.join([torch.full((1, 3, 48, 48), 255, dtype=torch.uint8)]),
+        mel_chunks=Ragged.join([torch.ones(1, 1, 128, 32)]),
     )
     face, sound = np.zeros((1, 24, 24), bool), np.zeros((1, 64, 16), bool)
     face[0, 0, 23] = True  # top right

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from tiny_mesm import EMOTIONS, make_tiny, make_utterances
 
+from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.inference.selected_cells import StageCells, selected_cells
 from mme2e.ops.top_p.naive import top_p_naive
@@ -62,7 +63,7 @@ def test_the_logits_are_the_models_own_and_no_hook_stays() -> None:
 
 def test_no_hook_stays_after_an_error() -> None:
     model = make_tiny()
-    batch = dataclasses.replace(make_utterances((1,), (1,)), input_ids=None, attention_mask=None, text_present=None)
+    batch = dataclasses.replace(make_utterances((1,), (1,)), tokens=None)
     with pytest.raises(UserError, match="selects by the words"):
         selected_cells(model, batch)
     assert not any(module._forward_hooks for module in model.modules())
@@ -73,7 +74,7 @@ def test_more_maps_than_go_through_a_tower_together() -> None:
     together = selected_cells(model, batch).visual
     assert together is not None
     for frame in (0, 15, 16, 34):
-        one = dataclasses.replace(batch, face_crops=batch.face_crops[frame, None], num_frames=torch.tensor([1]))
+        one = dataclasses.replace(batch, face_crops=Ragged.join([batch.face_crops.values[frame, None]]))
         alone = selected_cells(model, one).visual
         for all_maps, single in zip(together, alone, strict=True):
             np.testing.assert_array_equal(all_maps.kept[frame], single.kept[0])

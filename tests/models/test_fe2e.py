@@ -8,6 +8,7 @@ from transformers import AlbertConfig
 
 from mme2e.config import ModelSettings
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.models import FE2E, build_model
 from mme2e.text import build_encoder
@@ -42,28 +43,18 @@ def make_batch(frames: tuple[int, ...] = (2, 1, 3), chunks: tuple[int, ...] = (1
     mask = torch.ones(len(frames), 6, dtype=torch.int64)
     for row in range(len(frames)):
         mask[row, 6 - row :] = 0
+    crops = torch.randint(0, 256, (sum(frames), 3, 48, 48), dtype=torch.uint8, generator=generator)
     return Batch(
-        face_crops=torch.randint(0, 256, (sum(frames), 3, 48, 48), dtype=torch.uint8, generator=generator),
-        num_frames=torch.tensor(frames),
-        mel_chunks=torch.rand(sum(chunks), 1, 128, 32, generator=generator),
-        num_chunks=torch.tensor(chunks),
-        input_ids=torch.randint(0, 30, (len(frames), 6), generator=generator) * mask,
-        attention_mask=mask,
+        face_crops=Ragged(crops, torch.tensor(frames)),
+        mel_chunks=Ragged(torch.rand(sum(chunks), 1, 128, 32, generator=generator), torch.tensor(chunks)),
+        tokens=Ragged.from_padded(torch.randint(0, 30, (len(frames), 6), generator=generator), mask),
         ids=tuple(f"utterance{row}" for row in range(len(frames))),
     )
 
 
 def one(batch: Batch, row: int) -> Batch:
-    """One utterance of a batch, its text without padding."""
-    tokens = int(batch.attention_mask[row].sum())
-    return Batch(
-        face_crops=batch.face_crops.split(batch.num_frames.tolist())[row],
-        num_frames=batch.num_frames[row, None],
-        mel_chunks=batch.mel_chunks.split(batch.num_chunks.tolist())[row],
-        num_chunks=batch.num_chunks[row, None],
-        input_ids=batch.input_ids[row, None, :tokens],
-        attention_mask=batch.attention_mask[row, None, :tokens],
-    )
+    """One utterance of a batch."""
+    return batch.select([row])
 
 
 @pytest.mark.parametrize("modalities", SUBSETS)
@@ -99,9 +90,9 @@ def test_the_fused_logits_are_the_weighted_sum_of_the_branches() -> None:
     model, batch = make_model().eval(), make_batch()
     parts = torch.stack(
         [
-            model.text(batch.input_ids, batch.attention_mask),
-            model.visual(batch.face_crops, batch.num_frames),
-            model.acoustic(batch.mel_chunks, batch.num_chunks),
+            model.text(batch.tokens),
+            model.visual(batch.face_crops),
+            model.acoustic(batch.mel_chunks),
         ]
     )
     model.fusion.weight.data = torch.tensor([[0.5, -0.2, 0.9]])
@@ -116,7 +107,7 @@ def test_the_order_of_the_letters_does_not_matter() -> None:
 def test_frames_of_one_utterance_do_not_reach_another() -> None:
     model, batch = make_model("v").eval(), make_batch()
     before = model(batch)
-    batch.face_crops[0] = 255 - batch.face_crops[0]
+    batch.face_crops.values[0] = 255 - batch.face_crops.values[0]
     after = model(batch)
     assert not torch.allclose(before[0], after[0])
     torch.testing.assert_close(before[1:], after[1:], rtol=1e-4, atol=1e-5)
@@ -124,37 +115,27 @@ def test_frames_of_one_utterance_do_not_reach_another() -> None:
 
 def test_missing_tensors_are_a_missing_modality() -> None:
     model, batch = make_model().eval(), make_batch()
-    without = dataclasses.replace(batch, face_crops=None, num_frames=None, visual_present=None)
-    empty = dataclasses.replace(
-        batch,
-        face_crops=torch.zeros(0, 3, 48, 48, dtype=torch.uint8),
-        num_frames=torch.zeros(3, dtype=torch.int64),
-        visual_present=None,
-    )
+    without = dataclasses.replace(batch, face_crops=None)
+    empty = dataclasses.replace(batch, face_crops=Ragged.join([torch.zeros(0, 3, 48, 48, dtype=torch.uint8)] * 3))
     torch.testing.assert_close(model(without), model(empty))
-    text = dataclasses.replace(batch, input_ids=None, attention_mask=None, text_present=None)
-    silent = dataclasses.replace(batch, attention_mask=torch.zeros_like(batch.attention_mask), text_present=None)
+    text = dataclasses.replace(batch, tokens=None)
+    silent = dataclasses.replace(batch, tokens=Ragged.join([torch.zeros(0, dtype=torch.int64)] * 3))
     torch.testing.assert_close(model(text), model(silent))
 
 
 def test_a_presence_flag_overrules_the_tensors() -> None:
     model, batch = make_model().eval(), make_batch()
-    flagged = dataclasses.replace(batch, acoustic_present=torch.tensor([True, False, True]))
-    changed = dataclasses.replace(flagged, mel_chunks=batch.mel_chunks.clone())
-    changed.mel_chunks[1:4] += 1
-    torch.testing.assert_close(model(flagged), model(changed))
-    assert not torch.allclose(model(flagged)[1], model(batch)[1])
+    flagged = batch.hidden("a", torch.tensor([False, True, False]))
+    before = model(flagged)
+    assert not torch.allclose(before[1], model(batch)[1])
+    flagged.mel_chunks.values[1:4] += 1
+    torch.testing.assert_close(model(flagged), before)
 
 
 def test_texts_of_no_tokens_at_all() -> None:
     model = make_model().eval()
     batch = make_batch()
-    batch = dataclasses.replace(
-        batch,
-        input_ids=torch.zeros(3, 0, dtype=torch.int64),
-        attention_mask=torch.zeros(3, 0, dtype=torch.int64),
-        text_present=None,
-    )
+    batch = dataclasses.replace(batch, tokens=Ragged.from_padded(torch.zeros(3, 0, dtype=torch.int64)))
     assert model(batch).isfinite().all()
 
 
@@ -174,7 +155,7 @@ def test_one_frame_and_one_chunk_in_training() -> None:
 def test_sound_may_come_as_waveforms() -> None:
     model = make_model("a").eval()
     waveforms = torch.randint(-3000, 3000, (16000,), dtype=torch.int16)
-    batch = Batch(waveforms=waveforms, num_samples=torch.tensor([10000, 6000]))
+    batch = Batch(waveforms=Ragged(waveforms, torch.tensor([10000, 6000])))
     torch.testing.assert_close(model(batch), model(batch.with_mel_chunks()))
 
 

@@ -5,15 +5,16 @@ import json
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mme2e.config import FeatureSettings, ModelSettings, RnnSettings
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.models import LateFusion, build_model
 from mme2e.models.acoustic_feature_sets import acoustic_columns
 from mme2e.models.debug import refuse_nan
-from mme2e.models.feature_branch import RnnEncoder, Standardise, padded_with_zeros
+from mme2e.models.feature_branch import RnnEncoder, Standardise
 from mme2e.models.late_fusion import attention_heads
 
 SIZES = {"text_size": 8, "acoustic_size": 6, "visual_size": 10}
@@ -31,29 +32,10 @@ def make(name: str = "lf_rnn", modalities: str = "tav", **changes: object) -> La
 def make_batch(words: tuple[int, ...], steps: tuple[int, ...], frames: tuple[int, ...]) -> Batch:
     generator = torch.Generator().manual_seed(1)
 
-    def noise(lengths: tuple[int, ...], size: int) -> Tensor:
-        return torch.randn(sum(lengths), size, generator=generator)
+    def noise(lengths: tuple[int, ...], size: int) -> Ragged:
+        return Ragged(torch.randn(sum(lengths), size, generator=generator), torch.tensor(lengths))
 
-    return Batch(
-        text_features=noise(words, 8),
-        num_words=torch.tensor(words),
-        acoustic_features=noise(steps, 6),
-        num_acoustic=torch.tensor(steps),
-        visual_features=noise(frames, 10),
-        num_visual=torch.tensor(frames),
-    )
-
-
-def rows_of(batch: Batch, row: int) -> Batch:
-    """One utterance of a batch."""
-    parts = {}
-    for features, lengths in (
-        ("text_features", "num_words"), ("acoustic_features", "num_acoustic"), ("visual_features", "num_visual"),
-    ):  # fmt: skip
-        counts = getattr(batch, lengths)
-        parts[features] = getattr(batch, features).split(counts.tolist())[row]
-        parts[lengths] = counts[row : row + 1]
-    return Batch(**parts)
+    return Batch(text_features=noise(words, 8), acoustic_features=noise(steps, 6), visual_features=noise(frames, 10))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -61,7 +43,7 @@ def test_company_does_not_matter_when_padding_is_masked(name: str) -> None:
     model, batch = make(name), make_batch((3, 1, 7), (9, 4, 1), (2, 2, 5))
     together = model(batch)
     for row in range(3):
-        torch.testing.assert_close(model(rows_of(batch, row)), together[row : row + 1], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(model(batch.select([row])), together[row : row + 1], rtol=1e-5, atol=1e-5)
     assert together.std(dim=0).min() > 1e-4
 
 
@@ -69,19 +51,18 @@ def test_unmasked_padding_is_read_as_steps_of_zeros() -> None:
     model = make("lf_rnn", features=FeatureSettings(**SIZES, masked=False))
     batch = make_batch((3, 1), (2, 4), (2, 2))
     together = model(batch)
-    assert not torch.allclose(model(rows_of(batch, 1)), together[1:], atol=1e-5)
-    longer = rows_of(batch, 1)
-    longer.text_features = torch.cat([longer.text_features, torch.zeros(2, 8)])
-    longer.num_words = torch.tensor([3])
+    assert not torch.allclose(model(batch.select([1])), together[1:], atol=1e-5)
+    longer = batch.select([1])
+    longer.text_features = Ragged.join([torch.cat([longer.text_features.values, torch.zeros(2, 8)])])
     torch.testing.assert_close(model(longer), together[1:], rtol=1e-5, atol=1e-5)
 
 
 def test_unmasked_transformer_reads_padding_of_words_only() -> None:
     model = make("lf_transformer", "av", features=FeatureSettings(**SIZES, masked=False))
     batch = make_batch((3, 1), (2, 4), (2, 5))
-    torch.testing.assert_close(model(rows_of(batch, 0)), model(batch)[:1], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(model(batch.select([0])), model(batch)[:1], rtol=1e-5, atol=1e-5)
     words = make("lf_transformer", "t", features=FeatureSettings(**SIZES, masked=False))
-    assert not torch.allclose(words(rows_of(batch, 1)), words(batch)[1:], atol=1e-5)
+    assert not torch.allclose(words(batch.select([1])), words(batch)[1:], atol=1e-5)
 
 
 @pytest.mark.parametrize("fusion", ["late", "early"])
@@ -104,7 +85,7 @@ def test_what_is_missing_has_no_say(name: str) -> None:
     assert outputs.present.tolist() == [[True, True, True], [False, True, True]]
     alone = model.fusion(outputs.values[1:, :], torch.tensor([[False, True, True]]))
     torch.testing.assert_close(logits[1:], alone)
-    batch.acoustic_features = batch.num_acoustic = batch.acoustic_present = None
+    batch.acoustic_features = None
     assert model(batch).isfinite().all()
 
 
@@ -114,7 +95,7 @@ def test_nothing_but_missing_modalities(name: str) -> None:
     with pytest.raises(UserError, match="utterance two has none of the modalities"):
         make(name)(batch)
     with pytest.raises(UserError, match="utterance number 0 of the batch has none"):
-        make(name)(Batch(input_ids=torch.ones(2, 3, dtype=torch.int64)))
+        make(name)(Batch(tokens=Ragged.from_padded(torch.ones(2, 3, dtype=torch.int64))))
 
 
 def test_one_utterance_of_one_step() -> None:
@@ -180,19 +161,6 @@ class TestStandardise:
             Standardise(4).set_statistics(torch.zeros(5), torch.ones(5))
 
 
-def test_padding() -> None:
-    padded = padded_with_zeros(torch.arange(1.0, 4.0)[:, None], torch.tensor([1, 0, 2]))
-    assert padded.squeeze(2).tolist() == [[1, 0], [0, 0], [2, 3]]
-    assert padded_with_zeros(torch.zeros(0, 2), torch.tensor([0])).shape == (1, 1, 2)
-
-
-def test_lengths_must_fit() -> None:
-    batch = make_batch((3, 1), (2, 4), (2, 2))
-    batch.num_acoustic = torch.tensor([2, 3])
-    with pytest.raises(ValueError, match="lengths add up to 5 but there are 6 steps"):
-        make()(batch)
-
-
 @pytest.mark.parametrize(
     ("letter", "size", "heads"),
     [("t", 300, 4), ("a", 144, 2), ("v", 35, 5), ("v", 17, 1), ("t", 6, 3), ("a", 1, 1), ("t", 1, 1)],
@@ -224,7 +192,7 @@ class TestAcousticFeatureSets:
         features = FeatureSettings(acoustic_size=800, audio_feature_type=3)
         model = make(name, "a", features=features)
         sound = torch.randn(4, 800)
-        batch = Batch(acoustic_features=sound, num_acoustic=torch.tensor([1, 3]))
+        batch = Batch(acoustic_features=Ragged(sound, torch.tensor([1, 3])))
         logits = model(batch)
         sound[:, 34:] = 9
         assert torch.equal(model(batch), logits)
@@ -246,6 +214,6 @@ def test_debugging_names_the_modality_with_nan() -> None:
     model, batch = make(), make_batch((3, 1), (2, 4), (2, 2))
     refuse_nan(model)
     model(batch)
-    batch.acoustic_features[1, 2] = torch.nan
+    batch.acoustic_features.values[1, 2] = torch.nan
     with pytest.raises(UserError, match=r"branches\.acoustic\.standardise: 1 of 36 numbers are NaN"):
         model(batch)

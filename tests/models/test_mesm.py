@@ -64,7 +64,7 @@ def test_frozen_attention_gets_no_gradient_and_all_else_does(modalities: str) ->
 
 def test_the_words_decide_where_to_look() -> None:
     model, batch = make_model("tv", top_p=0.2).train(), make_batch()
-    other = dataclasses.replace(batch, input_ids=(batch.input_ids + 7) % 30)
+    other = dataclasses.replace(batch, tokens=dataclasses.replace(batch.tokens, values=(batch.tokens.values + 7) % 30))
     looks: list[Tensor] = []
     stage = model.visual.tower.stages[0]
     attention = stage.selection.attention
@@ -97,7 +97,7 @@ def test_an_utterance_without_frames_or_chunks() -> None:
 
 
 def test_a_batch_without_words_is_refused() -> None:
-    batch = dataclasses.replace(make_batch(), input_ids=None, attention_mask=None, text_present=None)
+    batch = dataclasses.replace(make_batch(), tokens=None)
     with pytest.raises(UserError, match="selects by the words"):
         make_model()(batch)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mme2e.config import RnnSettings
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.reference.baselines import baseline_name, baseline_of
 from mme2e.reference.checkpoint import import_checkpoint
@@ -73,11 +74,10 @@ def import_and_compare(reference: Reference, modalities: str, folder: Path) -> R
     import_checkpoint(path, folder / "run", modalities=modalities, label_names=("a", "b", "c", "d"))
     features = {letter: torch.randn(3 + size % 2, size) for letter, size in SIZES.items()}
     batch = Batch(
-        **{f"{name}_features": features[name[0]] for name in ("text", "acoustic", "visual") if name[0] in modalities},
         **{
-            key: torch.tensor([len(features[letter])])
-            for letter, key in (("t", "num_words"), ("a", "num_acoustic"), ("v", "num_visual"))
-            if letter in modalities
+            f"{name}_features": Ragged.join([features[name[0]]])
+            for name in ("text", "acoustic", "visual")
+            if name[0] in modalities
         },
     )
     run = load_run(folder / "run")

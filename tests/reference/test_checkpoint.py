@@ -10,6 +10,7 @@ from transformers import AlbertConfig, AlbertModel
 
 import mme2e.reference.checkpoint as reference_checkpoint
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.reference.checkpoint import import_checkpoint, read_state_dict
 from mme2e.runs.folder import load_run
@@ -88,14 +89,13 @@ class Reference(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ([159.0, 111.0, 102.0], [37.0, 33.0, 32.0]))
-        faces = ((batch.face_crops - mean) / std).split(batch.num_frames.tolist())
-        sounds = batch.mel_chunks.split(batch.num_chunks.tolist())
+        faces, sounds, texts = batch.face_crops.split(), batch.mel_chunks.split(), batch.tokens.split()
         rows = []
         for row in range(len(batch)):
-            ids = batch.input_ids[row, batch.attention_mask[row].bool()][None]
+            ids = texts[row][None]
             logits = {
                 "t": lambda ids=ids: self.t_out(self.T.albert(input_ids=ids).last_hidden_state[0, 0]),
-                "v": lambda row=row: self.sequence("v", faces[row]),
+                "v": lambda row=row: self.sequence("v", (faces[row] - mean) / std),
                 "a": lambda row=row: self.sequence("a", sounds[row]),
             }
             used = [logits[letter]() for letter in "tva" if letter in self.modalities]
@@ -107,12 +107,9 @@ def make_batch() -> Batch:
     mask = torch.ones(3, 7, dtype=torch.int64)
     mask[1, 4:] = 0
     return Batch(
-        face_crops=torch.randint(0, 256, (6, 3, 48, 48), dtype=torch.uint8),
-        num_frames=torch.tensor([2, 3, 1]),
-        mel_chunks=torch.rand(4, 1, 128, 32),
-        num_chunks=torch.tensor([1, 1, 2]),
-        input_ids=torch.randint(1, 40, (3, 7)) * mask,
-        attention_mask=mask,
+        face_crops=Ragged(torch.randint(0, 256, (6, 3, 48, 48), dtype=torch.uint8), torch.tensor([2, 3, 1])),
+        mel_chunks=Ragged(torch.rand(4, 1, 128, 32), torch.tensor([1, 1, 2])),
+        tokens=Ragged.from_padded(torch.randint(1, 40, (3, 7)), mask),
     )
 
 
@@ -178,7 +175,12 @@ def test_golden_logits(name: str, shared, tmp_path: Path) -> None:  # type: igno
         intermediate_size=64,
     ).save_pretrained(tmp_path / "albert")
     import_checkpoint(path, tmp_path / "run", text_model=str(tmp_path / "albert"))
-    batch = Batch(**{key: torch.from_numpy(golden[key]) for key in golden if key != "logits"})
+    given = {key: torch.from_numpy(golden[key]) for key in golden}
+    batch = Batch(
+        face_crops=Ragged(given["face_crops"], given["num_frames"]),
+        mel_chunks=Ragged(given["mel_chunks"], given["num_chunks"]),
+        tokens=Ragged.from_padded(given["input_ids"], given["attention_mask"]),
+    )
     with torch.no_grad():
         logits = load_run(tmp_path / "run").model(batch)
     np.testing.assert_allclose(logits.numpy(), golden["logits"], rtol=0, atol=1e-3)
@@ -190,14 +192,10 @@ def test_golden_logits_of_the_baselines(name: str, shared, tmp_path: Path) -> No
     path = tmp_path / "reference.pt"
     path.write_bytes(lzma.decompress(shared(f"golden/{name}.pt.xz").read_bytes()))
     import_checkpoint(path, tmp_path / "run")
-    utterances, words, _ = golden["text_features"].shape
     batch = Batch(
-        text_features=golden["text_features"].flatten(0, 1),
-        num_words=torch.full((utterances,), words),
-        acoustic_features=golden["acoustic_features"],
-        num_acoustic=golden["num_acoustic"],
-        visual_features=golden["visual_features"],
-        num_visual=golden["num_frames"],
+        text_features=Ragged.from_padded(golden["text_features"]),
+        acoustic_features=Ragged(golden["acoustic_features"], golden["num_acoustic"]),
+        visual_features=Ragged(golden["visual_features"], golden["num_frames"]),
     )
     run = load_run(tmp_path / "run")
     with torch.no_grad():

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 import mme2e.runs.folder
 from mme2e.config import FaceSettings, ModelSettings, TextSettings
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.runs.folder import LoadedRun, RunInfo, load_run, read_info, save_run
@@ -40,11 +41,9 @@ INFO = RunInfo(
     provenance={"note": "yes: it's 1"},
 )
 BATCH = Batch(
-    face_crops=torch.randint(0, 256, (3, 3, 48, 48), dtype=torch.uint8),
-    num_frames=torch.tensor([1, 2]),
-    mel_chunks=torch.rand(2, 1, 128, 32),
-    num_chunks=torch.tensor([2, 0]),
-    input_ids=torch.randint(0, 20, (2, 5)),
+    face_crops=Ragged(torch.randint(0, 256, (3, 3, 48, 48), dtype=torch.uint8), torch.tensor([1, 2])),
+    mel_chunks=Ragged(torch.rand(2, 1, 128, 32), torch.tensor([2, 0])),
+    tokens=Ragged.from_padded(torch.randint(0, 20, (2, 5))),
 )
 
 

@@ -1,27 +1,29 @@
 """Hiding modalities in training."""
 
-import dataclasses
-
 import pytest
 import torch
 from tiny_mesm import make_tiny, make_utterances
 
 from mme2e.config import ModelSettings, TrainSettings
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.training.modality_dropout import hide_modalities
 from mme2e.training.module import EmotionModule
 
-NAMES = ("text_present", "acoustic_present", "visual_present")
+NAMES = ("text_features", "acoustic_features", "visual_features")
 
 
 def make_batch(*present: tuple[bool, bool, bool]) -> Batch:
-    flags = torch.tensor(present).unbind(dim=1)
-    return Batch(labels=torch.zeros(len(present), 2), **dict(zip(NAMES, flags, strict=True)))
+    given = {
+        name: Ragged(torch.zeros(len(present), 1), torch.ones_like(flags, dtype=torch.int64), flags)
+        for name, flags in zip(NAMES, torch.tensor(present).unbind(dim=1), strict=True)
+    }
+    return Batch(labels=torch.zeros(len(present), 2), **given)
 
 
 def presence(batch: Batch) -> torch.Tensor:
-    return torch.stack([getattr(batch, name) for name in NAMES], dim=1)
+    return torch.stack([batch.present(letter) for letter in "tav"], dim=1)
 
 
 def hide(
@@ -97,7 +99,7 @@ def test_in_training_only(name: str) -> None:
     assert not hidden.all()
     assert hidden.any(dim=1).all()
     assert hidden[:, 0].all() == (name == "mesm")
-    loss = module.model(dataclasses.replace(batch, text_present=hidden[:, 0], visual_present=hidden[:, 2])).sum()
+    loss = module.model(batch.hidden("t", ~hidden[:, 0]).hidden("v", ~hidden[:, 2])).sum()
     assert loss.isfinite()
 
 

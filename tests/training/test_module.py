@@ -8,6 +8,8 @@ from tiny_mesm import EMOTIONS, make_tiny, make_utterances
 from torch import nn
 
 from mme2e.config import ModelSettings, TrainSettings
+from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.training.callbacks import quiet_lightning
 from mme2e.training.module import EmotionModule, cosine_factor
 
@@ -75,9 +77,7 @@ def test_small_talk_is_dropped_and_news_are_not(caplog):
 
 
 def test_only_batches_with_sound_models_make_mel_chunks():
-    from mme2e.data.batch import Batch
-
-    batch = Batch(waveforms=torch.zeros(6400, dtype=torch.int16), num_samples=torch.tensor([6400]))
+    batch = Batch(waveforms=Ragged.join([torch.zeros(6400, dtype=torch.int16)]))
     assert make().on_after_batch_transfer(batch, 0).mel_chunks is not None
     silent = make(model=dataclasses.replace(TrainSettings().model, modalities="v"))
     assert silent.on_after_batch_transfer(batch, 0).mel_chunks is None

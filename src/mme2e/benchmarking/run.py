@@ -22,10 +22,10 @@ from mme2e.benchmarking.result import (
     Load,
     PointScore,
 )
-from mme2e.data.batch import Batch
-from mme2e.data.collation import collate
+from mme2e.data.batch import Batch, collate
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.dataset import UtteranceDataset
+from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_run import load_run_for, score_loaded
@@ -130,9 +130,7 @@ class _Sample:
         )
         chosen = np.linspace(0, len(dataset) - 1, min(self.utterances, len(dataset))).round().astype(int).tolist()
         groups = [chosen[start : start + self.batch_size] for start in range(0, len(chosen), self.batch_size)]
-        return [
-            collate([dataset[index] for index in group], dataset.pad_token_id).with_mel_chunks() for group in groups
-        ]
+        return [collate([dataset[index] for index in group]).with_mel_chunks() for group in groups]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,16 +244,16 @@ def _point_score(evaluation: Evaluation) -> PointScore:
 def _load(batches: Sequence[Batch], batch_size: int, rounds: int) -> Load:
     utterances = sum(len(batch) for batch in batches)
 
-    def mean(lengths: Sequence[torch.Tensor | None]) -> float:
-        return sum(int(each.sum()) for each in lengths if each is not None) / utterances
+    def mean(given: Sequence[Ragged | None]) -> float:
+        return sum(len(ragged.values) for ragged in given if ragged is not None) / utterances
 
     return Load(
         utterances=utterances,
         batch_size=batch_size,
         rounds=rounds,
-        face_crops=mean([batch.num_frames for batch in batches]),
-        mel_chunks=mean([batch.num_chunks for batch in batches]),
-        tokens=mean([batch.attention_mask for batch in batches]),
+        face_crops=mean([batch.face_crops for batch in batches]),
+        mel_chunks=mean([batch.mel_chunks for batch in batches]),
+        tokens=mean([batch.tokens for batch in batches]),
     )
 
 

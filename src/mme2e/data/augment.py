@@ -50,16 +50,16 @@ def augment_mel(batch: Batch, settings: AugmentSettings, generator: torch.Genera
     0 to `time_mask_columns` columns or `frequency_mask_mels` bands wide, at most all of them.
 
     Args:
-        batch: With `mel_chunks` (total_chunks, 1, mels, columns) and `num_chunks`.
+        batch: With `mel_chunks` (total_chunks, 1, mels, columns).
         settings: `time_masks`, `time_mask_columns`, `frequency_masks` and `frequency_mask_mels` are used.
         generator: Decides the masks; on any device.
 
     Returns:
         A batch with new `mel_chunks`; the one given where there is nothing to do.
     """
-    chunks, num_chunks = batch.mel_chunks, batch.num_chunks
-    if chunks is None or num_chunks is None or (settings.time_masks == 0 and settings.frequency_masks == 0):
+    if batch.mel_chunks is None or (settings.time_masks == 0 and settings.frequency_masks == 0):
         return batch
+    chunks, num_chunks = batch.mel_chunks.values, batch.mel_chunks.lengths
     mels, columns = chunks.shape[-2:]
     if settings.time_masks > 0:
         hidden = _stripes(len(chunks), settings.time_masks, settings.time_mask_columns, columns, generator)
@@ -68,7 +68,7 @@ def augment_mel(batch: Batch, settings: AugmentSettings, generator: torch.Genera
         hidden = _stripes(len(num_chunks), settings.frequency_masks, settings.frequency_mask_mels, mels, generator)
         per_chunk = hidden.to(chunks.device).repeat_interleave(num_chunks.to(chunks.device), dim=0)
         chunks = chunks.masked_fill(per_chunk[:, None, :, None], 0)
-    return replace(batch, mel_chunks=chunks)
+    return replace(batch, mel_chunks=replace(batch.mel_chunks, values=chunks))
 
 
 def _stripes(rows: int, masks: int, widest: int, length: int, generator: torch.Generator) -> Tensor:

@@ -1,124 +1,151 @@
-"""`Batch`: what every model takes. Flat ragged tensors, no padding across utterances."""
+"""`Batch`: what every model takes. Utterances side by side, without padding across them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-BY_VALUE_BYTES = 1 << 20
-"""Largest tensor that is copied between processes; larger ones lie in shared memory."""
+from mme2e.data.ragged import Ragged, by_value, from_value
+
+_MODALITY_FIELDS = {
+    "t": ("tokens", "text_features"),
+    "a": ("mel_chunks", "waveforms", "acoustic_features"),
+    "v": ("face_crops", "visual_features"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UtteranceItem:
+    """One utterance. A modality that was not asked for is None; one that is missing has length 0.
+
+    It holds either pictures, sound and tokens, or the hand-crafted features of the three.
+
+    Attributes:
+        id: Its id.
+        face_crops: (frames, 3, 48, 48) uint8, RGB.
+        waveform: (samples,) int16, 16 kHz.
+        tokens: (tokens,) int64, ids of the model's tokenizer.
+        text_features: (words, size) float32.
+        acoustic_features: (steps, size) float32.
+        visual_features: (steps, size) float32.
+        labels: (emotions,) float32, 1 where present.
+    """
+
+    id: str
+    face_crops: Tensor | None = None
+    waveform: Tensor | None = None
+    tokens: Tensor | None = None
+    text_features: Tensor | None = None
+    acoustic_features: Tensor | None = None
+    visual_features: Tensor | None = None
+    labels: Tensor
 
 
 @dataclass(kw_only=True)
 class Batch:
-    """Utterances side by side.
-
-    A modality that no model needs may be None. The frames of utterance i are the `num_frames[i]` rows of
-    `face_crops` after those of the utterances before it; chunks and samples likewise.
+    """Utterances side by side. A modality that no model needs may be None.
 
     Attributes:
         face_crops: (total_frames, 3, 48, 48) uint8, RGB 0..255; normalisation belongs to the model.
-        num_frames: (batch,) int64, 0 where there is no picture.
         mel_chunks: (total_chunks, 1, 128, 32) float32, power mel spectrogram, 0.4 s a chunk.
-        num_chunks: (batch,) int64, 0 where there is no sound.
         waveforms: (total_samples,) int16 at 16 kHz, from which `mel_chunks` is made on the model's device.
-        num_samples: (batch,) int64.
-        input_ids: (batch, tokens) int64, padded to the longest text of the batch.
-        attention_mask: (batch, tokens) int64, 1 where there is a token; a row of zeros where there is no text.
+        tokens: (total_tokens,) int64; the model pads them.
         text_features: (total_words, size) float32, hand-crafted features, not normalised.
-        num_words: (batch,) int64, 0 where there is no text.
         acoustic_features: (total_steps, size) float32, hand-crafted.
-        num_acoustic: (batch,) int64, steps of each utterance.
         visual_features: (total_steps, size) float32, hand-crafted.
-        num_visual: (batch,) int64, steps of each utterance.
         labels: (batch, emotions) float32, 1 where the emotion is present.
-        text_present, visual_present, acoustic_present: (batch,) bool; derived from the lengths when not given.
         ids: Utterance ids, in order.
     """
 
-    face_crops: Tensor | None = None
-    num_frames: Tensor | None = None
-    mel_chunks: Tensor | None = None
-    num_chunks: Tensor | None = None
-    waveforms: Tensor | None = None
-    num_samples: Tensor | None = None
-    input_ids: Tensor | None = None
-    attention_mask: Tensor | None = None
-    text_features: Tensor | None = None
-    num_words: Tensor | None = None
-    acoustic_features: Tensor | None = None
-    num_acoustic: Tensor | None = None
-    visual_features: Tensor | None = None
-    num_visual: Tensor | None = None
+    face_crops: Ragged | None = None
+    mel_chunks: Ragged | None = None
+    waveforms: Ragged | None = None
+    tokens: Ragged | None = None
+    text_features: Ragged | None = None
+    acoustic_features: Ragged | None = None
+    visual_features: Ragged | None = None
     labels: Tensor | None = None
-    text_present: Tensor | None = None
-    visual_present: Tensor | None = None
-    acoustic_present: Tensor | None = None
     ids: tuple[str, ...] | None = None
 
-    def __post_init__(self) -> None:
-        if self.input_ids is not None and self.attention_mask is None:
-            self.attention_mask = torch.ones_like(self.input_ids)
-        if self.text_present is None and self.attention_mask is not None:
-            self.text_present = self.attention_mask.any(dim=1)
-        if self.text_present is None:
-            self.text_present = _any_steps(self.num_words)
-        if self.visual_present is None:
-            self.visual_present = _any_steps(self.num_frames, self.num_visual)
-        if self.acoustic_present is None:
-            self.acoustic_present = _any_steps(self.num_chunks, self.num_samples, self.num_acoustic)
-
     def __getstate__(self) -> dict[str, Any]:
-        # From a data loader's worker torch passes each tensor on as a file, over a connection of its own: half a
-        # millisecond for any size, and more when all cores are busy. Small ones travel by value.
-        return {name: _by_value(value) for name, value in self.__dict__.items()}
+        return by_value(self.__dict__)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        arrays = {name: torch.from_numpy(value) for name, value in state.items() if isinstance(value, np.ndarray)}
-        self.__dict__.update(state | arrays)
+        self.__dict__.update(from_value(state))
 
     def __len__(self) -> int:
         """Number of utterances."""
-        raw = (self.num_frames, self.num_chunks, self.num_samples, self.input_ids, self.labels)
-        for tensor in (*raw, self.num_words, self.num_acoustic, self.num_visual):
-            if tensor is not None:
-                return len(tensor)
-        return 0
+        given = (getattr(self, f.name) for f in fields(self))
+        return next((len(value) for value in given if value is not None), 0)
 
-    def _map(self, function) -> "Batch":  # type: ignore[no-untyped-def]  # any Tensor -> Tensor
-        changed = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: function(v) if isinstance(v, Tensor) else v for k, v in changed.items()})
+    def present(self, modality: str) -> Tensor | None:
+        """(batch,) bool, which utterances have the modality t, a or v; None where the batch has nothing of it."""
+        given = (getattr(self, name) for name in _MODALITY_FIELDS[modality])
+        return next((ragged.present for ragged in given if ragged is not None), None)
+
+    def hidden(self, modality: str, utterances: Tensor) -> "Batch":
+        """The same batch, with the modality t, a or v not present where `utterances` (batch,) bool is true."""
+        given = {name: getattr(self, name) for name in _MODALITY_FIELDS[modality]}
+        return replace(self, **{k: ragged.hidden(utterances) for k, ragged in given.items() if ragged is not None})
+
+    def select(self, utterances: Sequence[int]) -> "Batch":
+        """Some utterances, in the order asked for; at least one."""
+        chosen: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        chosen = {name: value.select(utterances) for name, value in chosen.items() if isinstance(value, Ragged)}
+        if self.labels is not None:
+            chosen["labels"] = self.labels[torch.tensor(utterances, device=self.labels.device)]
+        if self.ids is not None:
+            chosen["ids"] = tuple(self.ids[index] for index in utterances)
+        return replace(self, **chosen)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """The same batch on another device."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return self._moved(lambda value: value.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory, for a fast copy to a GPU."""
-        return self._map(lambda tensor: tensor.pin_memory())
+        return self._moved(lambda value: value.pin_memory())
+
+    def _moved(self, function) -> "Batch":  # type: ignore[no-untyped-def]  # any Tensor or Ragged to one of its kind
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: function(v) for k, v in given.items() if isinstance(v, Tensor | Ragged)})
 
     def with_mel_chunks(self) -> "Batch":
-        """The same batch with `mel_chunks` and `num_chunks` made from `waveforms`, on their device.
+        """The same batch with `mel_chunks` made from `waveforms`, on their device.
 
         A batch that has its chunks already, or no sound, comes back as it is.
         """
-        if self.waveforms is None or self.num_samples is None or self.mel_chunks is not None:
+        if self.waveforms is None or self.mel_chunks is not None:
             return self
         from mme2e.media.mel import mel_chunks
 
-        chunks, num_chunks = mel_chunks(self.waveforms, self.num_samples)
-        return replace(self, mel_chunks=chunks, num_chunks=num_chunks)
+        chunks, num_chunks = mel_chunks(self.waveforms.values, self.waveforms.lengths)
+        return replace(self, mel_chunks=Ragged(chunks, num_chunks, self.waveforms.present))
 
 
-def _by_value(value: Any) -> Any:
-    """A small tensor as an array, which is pickled whole; anything else as it is."""
-    small = isinstance(value, Tensor) and value.nbytes <= BY_VALUE_BYTES
-    return value.numpy() if small and value.device.type == "cpu" and value.dtype != torch.bfloat16 else value
+def collate(items: Sequence[UtteranceItem]) -> Batch:
+    """Puts utterances side by side.
 
+    Args:
+        items: One or more, all with the same modalities asked for (see `UtteranceItem`).
 
-def _any_steps(*lengths: Tensor | None) -> Tensor | None:
-    """(batch,) bool from the first lengths that there are."""
-    given = next((each for each in lengths if each is not None), None)
-    return None if given is None else given > 0
+    Returns:
+        A batch with `waveforms`, from which `Batch.with_mel_chunks` makes the chunks; or with hand-crafted features.
+    """
+
+    def joined(name: str) -> Ragged | None:
+        sequences = [getattr(item, name) for item in items]
+        return None if sequences[0] is None else Ragged.join(sequences)
+
+    return Batch(
+        face_crops=joined("face_crops"),
+        waveforms=joined("waveform"),
+        tokens=joined("tokens"),
+        text_features=joined("text_features"),
+        acoustic_features=joined("acoustic_features"),
+        visual_features=joined("visual_features"),
+        labels=torch.stack([item.labels for item in items]),
+        ids=tuple(item.id for item in items),
+    )

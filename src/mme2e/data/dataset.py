@@ -2,7 +2,6 @@
 
 import copy
 import io
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch.utils.data import Dataset
 
 from mme2e.config import MODALITIES, AugmentSettings
 from mme2e.data.augment import augment_crops, drop_words
+from mme2e.data.batch import UtteranceItem
 from mme2e.data.corpus import Corpus, multi_hot
 from mme2e.data.feature_schema import MODALITY_NAMES
 from mme2e.data.features import FeatureMatrices, Features, SplitFeatures
@@ -35,33 +35,6 @@ class Draw(NamedTuple):
 
     utterance: int
     epoch: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class UtteranceItem:
-    """One utterance. A modality that was not asked for is None; one that is missing has length 0.
-
-    It holds either pictures, sound and tokens, or the hand-crafted features of the three.
-
-    Attributes:
-        id: Its id.
-        face_crops: (frames, 3, 48, 48) uint8, RGB.
-        waveform: (samples,) int16, 16 kHz.
-        input_ids: (tokens,) int64.
-        text_features: (words, size) float32.
-        acoustic_features: (steps, size) float32.
-        visual_features: (steps, size) float32.
-        labels: (emotions,) float32, 1 where present.
-    """
-
-    id: str
-    face_crops: Tensor | None = None
-    waveform: Tensor | None = None
-    input_ids: Tensor | None = None
-    text_features: Tensor | None = None
-    acoustic_features: Tensor | None = None
-    visual_features: Tensor | None = None
-    labels: Tensor
 
 
 class UtteranceDataset(Dataset[UtteranceItem]):
@@ -131,12 +104,6 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         other._seed = seed
         return other
 
-    @property
-    def pad_token_id(self) -> int:
-        """Token id that fills short texts."""
-        given = None if self.tokenizer is None else self.tokenizer.pad_token_id
-        return 0 if given is None else given
-
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -152,7 +119,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
             id=row["id"],
             face_crops=self._face_crops(row["face_crops"], row["face_flags"], rng) if "v" in self.modalities else None,
             waveform=_waveform(row["audio"]) if "a" in self.modalities else None,
-            input_ids=self._input_ids(row["text"], rng) if "t" in self.modalities else None,
+            tokens=self._tokens(row["text"], rng) if "t" in self.modalities else None,
             labels=labels,
         )
 
@@ -187,7 +154,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
             crops = augment_crops(crops, self._augment, rng)
         return torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))  # by one thread: it is little
 
-    def _input_ids(self, text: str | None, rng: np.random.Generator) -> Tensor:
+    def _tokens(self, text: str | None, rng: np.random.Generator) -> Tensor:
         if text is None:
             return torch.zeros(0, dtype=torch.int64)
         if self._augment is not None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import distributed
 from torch.utils.data import DataLoader
 
 from mme2e.config import AugmentSettings
-from mme2e.data.collation import collate
+from mme2e.data.batch import collate
 from mme2e.data.dataset import UtteranceDataset
 from mme2e.data.sampler import LengthBatchSampler
 
@@ -59,7 +58,7 @@ def make_dataloader(
     return _Loader(
         dataset,
         batch_sampler=sampler,
-        collate_fn=partial(collate, pad_token_id=dataset.pad_token_id),
+        collate_fn=collate,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         prefetch_factor=PREFETCH_BATCHES if num_workers > 0 else None,

@@ -9,7 +9,7 @@ import torch
 
 from mme2e.atomic import write_text
 from mme2e.benchmarking.profiler import count_operations
-from mme2e.data.collation import collate
+from mme2e.data.batch import collate
 from mme2e.data.corpus import load_corpus
 from mme2e.experiments.plan import PlannedRun
 from mme2e.models import FE2E
@@ -59,7 +59,7 @@ def operations_of(run: PlannedRun, utterances: int) -> Operations | None:
     dataset = open_dataset(corpus, "test", loaded.info.model, loaded.tokenizer)
     chosen = np.linspace(0, len(dataset) - 1, min(utterances, len(dataset))).round().astype(int).tolist()
     batches = [
-        collate([dataset[index] for index in chosen[start : start + _BATCH_SIZE]], dataset.pad_token_id)
+        collate([dataset[index] for index in chosen[start : start + _BATCH_SIZE]])
         for start in range(0, len(chosen), _BATCH_SIZE)
     ]
     with torch.inference_mode():

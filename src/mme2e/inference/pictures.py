@@ -194,11 +194,11 @@ def _draw_faces(page: _Page, stages: tuple[StageCells, ...] | None, batch: Batch
     if stages is None or batch.face_crops is None:
         _heading(page, f"No face crops: {caption.missing.get('visual', 'no face was seen in the utterance')}")
         return
-    total = len(batch.face_crops)
+    total = len(batch.face_crops.values)
     shown = np.unique(np.linspace(0, total - 1, min(total, MAX_FRAMES)).round().astype(int))
     chosen = "" if len(shown) == total else f" ({len(shown)} of {total}, evenly spaced)"
     _heading(page, f"Face crops{chosen}: clear cells were kept, dark cells were dropped")
-    images = face_images(batch.face_crops.cpu().numpy()[shown])
+    images = face_images(batch.face_crops.values.cpu().numpy()[shown])
     size = _face_size(len(shown))
     for number, stage in enumerate((None, *stages)):
         _row_label(page, number, stage, size)
@@ -218,13 +218,13 @@ def _draw_sound(page: _Page, stages: tuple[StageCells, ...] | None, batch: Batch
     if stages is None or batch.mel_chunks is None:
         _heading(page, f"No sound: {caption.missing.get('acoustic', 'the utterance has none')}")
         return
-    chunks = len(batch.mel_chunks)
+    chunks = len(batch.mel_chunks.values)
     _heading(
         page,
         f"Mel spectrogram, {chunks} {'chunk' if chunks == 1 else 'chunks'} of {CHUNK_S} s: "
         "clear cells were kept, dark cells were dropped",
     )
-    image = sound_image(decibels(batch.mel_chunks.cpu().numpy()))
+    image = sound_image(decibels(batch.mel_chunks.values.cpu().numpy()))
     width = min(_WIDTH - _LEFT - _RIGHT, chunks * _WIDEST_CHUNK)
     for number, stage in enumerate((None, *stages)):
         _row_label(page, number, stage, _SOUND_ROW)

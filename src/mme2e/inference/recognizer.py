@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.faces.detector import FaceDetector
 from mme2e.faces.face_crop import FACE_SIZE_PX, FaceCrop
@@ -232,18 +233,15 @@ class Recognizer:
         crops = torch.zeros(0, 3, FACE_SIZE_PX, FACE_SIZE_PX, dtype=torch.uint8)
         if "visual" not in evidence.missing:
             crops = torch.from_numpy(np.stack([face.crop for face in evidence.faces])).permute(0, 3, 1, 2)
-        input_ids, attention_mask = None, None
+        tokens = None
         if evidence.text is not None and self.tokenizer is not None:
             longest = self.info.model.text.max_length
-            tokens = self.tokenizer([evidence.text], truncation=True, max_length=longest, return_tensors="pt")
-            input_ids, attention_mask = tokens["input_ids"], tokens["attention_mask"]
+            ids = self.tokenizer(evidence.text, truncation=True, max_length=longest)["input_ids"]
+            tokens = Ragged.join([torch.tensor(ids, dtype=torch.int64)])
         batch = Batch(
-            face_crops=crops,
-            num_frames=torch.tensor([len(crops)]),
-            waveforms=torch.from_numpy(evidence.samples),
-            num_samples=torch.tensor([len(evidence.samples)]),
-            input_ids=input_ids,
-            attention_mask=attention_mask,
+            face_crops=Ragged.join([crops]),
+            waveforms=Ragged.join([torch.from_numpy(evidence.samples)]),
+            tokens=tokens,
         )
         return batch.to(self.device).with_mel_chunks()
 

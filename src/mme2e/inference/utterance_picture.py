@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from mme2e.data.collation import collate
+from mme2e.data.batch import collate
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.dataset import UtteranceDataset
 from mme2e.errors import UserError
@@ -42,7 +42,7 @@ def draw_utterance(
         raise UserError(f"utterance {utterance} has none of the modalities '{settings.modalities}': nothing to draw")
     before = corpus.split(split)["id"][:row_number]
     item = dataset[row_number - len(set(before) & set(dataset.left_out))]
-    batch = collate([item], dataset.pad_token_id).to(recognizer.device).with_mel_chunks()
+    batch = collate([item]).to(recognizer.device).with_mel_chunks()
     cells = selected_cells(recognizer.model, batch)
     row = corpus.split(split)[row_number]
     caption = Caption(

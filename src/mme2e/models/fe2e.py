@@ -1,9 +1,12 @@
 """FE2E: the dense, fully end-to-end model (reference section 1; Dai et al. 2021, section 4)."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from mme2e.config import ModelSettings
 from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.models.fusion import ModalityOutputs, build_fusion, head_width
 from mme2e.models.sequence_encoder import SequenceEncoder
 from mme2e.models.towers import FACE_INPUT, SOUND_INPUT, Tower, TowerInput
@@ -21,28 +24,28 @@ class TextBranch(nn.Module):
     def __init__(self, encoder: nn.Module, out_dim: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Linear(encoder.config.hidden_size, out_dim)  # type: ignore[union-attr,arg-type]
+        config: Any = encoder.config
+        self.padding: int = getattr(config, "pad_token_id", None) or 0
+        self.head = nn.Linear(config.hidden_size, out_dim)
 
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def encode(self, tokens: Ragged) -> Tensor:
         """The first token's vector of the last layer.
 
         Args:
-            input_ids: (batch, tokens) int64.
-            attention_mask: (batch, tokens) int64, 1 where there is a token; a row of zeros where there is no text.
+            tokens: (total_tokens,) int64; of no tokens where there is no text.
 
         Returns:
             (batch, hidden_size).
         """
-        if input_ids.shape[1] == 0:
-            input_ids, attention_mask = (t.new_zeros(len(t), 1) for t in (input_ids, attention_mask))
+        input_ids, attention_mask = tokens.padded(self.padding, at_least=1)
         # A row that may look at nothing turns into NaN in some encoders: let rows without text see their first token.
-        attention_mask = attention_mask.clone()
-        attention_mask[:, 0] = 1
-        return self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0]
+        attention_mask[:, 0] = True
+        mask = attention_mask.long()
+        return self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state[:, 0]
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def forward(self, tokens: Ragged) -> Tensor:
         """What the head makes of `encode`'s vectors: (batch, out_dim)."""
-        return self.head(self.encode(input_ids, attention_mask))
+        return self.head(self.encode(tokens))
 
 
 class SequenceBranch(nn.Module):
@@ -67,19 +70,19 @@ class SequenceBranch(nn.Module):
         )
         self.head = nn.Linear(dim, out_dim)
 
-    def forward(self, maps: Tensor, lengths: Tensor, text: Tensor | None = None) -> Tensor:
+    def forward(self, maps: Ragged, text: Tensor | None = None) -> Tensor:
         """Logits or features of each utterance.
 
         Args:
-            maps: (total, channels, height, width), the maps of all utterances one after the other.
-            lengths: (batch,) int64, maps of each utterance.
+            maps: (total, channels, height, width).
             text: (batch, text_dim), for a tower that asks for it.
 
         Returns:
             (batch, out_dim).
         """
-        asked = () if text is None else (text.repeat_interleave(lengths, dim=0, output_size=len(maps)),)
-        vectors = self.tower(maps, *asked) if len(maps) else self.head.weight.new_zeros(0, self.head.in_features)
+        values, lengths = maps.values, maps.lengths
+        asked = () if text is None else (text.repeat_interleave(lengths, dim=0, output_size=len(values)),)
+        vectors = self.tower(values, *asked) if len(values) else self.head.weight.new_zeros(0, self.head.in_features)
         return self.head(self.sequence(vectors, lengths))
 
 
@@ -124,8 +127,8 @@ class FE2E(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Logits of each utterance.
 
-        A modality whose tensors are None in the batch is missing in all its utterances; one whose presence flag is
-        false contributes nothing to its utterance. Sound may come as `waveforms` instead of `mel_chunks`.
+        A modality that is None in the batch is missing in all its utterances; where it is not present, it contributes
+        nothing to its utterance. Sound may come as `waveforms` instead of `mel_chunks`.
 
         Args:
             batch: Utterances, on the model's device.
@@ -149,19 +152,15 @@ class FE2E(nn.Module):
         if self.acoustic is not None and batch.mel_chunks is None and batch.waveforms is not None:
             batch = batch.with_mel_chunks()
         text = None
-        if self.text is not None and batch.input_ids is not None and batch.attention_mask is not None:
-            text = self.text.encode(batch.input_ids, batch.attention_mask)
+        if self.text is not None and batch.tokens is not None:
+            text = self.text.encode(batch.tokens)
         asked = self._asked_of_towers(text)
         # In the order of `fusion_order`.
         parts: list[tuple[Tensor | None, Tensor | None]] = []
         if self.text is not None:
-            parts.append((None if text is None else self.text.head(text), batch.text_present))
-        for branch, maps, lengths, here in (
-            (self.visual, batch.face_crops, batch.num_frames, batch.visual_present),
-            (self.acoustic, batch.mel_chunks, batch.num_chunks, batch.acoustic_present),
-        ):
+            parts.append((None, None) if text is None else (self.text.head(text), batch.present("t")))
+        for branch, maps in ((self.visual, batch.face_crops), (self.acoustic, batch.mel_chunks)):
             if branch is not None:
-                known = maps is not None and lengths is not None
-                parts.append((branch(maps, lengths, asked) if known else None, here))
+                parts.append((None, None) if maps is None else (branch(maps, asked), maps.present))
         head = next(branch.head for branch in (self.text, self.visual, self.acoustic) if branch is not None)
         return ModalityOutputs.of(parts, batch=len(batch), width=head.out_features, like=head.weight)

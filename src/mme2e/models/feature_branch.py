@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mme2e.config import RnnSettings
+from mme2e.data.ragged import Ragged
 
 
 class Standardise(nn.Module):
@@ -107,7 +108,7 @@ class RnnEncoder(nn.Module):
         Returns:
             (batch, out_dim).
         """
-        padded = padded_with_zeros(vectors, lengths)
+        padded, _ = Ragged(vectors, lengths).padded(at_least=1)
         # The CPU is where torch wants the lengths.
         packed = pack_padded_sequence(padded, lengths.clamp_min(1).cpu(), batch_first=True, enforce_sorted=False)
         output, state = self.rnn(packed)
@@ -140,39 +141,20 @@ class FeatureBranch(nn.Module):
         self.head = nn.Sequential(nn.Linear(dim, middle), nn.ReLU(), nn.Linear(middle, out_dim))
         self.reads_padding = reads_padding
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, features: Ragged) -> Tensor:
         """Logits or features of each utterance.
 
         Args:
-            features: (total, size), the steps of all utterances one after the other.
-            lengths: (batch,) int64, steps of each utterance.
+            features: (total, size).
 
         Returns:
             (batch, out_dim).
 
         Raises:
-            ValueError: The lengths do not add up to the number of steps, or the steps have another size.
+            ValueError: The steps have another size.
         """
-        if int(lengths.sum()) != len(features):
-            raise ValueError(f"the lengths add up to {int(lengths.sum())} but there are {len(features)} steps")
-        vectors = self.standardise(features)
+        vectors, lengths = self.standardise(features.values), features.lengths
         if self.reads_padding:
-            padded = padded_with_zeros(vectors, lengths)
+            padded, _ = Ragged(vectors, lengths).padded(at_least=1)
             vectors, lengths = padded.flatten(0, 1), torch.full_like(lengths, padded.shape[1])
         return self.head(self.encoder(vectors, lengths))
-
-
-def padded_with_zeros(vectors: Tensor, lengths: Tensor) -> Tensor:
-    """Sequences side by side.
-
-    Args:
-        vectors: (total, size), the sequences one after the other.
-        lengths: (batch,) int64.
-
-    Returns:
-        (batch, longest, size), zeros behind each sequence; at least one step.
-    """
-    steps = torch.arange(max(1, int(lengths.max())), device=vectors.device)
-    padded = vectors.new_zeros(len(lengths), len(steps), vectors.shape[1])
-    padded[steps < lengths.unsqueeze(1)] = vectors
-    return padded

@@ -66,15 +66,14 @@ class LateFusion(nn.Module):
     def modality_outputs(self, batch: Batch) -> ModalityOutputs:
         """What words, sound and picture say, each on its own, before fusion; as `forward`, but nothing is refused."""
         given = {
-            "text": (batch.text_features, batch.num_words, batch.text_present),
-            "acoustic": (batch.acoustic_features, batch.num_acoustic, batch.acoustic_present),
-            "visual": (batch.visual_features, batch.num_visual, batch.visual_present),
+            "text": batch.text_features,
+            "acoustic": batch.acoustic_features,
+            "visual": batch.visual_features,
         }
         parts: list[tuple[Tensor | None, Tensor | None]] = []
         for name, branch in self.branches.items():
-            features, lengths, present = given[name]
-            known = features is not None and lengths is not None
-            parts.append((branch(features, lengths) if known else None, present))
+            features = given[name]
+            parts.append((None, None) if features is None else (branch(features), features.present))
         like = next(self.parameters())
         return ModalityOutputs.of(parts, batch=len(batch), width=self._out_dim, like=like)
 

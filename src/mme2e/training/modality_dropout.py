@@ -1,12 +1,9 @@
 """Modality dropout: in training some modalities are hidden, so that the model learns to do without them."""
 
-from dataclasses import replace
-
 import torch
 
+from mme2e.config import MODALITIES
 from mme2e.data.batch import Batch
-
-_PRESENCE = ("text_present", "acoustic_present", "visual_present")
 
 
 def hide_modalities(
@@ -26,22 +23,20 @@ def hide_modalities(
     Returns:
         A batch with other presence flags; the one given where there is nothing to do.
     """
-    names = [
-        name
-        for name in _PRESENCE
-        if name[0] in modalities and name[0] not in always and getattr(batch, name) is not None
-    ]
-    if probability == 0 or not names:
+    known = {letter: present for letter in MODALITIES if (present := batch.present(letter)) is not None}
+    letters = [letter for letter in known if letter in modalities and letter not in always]
+    if probability == 0 or not letters:
         return batch
-    draws = torch.rand(len(batch), len(names), generator=generator)
-    present = torch.stack([getattr(batch, name) for name in names], dim=1)
+    draws = torch.rand(len(batch), len(letters), generator=generator)
+    present = torch.stack([known[letter] for letter in letters], dim=1)
     draws = draws.to(present.device)
     kept = present & (draws >= probability)
-    stays = [getattr(batch, name) for name in _PRESENCE if name[0] in always and getattr(batch, name) is not None]
+    stays = [present for letter, present in known.items() if letter in always]
     bereft = ~torch.stack([kept.any(dim=1), *stays]).any(dim=0)
     # Of those that would lose everything, the modality with the largest draw stays: each is as likely as the others.
     last = torch.where(present, draws, -1).argmax(dim=1)
     rows = torch.arange(len(batch), device=present.device)
     kept[rows, last] |= bereft & present[rows, last]
-    flags = dict(zip(names, kept.unbind(dim=1), strict=True))
-    return replace(batch, **flags)  # type: ignore[arg-type]  # presence flags, all of them
+    for letter, visible in zip(letters, kept.unbind(dim=1), strict=True):
+        batch = batch.hidden(letter, ~visible)
+    return batch
