@@ -135,10 +135,12 @@ def test_other_delimiters(folder, delimiter):
         (",,,,,x,,,", "no video, no images, no audio and no text"),
         ("a.mp4,,3,2,,x,,,", "ends at 2 s, not after its start at 3 s"),
         ("a.mp4,,2,2,,x,,,", "ends at 2 s, not after its start at 2 s"),
-        ("a.mp4,,-1,2,,x,,,", "start_s is '-1'; wanted is a number from 0"),
-        ("a.mp4,,0:01,2,,x,,,", "start_s is '0:01'"),
+        ("a.mp4,,-1,2,,x,,,", "start_s is '-1'; expected is a number of seconds from 0, mm:ss or hh:mm:ss"),
+        ("a.mp4,,0:61,2,,x,,,", "start_s is '0:61'"),
+        ("a.mp4,,1:60:00,2,,x,,,", "start_s is '1:60:00'"),
+        ("a.mp4,,0:01,1,,x,,,", "ends at 1 s, not after its start at 1 s"),
         ("a.mp4,,,inf,,x,,,", "end_s is 'inf'"),
-        ("a.mp4,,,nan,,x,,,", "end_s is 'nan'"),
+        ('a.mp4,,,"1.234,5",,x,,,', "end_s is '1.234,5'"),
         ("a.mp4,,,,,x,holdout,,", "split 'holdout'; there are train, valid"),
         ("a.mp4,,,,,x,,,good", "second row with the id 'good', after line 2"),
         ("a.mp4,,,,,x,,0,", "images_per_s is 0"),
@@ -158,7 +160,8 @@ def test_a_row_with_a_mistake_is_skipped_with_its_line(folder, row, told):
     [
         ("text,region,labels", 'words,"1,2,3",x', "region is '1,2,3'; wanted are x,y,width,height"),
         ("text,region,labels", 'words,"1,2,0,4",x', "region is"),
-        ("text,audio_channel,labels", "words,left,x", "audio_channel is 'left'; wanted is a whole number"),
+        ("text,audio_channel,labels", "words,0.5,x", "audio_channel is '0.5'; expected is a whole number"),
+        ("text,audio_channel,labels", "words,left,x", "audio_channel is 'left'; expected is a whole number"),
     ],
 )
 def test_when_no_row_is_left_the_first_reason_is_told(folder, columns, cells, told):
@@ -192,9 +195,9 @@ def test_files_that_cannot_be_read_are_one_line(folder):
         read_manifest(folder)
     with pytest.raises(UserError, match="cannot be read"):
         read_manifest(folder / "nowhere.csv")
-    (folder / "excel.csv").write_bytes("text,labels\nok,x\nCafé,y\n".encode("cp1252"))
-    with pytest.raises(UserError, match=r"excel\.csv:3 is not UTF-8"):
-        read_manifest(folder / "excel.csv")
+    (folder / "film.csv").write_bytes(b"\0\0\0\x20ftypisom\0\0\2\0" * 9)
+    with pytest.raises(UserError, match=r"film\.csv is no table in CSV or JSON lines"):
+        read_manifest(folder / "film.csv")
 
 
 def test_broken_json_lines_are_skipped(folder):

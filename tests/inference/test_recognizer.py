@@ -14,7 +14,6 @@ from tiny_runs import TINY_MODEL, write_tiny_run
 import mme2e
 from mme2e.__main__ import main
 from mme2e.errors import MediaError, UserError
-from mme2e.inference.transcript import read_transcript
 from mme2e.media.region import Region, parse_region
 from mme2e.models.device import resolve_device
 
@@ -155,19 +154,6 @@ def test_from_the_command_line(run: Path, media: Path, tmp_path: Path, capsys: p
 def test_a_mistake_on_the_command_line(media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(tmp_path), str(media / "face.mp4")]) == 2
     assert "is no run folder" in capsys.readouterr().err
-
-
-def test_transcripts() -> None:
-    assert read_transcript(None) is None
-    assert read_transcript("just words") == "just words"
-    assert read_transcript("w" * 5000) == "w" * 5000
-
-
-def test_a_transcript_that_is_no_text(tmp_path: Path) -> None:
-    file = tmp_path / "words.txt"
-    file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="UTF-8"):
-        read_transcript(str(file))
 
 
 @pytest.mark.parametrize("given", ["", "1,2,3", "a,b,c,d", "-1,0,5,5", "0,0,0,5"])

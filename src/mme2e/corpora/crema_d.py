@@ -11,9 +11,9 @@ The fields of a name are actor, sentence, emotion and its level.
 import re
 from pathlib import Path
 
+from mme2e.corpora.collection import Collection
 from mme2e.corpora.raw_folder import existing_folder, files_below
-from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance, first_reason
-from mme2e.errors import UserError
+from mme2e.corpora.utterance import RawCorpus, Utterance
 
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 LABEL_NAMES = tuple(EMOTIONS.values())
@@ -50,49 +50,39 @@ def read_crema_d(raw: Path) -> RawCorpus:
         UserError: There is no such folder, or no file in it named as CREMA-D's are.
     """
     existing_folder(raw)
-    skipped: list[Skipped] = []
-    videos = _by_name(raw, VIDEO_SUFFIXES, skipped)
-    sounds = _by_name(raw, AUDIO_SUFFIXES, skipped)
-    utterances = []
+    found = Collection()
+    videos = _by_name(raw, VIDEO_SUFFIXES, found)
+    sounds = _by_name(raw, AUDIO_SUFFIXES, found)
     for name in sorted(videos.keys() | sounds.keys()):
         actor, sentence, emotion, _ = name.split("_")
         video = videos.get(name)
-        utterances.append(
-            Utterance(
-                id=name,
-                recording=name,
-                speaker=actor,
-                start_s=0.0,
-                end_s=None,
-                text=SENTENCES[sentence],
-                labels=(EMOTIONS[emotion],),
-                video=video,
-                audio=sounds.get(name, video),
-            )
+        utterance = Utterance(
+            id=name,
+            recording=name,
+            speaker=actor,
+            start_s=0.0,
+            end_s=None,
+            text=SENTENCES[sentence],
+            labels=(EMOTIONS[emotion],),
+            video=video,
+            audio=sounds.get(name, video),
         )
-    if not utterances:
-        raise UserError(f"{raw} has no file of CREMA-D like AudioWAV/1001_DFA_ANG_XX.wav{first_reason(skipped)}")
-    return RawCorpus(
-        name="crema_d",
-        label_names=LABEL_NAMES,
-        multi_label=False,
-        utterances=tuple(utterances),
-        skipped=tuple(skipped),
-    )
+        found.add(utterance, name)
+    return found.corpus("crema_d", LABEL_NAMES, empty=f"{raw} has no file of CREMA-D like AudioWAV/1001_DFA_ANG_XX.wav")
 
 
-def _by_name(raw: Path, suffixes: tuple[str, ...], skipped: list[Skipped]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in files_below(raw, suffixes):
+def _by_name(raw: Path, suffixes: tuple[str, ...], found: Collection) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in files_below(raw, suffixes, found):
         if _NAME.fullmatch(path.stem) is None:
-            skipped.append(Skipped(item=path.name, reason="its name is not like 1001_DFA_ANG_XX"))
-        elif path.stem in found:
-            skipped.append(Skipped(item=path.name, reason=f"second file of this name, in {path.parent.name}"))
+            found.skip(path.name, "its name is not like 1001_DFA_ANG_XX")
+        elif path.stem in files:
+            found.skip(path.name, f"second file of this name, in {path.parent.name}")
         elif _is_pointer(path):
-            skipped.append(Skipped(item=path.name, reason="a pointer of git-lfs, not the file; 'git lfs pull' gets it"))
+            found.skip(path.name, "a pointer of git-lfs, not the file; 'git lfs pull' gets it")
         else:
-            found[path.stem] = path
-    return found
+            files[path.stem] = path
+    return files
 
 
 def _is_pointer(path: Path) -> bool:

@@ -9,12 +9,13 @@ Expected layout, for each session S from 1 to 5::
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mme2e.corpora.raw_folder import existing_folder, files_of, numbered_lines
-from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance
+from mme2e.corpora.collection import Collection
+from mme2e.corpora.raw_folder import existing_folder, files_of, lines_of
+from mme2e.corpora.times import seconds_of
+from mme2e.corpora.utterance import RawCorpus, Utterance
 from mme2e.errors import UserError
 from mme2e.media.region import Region
 
@@ -25,7 +26,7 @@ RELEASE_FOLDER = "IEMOCAP_full_release"
 FRAME_WIDTH_PX, FRAME_HEIGHT_PX = 720, 480
 REGION_SIZE_PX = 224
 
-_TIMES = r"\[\s*(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)\s*\]"
+_TIMES = r"\[\s*([\d:.,]+)\s*-\s*([\d:.,]+)\s*\]"
 _LABEL_LINE = re.compile(rf"^{_TIMES}\t(?P<id>\S+)\t(?P<label>[a-z]{{3}})(?:\t.*)?$")
 _TRANSCRIPT_LINE = re.compile(rf"^(?P<id>\S+)\s+{_TIMES}\s*:(?P<text>.*)$")
 _UNTIMED_LINE = re.compile(r"^[FM]:")  # remarks between turns: "M: [LAUGHTER]"
@@ -91,8 +92,7 @@ def read_iemocap(raw: Path) -> RawCorpus:
     if not sessions:
         raise UserError(f"{raw} has no folder Session1 ... Session5 and no folder {RELEASE_FOLDER} that holds them")
 
-    utterances: dict[str, Utterance] = {}
-    skipped: list[Skipped] = []
+    found = Collection()
     label_files = 0
     for session in sessions:
         dialog = session / "dialog"
@@ -101,78 +101,74 @@ def read_iemocap(raw: Path) -> RawCorpus:
         transcripts = files_of(dialog / "transcriptions", ".txt")
         for dialogue, path in files_of(dialog / "EmoEvaluation", ".txt").items():
             label_files += 1
-            texts = _read_transcript(transcripts[dialogue], skipped) if dialogue in transcripts else {}
-            for line, found in _read_labels(path, texts, video.get(dialogue), audio.get(dialogue)):
-                if isinstance(found, Skipped):
-                    skipped.append(found)
-                elif found.id in utterances:
-                    skipped.append(Skipped(item=f"{path.name}:{line}", reason=f"second label line of {found.id}"))
-                else:
-                    utterances[found.id] = found
+            texts = _read_transcript(transcripts[dialogue], found) if dialogue in transcripts else {}
+            _read_labels(path, texts, video.get(dialogue), audio.get(dialogue), found)
     if not label_files:
         raise UserError(f"{root} has no label file Session*/dialog/EmoEvaluation/*.txt")
-    if not utterances:
-        raise UserError(f"{root}: none of {label_files} label files has a turn labelled {' '.join(LABEL_NAMES)}")
-    return RawCorpus(
-        name="iemocap",
-        label_names=LABEL_NAMES,
-        multi_label=False,
-        utterances=tuple(utterances.values()),
-        skipped=tuple(skipped),
-    )
+    empty = f"{root}: none of {label_files} label files has a turn labelled {' '.join(LABEL_NAMES)}"
+    return found.corpus("iemocap", LABEL_NAMES, empty=empty)
 
 
-def _read_transcript(path: Path, skipped: list[Skipped]) -> dict[str, str]:
-    """Text by turn id; broken lines are added to `skipped`. Only the first ':' after the times ends the head."""
+def _read_transcript(path: Path, found: Collection) -> dict[str, str]:
+    """Text by turn id; broken lines are noted. Only the first ':' after the times ends the head."""
     texts = {}
-    for number, line in numbered_lines(path):
+    for place, line in lines_of(path, found):
         match = _TRANSCRIPT_LINE.match(line)
         if match and match["id"] in texts:
-            skipped.append(Skipped(item=f"{path.name}:{number}", reason=f"second transcript line of {match['id']}"))
+            found.skip(place, f"second transcript line of {match['id']}")
         elif match:
             texts[match["id"]] = match["text"].strip()
         elif not _UNTIMED_LINE.match(line):
-            skipped.append(Skipped(item=f"{path.name}:{number}", reason=f"not 'id [start-end]: text': {line[:80]}"))
+            found.skip(place, f"not 'id [start-end]: text': {line[:80]}")
     return texts
 
 
-def _read_labels(
-    path: Path, texts: dict[str, str], video: Path | None, audio: Path | None
-) -> Iterator[tuple[int, Utterance | Skipped]]:
-    """Line number and turn of each label line; a line that cannot be used comes as `Skipped`."""
-    for number, line in numbered_lines(path):
+def _read_labels(path: Path, texts: dict[str, str], video: Path | None, audio: Path | None, found: Collection) -> None:
+    """Adds the turns of one dialogue."""
+    for place, line in lines_of(path, found):
         if _OTHER_LABEL_FILE_LINE.match(line):
             continue
-        place = f"{path.name}:{number}"
         match = _LABEL_LINE.match(line)
         if match is None:
-            yield number, Skipped(item=place, reason=f"not '[start - end]<tab>id<tab>label': {line[:80]}")
+            found.skip(place, f"not '[start - end]<tab>id<tab>label': {line[:80]}")
             continue
-        turn = turn_of(match["id"])
-        start_s, end_s = float(match[1]), float(match[2])
-        text = texts.get(match["id"]) or None
+        id_, turn = match["id"], turn_of(match["id"])
         if turn is None or turn.dialogue != path.stem:
-            yield number, Skipped(item=place, reason=f"'{match['id']}' is no turn of {path.stem}")
-        elif match["label"] not in LABEL_NAMES:
-            yield number, Skipped(item=match["id"], reason=f"label {match['label']}")
-        elif end_s <= start_s:
-            yield number, Skipped(item=match["id"], reason=f"ends at {end_s:g} s, not after its start at {start_s:g} s")
-        elif video is None and audio is None and text is None:
-            yield number, Skipped(item=match["id"], reason="no video, no audio and no transcript")
+            found.skip(place, f"'{id_}' is no turn of {path.stem}")
+            continue
+        try:
+            utterance = _utterance(id_, turn, match, texts.get(id_) or None, video, audio)
+        except ValueError as error:
+            found.skip(id_, error)
         else:
-            yield (
-                number,
-                Utterance(
-                    id=match["id"],
-                    recording=path.stem,
-                    speaker=turn.speaker,
-                    start_s=start_s,
-                    end_s=end_s,
-                    text=text,
-                    labels=(match["label"],),
-                    video=video,
-                    audio=audio,
-                    region=region_of_half(turn.left),
-                    audio_channel=0 if turn.left else 1,
-                ),
-            )
+            found.add(utterance, place, "label line")
+
+
+def _utterance(
+    id_: str, turn: Turn, line: re.Match[str], text: str | None, video: Path | None, audio: Path | None
+) -> Utterance:
+    """One turn.
+
+    Raises:
+        ValueError: It cannot be used; one line says why.
+    """
+    if line["label"] not in LABEL_NAMES:
+        raise ValueError(f"label {line['label']}")
+    start_s, end_s = seconds_of(line[1]), seconds_of(line[2])
+    if end_s <= start_s:
+        raise ValueError(f"ends at {end_s:g} s, not after its start at {start_s:g} s")
+    if video is None and audio is None and text is None:
+        raise ValueError("no video, no audio and no transcript")
+    return Utterance(
+        id=id_,
+        recording=turn.dialogue,
+        speaker=turn.speaker,
+        start_s=start_s,
+        end_s=end_s,
+        text=text,
+        labels=(line["label"],),
+        video=video,
+        audio=audio,
+        region=region_of_half(turn.left),
+        audio_channel=0 if turn.left else 1,
+    )

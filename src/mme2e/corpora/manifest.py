@@ -6,18 +6,23 @@ missing.
 """
 
 import json
-import math
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from mme2e.corpora.manifest_rows import ManifestRow, read_rows
-from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance, first_reason
+from mme2e.corpora.collection import Collection
+from mme2e.corpora.file_finder import FileFinder, is_file, is_pattern
+from mme2e.corpora.label_names import in_one_spelling
+from mme2e.corpora.manifest_rows import MISSING, ManifestRow, read_rows
+from mme2e.corpora.times import number_of, seconds_of
+from mme2e.corpora.utterance import RawCorpus, Utterance
 from mme2e.errors import UserError
 from mme2e.media.region import Region
+from mme2e.text_files import tidy_name
 
 SPLIT_NAMES = {
     "train": "train",
@@ -51,65 +56,86 @@ def read_manifest(path: Path) -> RawCorpus:
         UserError: The file cannot be read, lacks a column, or none of its rows can be used.
     """
     table = read_rows(path)
-    skipped = list(table.skipped)
-    found: list[tuple[ManifestRow, Utterance]] = []
+    found = Collection()
+    found.skipped += table.skipped
+    files = FileFinder(path.parent)
+    own_sound = "audio" not in table.columns
+    rows: list[tuple[ManifestRow, Utterance]] = []
     for row in table.rows:
         try:
-            found.append((row, _utterance(row.cells, path.parent, own_sound="audio" not in table.columns)))
+            rows.append((row, _utterance(row.cells, files, own_sound=own_sound)))
         except ValueError as error:
-            skipped.append(Skipped(item=f"{path.name}:{row.line}", reason=str(error)))
-    utterances = _unique(_named(found, path), path, skipped)
+            found.skip(f"{path.name}:{row.line}", error)
+    labels, remarks = in_one_spelling([utterance.labels for _, utterance in rows])
+    for remark in remarks:
+        found.skip(path.name, remark)
+    spelled = [(row, replace(utterance, labels=own)) for (row, utterance), own in zip(rows, labels, strict=True)]
+    lines: dict[str, int] = {}
+    for row, utterance in _named(spelled, path):
+        if utterance.id in lines:
+            found.skip(
+                f"{path.name}:{row.line}", f"second row with the id '{utterance.id}', after line {lines[utterance.id]}"
+            )
+        else:
+            lines[utterance.id] = row.line
+            found.add(utterance, f"{path.name}:{row.line}")
+    return _corpus(found, rows, path, len(table.rows))
+
+
+def _corpus(found: Collection, rows: list[tuple[ManifestRow, Utterance]], path: Path, given: int) -> RawCorpus:
+    """The corpus, when there is an utterance and a label in it."""
+    utterances = found.utterances.values()
     label_names = tuple(sorted({label for utterance in utterances for label in utterance.labels}))
-    if not utterances:
-        raise UserError(f"{path}: none of its {len(table.rows)} rows can be used{first_reason(skipped)}")
-    if not label_names:
+    if utterances and not label_names:
         raise UserError(f"{path}: none of its {len(utterances)} usable rows has a label")
-    unlabelled = [row.line for row, utterance in found if not utterance.labels]
+    unlabelled = [row.line for row, utterance in rows if not utterance.labels]
     if unlabelled and not any(len(utterance.labels) > 1 for utterance in utterances):
         reason = f"{len(unlabelled)} rows have no label, the first in line {unlabelled[0]}: taken as multi-label"
-        skipped.append(Skipped(item=path.name, reason=reason))
-    return RawCorpus(
-        name=f"manifest:{path.stem}",
-        label_names=label_names,
+        found.skip(path.name, reason)
+    return found.corpus(
+        f"manifest:{tidy_name(path.stem)}",
+        label_names,
+        empty=f"{path}: none of its {given} rows can be used",
         multi_label=any(len(utterance.labels) != 1 for utterance in utterances),
-        utterances=utterances,
-        skipped=tuple(skipped),
     )
 
 
-def _utterance(cells: dict[str, str], folder: Path, *, own_sound: bool) -> Utterance:
-    """What one row tells; its id, recording and speaker are empty where it does not.
+def _utterance(cells: dict[str, str], files: FileFinder, *, own_sound: bool) -> Utterance:
+    """What one row contains; its id, recording and speaker are empty where it has none.
 
     Raises:
         ValueError: A cell cannot be used; one line says why.
     """
-    video = _file("video", cells["video"], folder) if "video" in cells else None
-    images = _images(cells["images"], folder) if "images" in cells else ()
-    audio = _file("audio", cells["audio"], folder) if "audio" in cells else video if own_sound else None
+    video = _file("video", cells["video"], files) if "video" in cells else None
+    images = _images(cells["images"], files) if "images" in cells else ()
+    audio = _file("audio", cells["audio"], files) if "audio" in cells else video if own_sound else None
     if video is None and not images and audio is None and "text" not in cells:
         raise ValueError("no video, no images, no audio and no text")
-    start_s = _number("start_s", cells.get("start_s", "0"))
-    end_s = _number("end_s", cells["end_s"]) if "end_s" in cells else None
+    start_s = _time("start_s", cells.get("start_s", "0"))
+    end_s = _time("end_s", cells["end_s"]) if "end_s" in cells else None
     if end_s is not None and end_s <= start_s:
         raise ValueError(f"ends at {end_s:g} s, not after its start at {start_s:g} s")
-    images_per_s = _number("images_per_s", cells["images_per_s"]) if "images_per_s" in cells else None
-    if images_per_s == 0:
-        raise ValueError("images_per_s is 0")
+    images_per_s = None
+    if "images_per_s" in cells:
+        images_per_s = _number("images_per_s", cells["images_per_s"], number_of, "a number above 0")
+        if images_per_s == 0:
+            raise ValueError("images_per_s is 0")
     split = cells.get("split")
     if split is not None and split.lower() not in SPLIT_NAMES:
         raise ValueError(f"split '{split}'; there are {', '.join(SPLIT_NAMES)}")
     split = None if split is None else SPLIT_NAMES[split.lower()]
-    recording = cells.get("recording", "")
-    if not recording and "dialogue" in cells:
-        recording = "_".join(part for part in (split, f"dialogue{cells['dialogue']}") if part)
+    names = {column: tidy_name(cells.get(column, "")) for column in ("id", "recording", "dialogue", "speaker")}
+    recording = names["recording"]
+    if not recording and names["dialogue"]:
+        recording = "_".join(part for part in (split, f"dialogue{names['dialogue']}") if part)
     return Utterance(
-        id=cells.get("id", ""),
+        id=names["id"],
         recording=recording,
-        speaker=cells.get("speaker", ""),
+        speaker=names["speaker"],
         start_s=start_s,
         end_s=end_s,
         text=cells.get("text"),
-        labels=tuple(sorted({label.strip() for label in _items(cells.get("labels", "")) if label.strip()})),
+        labels=tuple(sorted({tidy_name(label) for label in _items(cells.get("labels", ""))} - {""})),
         split=split,
         video=video,
         images=images,
@@ -121,46 +147,30 @@ def _utterance(cells: dict[str, str], folder: Path, *, own_sound: bool) -> Utter
 
 
 def _items(cell: str) -> list[str]:
-    """The items of a list, in JSON or with `|` between them."""
+    """The items of a list, in JSON or with `|` between them; not the empty and the missing ones."""
+    items = cell.split("|")
     if cell.startswith("["):
-        try:
-            return [str(item) for item in json.loads(cell)]
-        except (json.JSONDecodeError, RecursionError):
-            pass  # a glob may begin so, too
-    return cell.split("|")
+        with suppress(ValueError, RecursionError):  # a glob may begin so, too
+            items = [str(item) for item in json.loads(cell)]
+    return [item.strip() for item in items if item.strip() and item.strip() not in MISSING]
 
 
-def _file(column: str, cell: str, folder: Path) -> Path:
-    path = _path(cell, folder)
-    if not _is_file(path):
+def _file(column: str, cell: str, files: FileFinder) -> Path:
+    path = files.path(cell)
+    if not is_file(path):
         raise ValueError(f"{column} {cell[:80]} is no file, or does not exist")
     return path
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a whole sentence, in the wrong column, is too long a name
-        return False
-
-
-def _path(cell: str, folder: Path) -> Path:
-    return Path(os.path.normpath(folder / cell))
-
-
-def _images(cell: str, folder: Path) -> tuple[Path, ...]:
+def _images(cell: str, files: FileFinder) -> tuple[Path, ...]:
     """The images of a list, in its order, or of a glob, in that of their names, where 10 comes after 9."""
-    names = [item.strip() for item in _items(cell) if item.strip()]
-    if len(names) == 1 and set("*?[") & set(names[0]) and not _is_file(_path(names[0], folder)):
-        pattern = Path(names[0])
-        root = Path(pattern.anchor) if pattern.is_absolute() else folder
-        matches = root.glob(str(pattern.relative_to(pattern.anchor)))
-        found = tuple(sorted((_path(str(path), folder) for path in matches if _is_file(path)), key=_natural))
-        if not found:
+    names = _items(cell)
+    images = tuple(map(files.path, names))
+    if len(names) == 1 and is_pattern(names[0]) and not is_file(images[0]):
+        images = tuple(sorted(files.matches(names[0]), key=_natural))
+        if not images:
             raise ValueError(f"no file matches images {cell}")
-        return found
-    images = tuple(_path(name, folder) for name in names)
-    if not any(_is_file(image) for image in images):
+    elif not any(map(is_file, images)):
         raise ValueError(f"images {cell[:80]} {'do' if len(images) > 1 else 'does'} not exist")
     return images
 
@@ -169,24 +179,29 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]
 
 
-def _number(column: str, cell: str) -> float:
+def _number(column: str, cell: str, read: Callable[[str], float], expected: str) -> float:
     try:
-        number = float(cell)
+        number = read(cell)
     except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{column} is '{cell}'; wanted is a number from 0")
+        number = -1
+    if number < 0:
+        raise ValueError(f"{column} is '{cell}'; expected is {expected}")
     return number
 
 
+def _time(column: str, cell: str) -> float:
+    return _number(column, cell, seconds_of, "a number of seconds from 0, mm:ss or hh:mm:ss")
+
+
 def _whole_number(column: str, cell: str) -> int:
-    if not cell.isdecimal():
-        raise ValueError(f"{column} is '{cell}'; wanted is a whole number from 0")
-    return int(cell)
+    number = _number(column, cell, number_of, "a whole number from 0")  # pandas writes 1.0 where other cells are empty
+    if not number.is_integer():
+        raise ValueError(f"{column} is '{cell}'; expected is a whole number from 0")
+    return int(number)
 
 
 def _region(cell: str) -> Region:
-    numbers = [item.strip() for item in (_items(cell) if cell.startswith("[") else cell.split(","))]
+    numbers = _items(cell) if cell.startswith("[") else [item.strip() for item in cell.split(",")]
     if len(numbers) != 4 or not all(number.isdecimal() for number in numbers) or 0 in map(int, numbers[2:]):
         raise ValueError(f"region is '{cell}'; wanted are x,y,width,height in pixels")
     x_px, y_px, width_px, height_px = map(int, numbers)
@@ -199,7 +214,7 @@ def _named(found: list[tuple[ManifestRow, Utterance]], path: Path) -> list[tuple
     names = _short_names(sources.values())
     with_recording: list[tuple[ManifestRow, Utterance]] = []
     for row, utterance in found:
-        own = names[sources[row.line]] if row.line in sources else utterance.id or f"{path.stem}_{row.line}"
+        own = names[sources[row.line]] if row.line in sources else utterance.id or f"{tidy_name(path.stem)}_{row.line}"
         recording = utterance.recording or own
         speaker = utterance.speaker or recording
         with_recording.append((row, replace(utterance, recording=recording, speaker=speaker)))
@@ -230,18 +245,5 @@ def _short_names(sources: Iterable[Path]) -> dict[Path, str]:
     names: dict[Path, str] = {}
     for name, paths in same.items():
         common = os.path.commonpath(paths) if len(paths) > 1 else None
-        names |= {path: name if common is None else path.relative_to(common).as_posix() for path in paths}
+        names |= {p: tidy_name(name if common is None else p.relative_to(common).as_posix()) for p in paths}
     return names
-
-
-def _unique(named: list[tuple[ManifestRow, Utterance]], path: Path, skipped: list[Skipped]) -> tuple[Utterance, ...]:
-    """The utterances, without those whose id an earlier row has."""
-    first: dict[str, Utterance] = {}
-    lines: dict[str, int] = {}
-    for row, utterance in named:
-        if utterance.id in first:
-            reason = f"second row with the id '{utterance.id}', after line {lines[utterance.id]}"
-            skipped.append(Skipped(item=f"{path.name}:{row.line}", reason=reason))
-        else:
-            first[utterance.id], lines[utterance.id] = utterance, row.line
-    return tuple(first.values())

@@ -1,18 +1,19 @@
 """The rows of a manifest, a table in CSV or JSON lines, before anything is made of them."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mme2e.corpora.table import parse_table
 from mme2e.corpora.utterance import Skipped
 from mme2e.errors import UserError
+from mme2e.text_files import decode_text, line_not_utf_8, printable, tidy_name
 
 LABELS = "labels"
-MODALITIES = ("video", "images", "audio", "text")
+FILES = ("video", "images", "audio")
+MODALITIES = (*FILES, "text")
 COLUMNS = (
     *MODALITIES,
     LABELS,
@@ -29,7 +30,10 @@ COLUMNS = (
 )
 OTHER_HEADINGS = {"label": LABELS, "image": "images", "person": "speaker"}
 JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
-DELIMITERS = ",;\t"
+MISSING = frozenset(
+    ("nan", "NaN", "NAN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaT", "None", "NULL", "null")
+)
+"""What pandas, R and spreadsheets write into cells that have no value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,25 +67,29 @@ class ManifestTable:
 def read_rows(path: Path) -> ManifestTable:
     """Reads a manifest; the suffixes .jsonl and .ndjson mean JSON lines, all others CSV.
 
-    The cells of a CSV file are separated by commas, semicolons or tabs, as its first line tells. Headings may be in
-    capitals.
+    Headings may be in capitals. Of CSV see `read_table`, of the encoding `decode_text`. A cell of `MISSING` is empty.
 
     Raises:
-        UserError: The file cannot be read, is not UTF-8, has broken quotes, has a column twice, or lacks the labels or
+        UserError: The file cannot be read, is no text, has broken quotes, has a column twice, or lacks the labels or
             all of the modalities.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        text = decode_text(content)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); wanted is a CSV or JSON-lines file") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}:{line} is not UTF-8 text; save the file as 'CSV UTF-8'") from error
-    records = list(_json_records(text) if path.suffix.lower() in JSON_LINES_SUFFIXES else _csv_records(text, path))
-    headings = dict.fromkeys(key for _, record in records if isinstance(record, dict) for key in record)
-    columns = _columns(tuple(headings), path)
+    except ValueError as error:
+        raise UserError(f"{path} is no table in CSV or JSON lines: {error}") from error
+    is_json = path.suffix.lower() in JSON_LINES_SUFFIXES
+    headings, records = _json_records(text) if is_json else _csv_records(text, path)
+    columns = _columns(headings, path)
     skipped = [Skipped(item=path.name, reason=f"column '{key}' is not used") for key in headings if key not in columns]
+    odd_line = line_not_utf_8(content)
+    if odd_line is not None:
+        reason = f"not all of it is UTF-8, first line {odd_line}: such lines are read as Windows-1252"
+        skipped.append(Skipped(item=path.name, reason=reason))
     rows = []
+    missing, damaged = _Remark(), _Remark()
     for line, record in records:
         if isinstance(record, str):
             skipped.append(Skipped(item=f"{path.name}:{line}", reason=record))
@@ -91,22 +99,49 @@ def read_rows(path: Path) -> ManifestTable:
         except ValueError as error:
             skipped.append(Skipped(item=f"{path.name}:{line}", reason=str(error)))
             continue
-        if line:
-            rows.append(ManifestRow(line=line, cells={column: cell for column, cell in cells.items() if cell}))
+        for column, cell in cells.items():
+            if cell in MISSING:
+                missing.note(cell, line)
+                cells[column] = ""
+            elif column not in FILES and printable(cell) != cell:
+                damaged.note(cell, line)
+        rows.append(ManifestRow(line=line, cells={column: cell for column, cell in cells.items() if cell}))
+    for remark, meaning in ((missing, "taken as missing"), (damaged, "not Unicode, written with escapes")):
+        if remark.count:
+            skipped.append(Skipped(item=path.name, reason=f"{remark}: {meaning}"))
     return ManifestTable(columns=frozenset(columns.values()), rows=tuple(rows), skipped=tuple(skipped))
+
+
+@dataclass
+class _Remark:
+    """Cells of one kind, which are told once."""
+
+    count: int = 0
+    first_line: int = 0
+    examples: dict[str, None] = field(default_factory=dict)
+
+    def note(self, cell: str, line: int) -> None:
+        self.first_line = self.first_line or line
+        self.count += 1
+        if len(self.examples) < 3:
+            self.examples[printable(cell[:40])] = None
+
+    def __str__(self) -> str:
+        examples = ", ".join(f"'{example}'" for example in self.examples)
+        return f"{self.count} cells like {examples}, the first in line {self.first_line}"
 
 
 def _columns(headings: tuple[str, ...], path: Path) -> dict[str, str]:
     """Column of each heading that means one."""
     columns: dict[str, str] = {}
     for heading in headings:
-        name = heading.strip().lower()
+        name = tidy_name(heading).lower()
         name = OTHER_HEADINGS.get(name, name)
         if name in columns.values():
             raise UserError(f"{path} has two columns of {name}; wanted is one")
         if name in COLUMNS:
             columns[heading] = name
-    found = ", ".join(headings) or "nothing"
+    found = ", ".join(map(printable, headings)) or "nothing"
     if LABELS not in columns.values():
         raise UserError(f"{path} has no column {LABELS}; it has {found}")
     if not set(MODALITIES) & set(columns.values()):
@@ -114,42 +149,37 @@ def _columns(headings: tuple[str, ...], path: Path) -> dict[str, str]:
     return columns
 
 
-def _csv_records(text: str, path: Path) -> Iterator[tuple[int, dict[str, str] | str]]:
-    """Line and cells by heading, or what is wrong with them; first, as line 0, the headings with empty cells."""
-    first = text.split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=first.count)
+_Records = Iterator[tuple[int, dict[str, Any] | str]]
+"""Line and values by heading, or what is wrong with the line."""
+
+
+def _csv_records(text: str, path: Path) -> tuple[tuple[str, ...], _Records]:
     # Not lenient: with a quote that is never closed the rest of the file would become one cell.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    headings: list[str] | None = None
-    line = 1
-    try:
-        for cells in reader:
-            if headings is None:
-                headings = cells
-                twice = {heading for heading in headings if heading and headings.count(heading) > 1}
-                if twice:
-                    raise UserError(f"{path} has two columns of {min(twice)}; wanted is one")
-                yield 0, dict.fromkeys(headings, "")
-            elif len(cells) == len(headings):
-                yield line, dict(zip(headings, cells, strict=True))
-            elif cells:
-                yield line, f"{len(cells)} cells, where the first line has {len(headings)} (unquoted '{delimiter}'?)"
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise UserError(f"{path}:{line} is broken CSV: {error}") from error
+    table = parse_table(text, (*COLUMNS, *OTHER_HEADINGS), strict=True)
+    if table.broken is not None:
+        raise UserError(f"{path}:{table.broken[0]} is {table.broken[1]}")
+    twice = {heading for heading in table.headings if heading and table.headings.count(heading) > 1}
+    if twice:
+        raise UserError(f"{path} has two columns of {min(twice)}; wanted is one")
+    width, delimiter = len(table.headings), table.delimiter
+    wrong = f"cells, where the first line has {width} (unquoted '{delimiter}'?)"
+    records = ((row.line, row.cells if row.width == width else f"{row.width} {wrong}") for row in table.rows)
+    return tuple(dict.fromkeys(table.headings)), records
 
 
-def _json_records(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Line and values by key, or what is wrong with the line."""
+def _json_records(text: str) -> tuple[tuple[str, ...], _Records]:
+    records: list[tuple[int, dict[str, Any] | str]] = []
     for line, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue
         try:
             record = json.loads(content)
-        except (json.JSONDecodeError, RecursionError) as error:
-            yield line, f"broken JSON: {error}"
-            continue
-        yield line, record if isinstance(record, dict) else "not a JSON object"
+        except (ValueError, RecursionError) as error:
+            records.append((line, f"broken JSON: {error}"))
+        else:
+            records.append((line, record if isinstance(record, dict) else "not a JSON object"))
+    headings = dict.fromkeys(key for _, record in records if isinstance(record, dict) for key in record)
+    return tuple(headings), iter(records)
 
 
 def _cell(heading: str, value: object) -> str:

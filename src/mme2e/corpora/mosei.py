@@ -8,16 +8,16 @@ Expected layout (the folder may also be the parent of `Raw`)::
     Labels/*.csv                         one row an annotator and clip
 """
 
-import csv
-import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mme2e.corpora.raw_folder import existing_folder, files_of, first_folder, numbered_lines
-from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance
+from mme2e.corpora.collection import Collection
+from mme2e.corpora.raw_folder import existing_folder, files_of, first_folder, lines_of, rows_of
+from mme2e.corpora.times import number_of, seconds_of
+from mme2e.corpora.utterance import RawCorpus, Utterance
 from mme2e.errors import UserError
+from mme2e.text_files import composed
 
 LABEL_NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 VIDEO_FOLDERS = ("Videos/Full/Combined",)
@@ -27,6 +27,7 @@ LABEL_FOLDERS = ("Labels",)
 ID_COLUMN, CLIP_COLUMN = "Input.VIDEO_ID", "Input.CLIP"
 HIGHEST_SCORE = 3
 SCORE_COLUMNS = tuple(f"Answer.{name}" for name in LABEL_NAMES)
+COLUMNS = (ID_COLUMN, CLIP_COLUMN, *SCORE_COLUMNS)
 
 _TRANSCRIPT_LINE = re.compile(r"^(.*)___(\d+)___([^_]*)___([^_]*)___(.*)$")  # greedy: an id may end in underscores
 _Clip = tuple[str, int]  # video id, number of the clip
@@ -59,119 +60,109 @@ def read_mosei(raw: Path) -> RawCorpus:
     videos = files_of(first_folder(roots, VIDEO_FOLDERS), ".mp4")
     audio = files_of(first_folder(roots, AUDIO_FOLDERS), ".wav")
     transcripts = files_of(first_folder(roots, TRANSCRIPT_FOLDERS), ".txt")
-    skipped: list[Skipped] = []
-    scores = _read_scores(first_folder(roots, LABEL_FOLDERS), skipped)
+    found = Collection()
+    scores = _read_scores(first_folder(roots, LABEL_FOLDERS), found)
     segments: dict[_Clip, _Segment] = {}
     for video, path in transcripts.items():
-        _read_transcript(path, video, segments, skipped)
+        _read_transcript(path, video, segments, found)
 
-    utterances = []
     for clip in sorted(scores.keys() | segments.keys()):
         video, number = clip
         item = f"{video}_{number}"
         if clip not in scores:
-            skipped.append(Skipped(item=item, reason="no label row"))
+            found.skip(item, "no label row")
         elif clip not in segments:
-            skipped.append(Skipped(item=item, reason="no transcript line, hence no times"))
+            found.skip(item, "no transcript line, hence no times")
         elif video not in videos:
-            skipped.append(Skipped(item=item, reason=f"no video {VIDEO_FOLDERS[0]}/{video}.mp4"))
+            found.skip(item, f"no video {VIDEO_FOLDERS[0]}/{video}.mp4")
         else:
             segment = segments[clip]
-            utterances.append(
-                Utterance(
-                    id=item,
-                    recording=video,
-                    speaker=video,
-                    start_s=segment.start_s,
-                    end_s=segment.end_s,
-                    text=segment.text,
-                    labels=tuple(name for name, sum_ in zip(LABEL_NAMES, scores[clip], strict=True) if sum_ > 0),
-                    video=videos[video],
-                    audio=audio.get(video),
-                )
+            utterance = Utterance(
+                id=item,
+                recording=video,
+                speaker=video,
+                start_s=segment.start_s,
+                end_s=segment.end_s,
+                text=segment.text,
+                labels=tuple(name for name, sum_ in zip(LABEL_NAMES, scores[clip], strict=True) if sum_ > 0),
+                video=videos[video],
+                audio=audio.get(video),
             )
+            found.add(utterance, item)
     labelled = {video for video, _ in scores}
-    skipped.extend(Skipped(item=video, reason="video without labels") for video in videos if video not in labelled)
-    if not utterances:
-        raise UserError(f"{raw}: no clip has labels, a transcript line and a video ({len(skipped)} items skipped)")
-    return RawCorpus(
-        name="mosei", label_names=LABEL_NAMES, multi_label=True, utterances=tuple(utterances), skipped=tuple(skipped)
-    )
+    for video in videos:
+        if video not in labelled:
+            found.skip(video, "video without labels")
+    empty = f"{raw}: no clip has labels, a transcript line and a video ({len(found.skipped)} items skipped)"
+    return found.corpus("mosei", LABEL_NAMES, empty=empty, multi_label=True)
 
 
-def _read_scores(folder: Path, skipped: list[Skipped]) -> dict[_Clip, list[float]]:
+def _read_scores(folder: Path, found: Collection) -> dict[_Clip, list[float]]:
     """Sums of the annotators' scores by clip, in the order of `LABEL_NAMES`."""
     sums: dict[_Clip, list[float]] = {}
     usable_files = 0
     for path in files_of(folder, ".csv").values():
-        lines = (line for _, line in numbered_lines(path))
-        reader = csv.DictReader(lines)
-        missing = [name for name in (ID_COLUMN, CLIP_COLUMN, *SCORE_COLUMNS) if name not in (reader.fieldnames or ())]
-        if missing:
-            skipped.append(Skipped(item=path.name, reason=f"no column {', '.join(missing)}"))
+        rows = rows_of(path, COLUMNS, found)
+        if rows is None:
             continue
         usable_files += 1
         odd_rows = []
-        for row_number, row in enumerate(reader, start=1):
+        for row_number, row in enumerate(rows, start=1):
             try:
-                clip, scores = _parse_row(row)
-            except (TypeError, ValueError) as error:
-                skipped.append(Skipped(item=f"{path.name}:row {row_number}", reason=f"broken label row: {error}"))
+                clip, scores = _parse_row(row.cells)
+            except ValueError as error:
+                found.skip(f"{path.name}:row {row_number}", f"broken label row: {error}")
                 continue
             if not all(0 <= score <= HIGHEST_SCORE for score in scores):
                 odd_rows.append(row_number)
             sums[clip] = [old + new for old, new in zip(sums.get(clip, [0.0] * len(scores)), scores, strict=True)]
         if odd_rows:
             reason = f"{len(odd_rows)} rows have scores outside 0 to {HIGHEST_SCORE} and count as they are"
-            skipped.append(Skipped(item=f"{path.name}:row {odd_rows[0]}", reason=reason))
+            found.skip(f"{path.name}:row {odd_rows[0]}", reason)
     if not usable_files:
         raise UserError(f"{folder} has no *.csv with the columns {ID_COLUMN}, {CLIP_COLUMN}, {SCORE_COLUMNS[0]} ...")
     return sums
 
 
-def _parse_row(row: dict[str, str]) -> tuple[_Clip, list[float]]:
-    """Clip and scores of one annotator; ValueError or TypeError (too few columns) when a value is missing or wild."""
-    video = _video_id(row[ID_COLUMN])
+def _parse_row(cells: dict[str, str]) -> tuple[_Clip, list[float]]:
+    """Clip and scores of one annotator.
+
+    Raises:
+        ValueError: A value is missing or wild.
+    """
+    if not all(column in cells for column in COLUMNS):
+        raise ValueError("too few columns")
+    video = _video_id(cells[ID_COLUMN])
     if not video:
         raise ValueError(f"{ID_COLUMN} is empty")
-    if any(row[name] is None for name in SCORE_COLUMNS):
-        raise ValueError("too few columns")
-    answers = [row[name].strip() for name in SCORE_COLUMNS]
+    answers = [cells[name].strip() for name in SCORE_COLUMNS]
     if not any(answers):
         raise ValueError("no scores")
-    scores = [float(answer or 0) for answer in answers]
-    if not all(math.isfinite(score) for score in scores):
-        raise ValueError(f"scores {scores}")
-    return (video, int(row[CLIP_COLUMN])), scores
+    return (video, int(cells[CLIP_COLUMN])), [number_of(answer or "0") for answer in answers]
 
 
 def _video_id(name: str) -> str:
     """The id of a video, which some rows give with its folder."""
-    return name.strip().split("/")[-1]
+    return composed(name.strip().split("/")[-1])
 
 
-def _read_transcript(path: Path, video: str, segments: dict[_Clip, _Segment], skipped: list[Skipped]) -> None:
+def _read_transcript(path: Path, video: str, segments: dict[_Clip, _Segment], found: Collection) -> None:
     """Adds the segments of one video."""
-    for place, fields in _transcript_fields(path):
+    for place, line in lines_of(path, found):
+        match = _TRANSCRIPT_LINE.match(line)
+        fields = match.groups() if match else line.split("___")
         try:
-            found, number, start, end, text = fields
-            found = _video_id(found)
-            clip, start_s, end_s = (found, int(number)), max(float(start), 0.0), float(end)
-            if found != video:
-                raise ValueError(f"is of video '{found}'")
-            if not start_s < end_s < math.inf:
+            id_, number, start, end, text = fields
+            id_ = _video_id(id_)
+            clip, start_s, end_s = (id_, int(number)), max(seconds_of(start), 0.0), seconds_of(end)
+            if id_ != video:
+                raise ValueError(f"is of video '{id_}'")
+            if start_s >= end_s:
                 raise ValueError(f"runs from {start} to {end} s")
         except ValueError as error:
-            skipped.append(Skipped(item=place, reason=f"not 'video___clip___start___end___text': {error}"))
+            found.skip(place, f"not 'video___clip___start___end___text': {error}")
             continue
         if clip in segments:
-            skipped.append(Skipped(item=place, reason=f"second transcript line of {found}_{number}"))
+            found.skip(place, f"second transcript line of {id_}_{number}")
         else:
             segments[clip] = _Segment(start_s=start_s, end_s=end_s, text=text.strip() or None)
-
-
-def _transcript_fields(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """File and line ("a.txt:3") and the fields of each line."""
-    for number, line in numbered_lines(path):
-        match = _TRANSCRIPT_LINE.match(line)
-        yield f"{path.name}:{number}", list(match.groups()) if match else line.split("___")

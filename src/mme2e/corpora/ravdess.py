@@ -8,9 +8,9 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from mme2e.corpora.collection import Collection
 from mme2e.corpora.raw_folder import existing_folder, files_below
-from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance, first_reason
-from mme2e.errors import UserError
+from mme2e.corpora.utterance import RawCorpus, Utterance
 
 LABEL_NAMES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 """In the order of the third field, from 01."""
@@ -43,29 +43,23 @@ def read_ravdess(raw: Path, *, song: bool = False) -> RawCorpus:
     """
     existing_folder(raw)
     takes: dict[str, dict[str, Path]] = defaultdict(dict)
-    skipped: list[Skipped] = []
+    found = Collection()
     sung = 0
-    for path in files_below(raw, SUFFIXES):
+    for path in files_below(raw, SUFFIXES, found):
         match = _NAME.fullmatch(path.stem)
         if match is None or not 1 <= int(match[8]) <= ACTORS:
-            skipped.append(Skipped(item=path.name, reason="its name is not seven fields like 03-01-05-01-02-01-12"))
+            found.skip(path.name, "its name is not seven fields like 03-01-05-01-02-01-12")
         elif match[3] != SPEECH and not song:
             sung += 1
         elif match[1] in takes[match[2]]:
-            skipped.append(Skipped(item=path.name, reason=f"second file of this name, in {path.parent.name}"))
+            found.skip(path.name, f"second file of this name, in {path.parent.name}")
         else:
             takes[match[2]][match[1]] = path
     if sung:
-        skipped.append(Skipped(item=raw.name, reason=f"{sung} files of singing; only speech is wanted"))
-    if not takes:
-        raise UserError(f"{raw} has no file of RAVDESS like 03-01-05-01-02-01-12.wav{first_reason(skipped)}")
-    return RawCorpus(
-        name="ravdess",
-        label_names=LABEL_NAMES,
-        multi_label=False,
-        utterances=tuple(_utterance(take, files) for take, files in sorted(takes.items())),
-        skipped=tuple(skipped),
-    )
+        found.skip(raw.name, f"{sung} files of singing; only speech is wanted")
+    for take, files in sorted(takes.items()):
+        found.add(_utterance(take, files), take)
+    return found.corpus("ravdess", LABEL_NAMES, empty=f"{raw} has no file of RAVDESS like 03-01-05-01-02-01-12.wav")
 
 
 def _utterance(take: str, files: dict[str, Path]) -> Utterance:

@@ -1,9 +1,14 @@
-"""Finding and reading the text files of a raw release."""
+"""Finding the files of a raw release."""
 
+from collections.abc import Collection as Several
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mme2e.corpora.collection import Collection
+from mme2e.corpora.file_finder import is_leftover, walk_folders
+from mme2e.corpora.table import TableRow, read_table
 from mme2e.errors import UserError
+from mme2e.text_files import composed, numbered_lines
 
 
 def existing_folder(folder: Path) -> Path:
@@ -32,41 +37,55 @@ def first_folder(roots: Sequence[Path], relative: Sequence[str]) -> Path:
 
 
 def files_of(folder: Path, suffix: str) -> dict[str, Path]:
-    """Files with a suffix by their stem, sorted; without the `._*` files that macOS leaves behind. May be empty."""
+    """Files with a suffix by their stem (see `composed`), sorted; without the `._*` files of macOS. May be empty."""
     if not folder.is_dir():
         return {}
-    found = (path for path in folder.iterdir() if path.suffix.lower() == suffix and not path.name.startswith("._"))
-    return {path.stem: path for path in sorted(found) if path.is_file()}
+    found = (path for path in folder.iterdir() if path.suffix.lower() == suffix and not is_leftover(path))
+    return {composed(path.stem): path for path in sorted(found) if path.is_file()}
 
 
-def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Files with one of the suffixes in the folder and in all folders under it, sorted; without `._*` files."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and not path.name.startswith("._"))
-    return sorted(path for path in found if path.is_file())
+def files_below(folder: Path, suffixes: Sequence[str], found: Collection) -> list[Path]:
+    """Files with one of the suffixes in the folder and in all folders under it, sorted; without `._*` files.
+
+    Folders behind symbolic links count, too, each once (see `walk_folders`). A folder that cannot be read and a link
+    that leads nowhere are noted in `found`.
+    """
+    unreadable: list[Path] = []
+    paths = [below / name for below, names in walk_folders(folder, unreadable) for name in names]
+    paths = sorted(path for path in paths if path.suffix.lower() in suffixes and not is_leftover(path))
+    for path in unreadable:
+        found.skip(str(path.relative_to(folder)), "a folder that cannot be read")
+    for path in paths:
+        if path.is_symlink() and not path.exists():
+            found.skip(str(path.relative_to(folder)), "a symbolic link that leads nowhere")
+    return [path for path in paths if path.is_file()]
 
 
-def text_of(path: Path) -> str:
-    """A text file, read as UTF-8 or else as Latin-1, in which old releases are.
+def lines_of(path: Path, found: Collection) -> Iterator[tuple[str, str]]:
+    """Place ("file:line") and text of the lines that are not blank; a file that cannot be read is noted in `found`."""
+    try:
+        for number, line in numbered_lines(path):
+            yield f"{path.name}:{number}", line
+    except UserError as error:
+        found.skip(path.name, error)
 
-    Raises:
-        UserError: The file cannot be read.
+
+def rows_of(path: Path, columns: Several[str], found: Collection) -> tuple[TableRow, ...] | None:
+    """Rows of a table in CSV.
+
+    None, with a note in `found`, where it cannot be read or lacks one of the columns; what follows a broken quote is
+    noted, too.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank, with their numbers from 1 (see `text_of`).
-
-    Raises:
-        UserError: The file cannot be read.
-    """
-    for number, line in enumerate(text_of(path).split("\n"), start=1):
-        if line.strip():
-            yield number, line.rstrip("\r")
+        table = read_table(path, columns)
+    except UserError as error:
+        found.skip(path.name, error)
+        return None
+    missing = [column for column in columns if column not in table.headings]
+    if missing:
+        found.skip(path.name, f"no column {', '.join(missing)}")
+        return None
+    if table.broken is not None:
+        line, reason = table.broken
+        found.skip(f"{path.name}:{line}", f"{reason}; what follows is not read")
+    return table.rows

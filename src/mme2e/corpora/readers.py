@@ -1,4 +1,8 @@
-"""The table of corpus readers: a row adds a corpus to `mme2e prepare`."""
+"""The table of corpus readers: a row adds a corpus to `mme2e prepare`.
+
+One layout is read elsewhere, `reference`: the archive of the reference's authors takes more than a folder (which of its
+two corpora, and how many images a second), and its pickles are the business of `mme2e.reference.layout`, a higher room.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +14,7 @@ from mme2e.corpora.meld import read_meld
 from mme2e.corpora.mosei import read_mosei
 from mme2e.corpora.ravdess import read_ravdess
 from mme2e.corpora.utterance import RawCorpus
+from mme2e.errors import UserError
 
 READERS: dict[str, Callable[[Path], RawCorpus]] = {
     "iemocap": read_iemocap,
@@ -22,13 +27,15 @@ READERS: dict[str, Callable[[Path], RawCorpus]] = {
 
 
 def read_corpus(layout: str, raw: Path) -> RawCorpus:
-    """Reads a raw corpus; `read_reference` reads the reference's processed layout.
+    """Reads a raw corpus.
 
     Args:
-        layout: "iemocap", "mosei", "manifest", "ravdess", "crema_d" or "meld".
+        layout: A key of `READERS`.
         raw: Its folder; of a manifest the file.
 
     Raises:
-        UserError: The folder or file is missing or holds nothing of that layout.
+        UserError: There is no such layout, or the folder or file is missing or holds nothing of that layout.
     """
+    if layout not in READERS:
+        raise UserError(f"unknown layout '{layout}'; choose from {', '.join(READERS)}")
     return READERS[layout](raw)

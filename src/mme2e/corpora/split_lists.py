@@ -1,16 +1,17 @@
 """Lists of utterance ids for training, validation and test, as people publish them."""
 
-import csv
 import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mme2e.corpora.raw_folder import numbered_lines
+from mme2e.corpora.table import read_table
 from mme2e.errors import UserError
 from mme2e.scores.published import UTTERANCES
+from mme2e.text_files import numbered_lines, read_text, tidy_name
 
 SPLITS = ("train", "valid", "test")
+_COLUMNS = ("id", "split")
 _OTHER_NAMES = {"val": "valid", "validation": "valid", "dev": "valid"}
 _WANTED = (
     "a folder with train_split.txt, valid_split.txt and test_split.txt, a CSV with columns id,split or a JSON file"
@@ -74,7 +75,8 @@ def read_split_lists(path: Path) -> SplitLists:
 
 def _of_pairs(path: Path, pairs: list[tuple[str, str]]) -> SplitLists:
     split_of: dict[str, str] = {}
-    for id_, name in pairs:
+    for written, name in pairs:
+        id_ = tidy_name(written)
         split = _OTHER_NAMES.get(name.strip().lower(), name.strip().lower())
         if split not in SPLITS:
             raise UserError(f"{path}: '{id_}' is in split '{name}'; {', '.join(SPLITS)} are wanted")
@@ -91,7 +93,7 @@ def _from_folder(folder: Path) -> list[tuple[str, str]]:
         path = folder / f"{split}_split.txt"
         if not path.is_file():
             raise UserError(f"{folder} has no {path.name}; wanted for --splits: {_WANTED}")
-        ids = [line.strip() for _, line in numbered_lines(path)]
+        ids = [line for _, line in numbered_lines(path)]
         if not ids:
             raise UserError(f"{path} is empty; one utterance id a line is wanted")
         pairs += [(id_, split) for id_ in ids]
@@ -99,22 +101,24 @@ def _from_folder(folder: Path) -> list[tuple[str, str]]:
 
 
 def _from_csv(path: Path) -> list[tuple[str, str]]:
-    reader = csv.DictReader(line for _, line in numbered_lines(path))
-    missing = [name for name in ("id", "split") if name not in (reader.fieldnames or ())]
-    if missing:
+    table = read_table(path, _COLUMNS)
+    if missing := [column for column in _COLUMNS if column not in table.headings]:
         raise UserError(f"{path} has no column {' and no column '.join(missing)}; id,split are wanted")
+    if table.broken is not None:
+        raise UserError(f"{path}:{table.broken[0]}: {table.broken[1]}")
     pairs = []
-    for number, row in enumerate(reader, start=1):
-        if not row["id"] or not row["split"]:
+    for number, row in enumerate(table.rows, start=1):
+        id_, split = (row.cells.get(column, "").strip() for column in _COLUMNS)
+        if not id_ or not split:
             raise UserError(f"{path}: row {number} lacks its id or its split")
-        pairs.append((row["id"].strip(), row["split"]))
+        pairs.append((id_, split))
     return pairs
 
 
 def _from_json(path: Path) -> list[tuple[str, str]]:
     try:
-        content = json.loads("\n".join(line for _, line in numbered_lines(path)))
-    except json.JSONDecodeError as error:
+        content = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON: {error}") from error
     values = list(content.values()) if isinstance(content, dict) else [None]
     if all(isinstance(value, str) for value in values):

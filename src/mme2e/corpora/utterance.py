@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mme2e.media.region import Region
+from mme2e.text_files import printable
 
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """One labelled stretch of one recording.
+    """One labelled stretch of one recording. Its texts can be written: see `printable`.
 
     Attributes:
         id: Unique within the corpus.
@@ -43,10 +44,16 @@ class Utterance:
     region: Region | None = None
     audio_channel: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("id", "recording", "speaker"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
+        object.__setattr__(self, "text", None if self.text is None else printable(self.text))
+        object.__setattr__(self, "labels", tuple(map(printable, self.labels)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """An utterance, line or file that was left out.
+    """An utterance, line or file that was left out. Its texts can be written: see `printable`.
 
     Attributes:
         item: Utterance id, or "file:line" where no id is known.
@@ -55,6 +62,10 @@ class Skipped:
 
     item: str
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "item", printable(self.item))
+        object.__setattr__(self, "reason", printable(self.reason))
 
 
 def first_reason(skipped: Sequence[Skipped]) -> str:

@@ -22,6 +22,7 @@ from mme2e.preparation.recording import RecordingTask, modalities_of
 from mme2e.preparation.summary import PrepareSummary, recording_progress
 from mme2e.preparation.worker import OUTPUT_ERRORS, Failure, Outcome, TrackerMaker
 from mme2e.preparation.writer import FOLDERS
+from mme2e.text_files import printable
 
 MODALITY_WORDS = {"t": "words", "a": "sound", "v": "picture"}
 
@@ -198,6 +199,7 @@ def _corpus_info(
     chosen = asdict(settings)
     for where in ("engine", "ray_address", "jobs"):  # of no matter for the result
         del chosen[where]
+    chosen["splits"] = None if settings.splits is None else printable(settings.splits)
     return CorpusInfo(
         name=corpus.name,
         label_names=corpus.label_names,
@@ -207,7 +209,7 @@ def _corpus_info(
         split_protocol=corpus.split_protocol,
         provenance={
             "mme2e": version("mme2e"),
-            "source": source,
+            "source": printable(source),
             "settings": chosen,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
         },
