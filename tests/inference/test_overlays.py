@@ -6,7 +6,7 @@ from mme2e.inference.overlays import band_of_frequency, beside, darken, decibels
 from mme2e.media.mel import NUM_MELS, mel_spectrogram
 
 
-def test_dropped_cells_are_darker_and_kept_ones_as_they_were() -> None:
+def test_dropped_sites_are_darker_and_kept_ones_as_they_were() -> None:
     rng = np.random.default_rng(0)
     image = rng.uniform(0.05, 1, (12, 8, 3)).astype(np.float32)
     kept = rng.random((3, 4)) < 0.5
@@ -26,8 +26,8 @@ def test_every_sound_that_is_kept_is_brighter_than_every_one_that_was_dropped() 
     assert image[:, 0].max(axis=-1).min() > image[:, 1].max(axis=-1).max()
 
 
-def test_cells_that_do_not_fit() -> None:
-    with pytest.raises(ValueError, match="5 x 4 cells do not fit a picture of 12 x 8"):
+def test_sites_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match="5 x 4 sites do not fit a picture of 12 x 8"):
         darken(np.zeros((12, 8, 3), np.float32), np.ones((5, 4), bool))
 
 

@@ -24,7 +24,7 @@ from mme2e.data.schema import ROW_SCHEMA
 from mme2e.errors import UserError
 from mme2e.inference.pictures import MAX_FRAMES, Caption, draw_selection, selection_figure
 from mme2e.inference.result import Emotion
-from mme2e.inference.selected_cells import SelectedCells, StageCells, selected_cells
+from mme2e.inference.selected_sites import SelectedSites, StageSelection, selected_sites
 from mme2e.inference.utterance_picture import draw_utterance
 
 LABELS = ("angry", "happy", "sad")
@@ -42,8 +42,8 @@ def caption(frames: int, **changes: object) -> Caption:
 
 def figure_of(frames: int, chunks: int, **changes: object) -> matplotlib.figure.Figure:
     batch = make_utterances((frames,), (chunks,))
-    cells = selected_cells(make_tiny(), batch)
-    return selection_figure(cells=cells, batch=batch, caption=caption(frames, **changes))
+    sites = selected_sites(make_tiny(), batch)
+    return selection_figure(sites=sites, batch=batch, caption=caption(frames, **changes))
 
 
 def words_of(figure: matplotlib.figure.Figure) -> str:
@@ -57,15 +57,15 @@ def images_of(figure: matplotlib.figure.Figure) -> list[np.ndarray]:
 @pytest.mark.parametrize(("frames", "chunks"), [(1, 1), (2, 0), (0, 3), (0, 0), (25, 60)])
 def test_any_number_of_frames_and_chunks(frames: int, chunks: int, tmp_path: Path) -> None:
     batch = make_utterances((frames,), (chunks,))
-    cells = selected_cells(make_tiny(), batch)
-    figure = selection_figure(cells=cells, batch=batch, caption=caption(frames))
+    sites = selected_sites(make_tiny(), batch)
+    figure = selection_figure(sites=sites, batch=batch, caption=caption(frames))
     images = images_of(figure)
     assert len(images) == 4 * min(frames, MAX_FRAMES) + 4 * (chunks > 0)
     words = words_of(figure)
     assert ("No face crops" in words, "No sound" in words) == (frames == 0, chunks == 0)
     assert (f"{MAX_FRAMES} of {frames}, evenly spaced" in words) == (frames > MAX_FRAMES)
     out = tmp_path / "kept.png"
-    draw_selection(out, cells=cells, batch=batch, caption=caption(frames))
+    draw_selection(out, sites=sites, batch=batch, caption=caption(frames))
     with Image.open(out) as image:
         assert image.width == 1800
         assert image.height <= 2000
@@ -78,8 +78,8 @@ def test_frames_that_are_shown_are_first_last_and_evenly_spaced() -> None:
     assert times == [f"{3 + 0.5 * frame:.2f} s" for frame in range(0, 19, 2)]
 
 
-def test_cells_that_were_dropped_are_dark_in_their_place() -> None:
-    """A white crop and a loud chunk, of which known cells are kept."""
+def test_sites_that_were_dropped_are_dark_in_their_place() -> None:
+    """A white crop and a loud chunk, of which known sites are kept."""
     batch = Batch(
         face_crops=Ragged.join([torch.full((1, 3, 48, 48), 255, dtype=torch.uint8)]),
         mel_chunks=Ragged.join([torch.ones(1, 1, 128, 32)]),
@@ -88,11 +88,11 @@ def test_cells_that_were_dropped_are_dark_in_their_place() -> None:
     face[0, 0, 23] = True  # top right
     sound[0, 0, 0] = True  # lowest band, first column
 
-    def stages(kept: np.ndarray) -> tuple[StageCells, ...]:
-        return (StageCells(candidates=np.ones_like(kept), kept=kept, attention=kept / 1.0, top_p=0.5),)
+    def stages(kept: np.ndarray) -> tuple[StageSelection, ...]:
+        return (StageSelection(candidates=np.ones_like(kept), kept=kept, attention=kept / 1.0, top_p=0.5),)
 
-    cells = SelectedCells(logits=np.zeros(1), visual=stages(face), acoustic=stages(sound))  # type: ignore[arg-type]
-    figure = selection_figure(cells=cells, batch=batch, caption=caption(1))
+    sites = SelectedSites(logits=np.zeros(1), visual=stages(face), acoustic=stages(sound))  # type: ignore[arg-type]
+    figure = selection_figure(sites=sites, batch=batch, caption=caption(1))
     whole_face, face_image, whole_sound, sound_image = images_of(figure)
     assert (whole_face == 1).all()
     bright = face_image.max(axis=-1) > 0.5
@@ -113,7 +113,7 @@ def test_what_is_written() -> None:
     assert "clip.mp4, 3.00 s to 4.50 s" in words
     assert '"so $5 or $6?"' in words
     assert "recognised: happy; labelled: happy\nprobabilities: happy\u00a00.75, angry\u00a00.25\n" in words
-    assert "24 x 24 cells\np = 0.50\nkept " in words
+    assert "24 x 24 sites\np = 0.50\nkept " in words
 
 
 def test_a_long_text_is_cut_and_no_text_is_told() -> None:
@@ -128,7 +128,7 @@ def test_a_long_text_is_cut_and_no_text_is_told() -> None:
 def test_formats(suffix: str, tmp_path: Path) -> None:
     batch = make_utterances((1,), (0,))
     out = tmp_path / f"kept{suffix}"
-    draw_selection(out, cells=selected_cells(make_tiny(), batch), batch=batch, caption=caption(1))
+    draw_selection(out, sites=selected_sites(make_tiny(), batch), batch=batch, caption=caption(1))
     assert out.read_bytes()[:4] in (b"\x89PNG", b"<?xm", b"%PDF")
 
 
@@ -143,9 +143,9 @@ def test_formats(suffix: str, tmp_path: Path) -> None:
 )
 def test_names_that_are_refused(name: str, told: str, tmp_path: Path) -> None:
     batch = make_utterances((1,), (0,))
-    cells = selected_cells(make_tiny(), batch)
+    sites = selected_sites(make_tiny(), batch)
     with pytest.raises(UserError, match=told):
-        draw_selection(tmp_path / name, cells=cells, batch=batch, caption=caption(1))
+        draw_selection(tmp_path / name, sites=sites, batch=batch, caption=caption(1))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -159,20 +159,20 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, mon
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", fill_the_disk)
     batch = make_utterances((1,), (0,))
     with pytest.raises(UserError, match=r"kept\.png cannot be written: No space left"):
-        draw_selection(out, cells=selected_cells(make_tiny(), batch), batch=batch, caption=caption(1))
+        draw_selection(out, sites=selected_sites(make_tiny(), batch), batch=batch, caption=caption(1))
     assert out.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [out]
 
 
 def test_more_than_one_utterance_and_other_times_are_refused(tmp_path: Path) -> None:
     batch = make_utterances((1, 2), (0, 1))
-    cells = selected_cells(make_tiny(), batch)
+    sites = selected_sites(make_tiny(), batch)
     with pytest.raises(ValueError, match="one utterance, not 2"):
-        draw_selection(tmp_path / "kept.png", cells=cells, batch=batch, caption=caption(3))
+        draw_selection(tmp_path / "kept.png", sites=sites, batch=batch, caption=caption(3))
     batch = make_utterances((3,), (0,))
-    cells = selected_cells(make_tiny(), batch)
+    sites = selected_sites(make_tiny(), batch)
     with pytest.raises(ValueError, match="2 frame_times_s do not fit 3 face crops"):
-        draw_selection(tmp_path / "kept.png", cells=cells, batch=batch, caption=caption(2))
+        draw_selection(tmp_path / "kept.png", sites=sites, batch=batch, caption=caption(2))
 
 
 @pytest.fixture(scope="module")
@@ -190,19 +190,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_utterance_of_a_corpus(run: Path, corpus: Path, tmp_path: Path) -> None:
-    cells = draw_utterance(run, data=corpus, utterance="test_002", out=tmp_path / "kept.png")
-    assert cells.visual is not None
-    assert cells.acoustic is not None
-    assert len(cells.visual[0].kept) == 3  # the third utterance has three frames
-    assert len(cells.acoustic[0].kept) == 4  # and 1.5 s of sound
+    sites = draw_utterance(run, data=corpus, utterance="test_002", out=tmp_path / "kept.png")
+    assert sites.visual is not None
+    assert sites.acoustic is not None
+    assert len(sites.visual[0].kept) == 3  # the third utterance has three frames
+    assert len(sites.acoustic[0].kept) == 4  # and 1.5 s of sound
     assert (tmp_path / "kept.png").is_file()
 
 
 def test_a_run_that_does_not_use_a_modality(corpus: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", modalities="tv")
-    cells = draw_utterance(run, data=corpus, utterance="valid_000", out=tmp_path / "kept.png")
-    assert cells.visual is not None
-    assert cells.acoustic is None
+    sites = draw_utterance(run, data=corpus, utterance="valid_000", out=tmp_path / "kept.png")
+    assert sites.visual is not None
+    assert sites.acoustic is None
 
 
 def test_an_utterance_with_nothing_in_it_and_the_one_after_it(run: Path, tmp_path: Path) -> None:
@@ -213,9 +213,9 @@ def test_an_utterance_with_nothing_in_it_and_the_one_after_it(run: Path, tmp_pat
     pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), file)
     with pytest.raises(UserError, match="test_000 has none of the modalities 'tav'"):
         draw_utterance(run, data=corpus, utterance="test_000", out=tmp_path / "kept.png")
-    cells = draw_utterance(run, data=corpus, utterance="test_001", out=tmp_path / "kept.png")
-    assert cells.visual is not None
-    assert len(cells.visual[0].kept) == 2
+    sites = draw_utterance(run, data=corpus, utterance="test_001", out=tmp_path / "kept.png")
+    assert sites.visual is not None
+    assert len(sites.visual[0].kept) == 2
 
 
 def test_the_verb(run: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,7 +236,7 @@ def test_the_verb_refuses_a_model_that_selects_nothing(
     dense = write_run(tmp_path / "fe2e", name="fe2e")
     words = ["--data", str(corpus), "--utterance", "test_000", "--out", str(tmp_path / "kept.png")]
     assert main(["picture", str(dense), *words]) == 2
-    assert "fe2e computes all cells" in capsys.readouterr().err
+    assert "fe2e computes all sites" in capsys.readouterr().err
 
 
 def test_a_prediction_with_its_picture(run: Path, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_predicting_from_the_command_line_with_a_picture(
 
 def test_a_picture_is_refused_before_the_video_is_read(tmp_path: Path) -> None:
     recognizer = mme2e.load(write_run(tmp_path / "fe2e", name="fe2e"))
-    with pytest.raises(UserError, match="fe2e computes all cells"):
+    with pytest.raises(UserError, match="fe2e computes all sites"):
         recognizer.predict(tmp_path / "nowhere.mp4", picture=tmp_path / "kept.png")
     with pytest.raises(UserError, match="no folder"):
         recognizer.predict(tmp_path / "nowhere.mp4", picture=tmp_path / "none" / "kept.png")

@@ -173,7 +173,7 @@ def test_bfloat16_autocast_gives_float32_logits() -> None:
 
 
 def test_text_wants_an_encoder() -> None:
-    with pytest.raises(ValueError, match="modalities 'tv' wants a text encoder"):
+    with pytest.raises(ValueError, match="modalities 'tv' requires a text encoder"):
         build_model(ModelSettings(modalities="tv"), num_emotions=2)
 
 

@@ -11,6 +11,7 @@ from mme2e.config import AttentionSettings, ModelSettings
 from mme2e.errors import UserError
 from mme2e.models import MESM, build_model
 from mme2e.models.sparse_tower import SiteNorm, SparseStage
+from mme2e.models.trace import Trace
 from mme2e.ops.sparse_conv2d import SparseMaps
 from mme2e.ops.sparse_conv2d.naive import sparse_max_pool2d_naive, submanifold_conv2d_naive
 from mme2e.ops.top_p.naive import top_p_naive
@@ -65,15 +66,38 @@ def test_frozen_attention_gets_no_gradient_and_all_else_does(modalities: str) ->
 def test_the_words_decide_where_to_look() -> None:
     model, batch = make_model("tv", top_p=0.2).train(), make_batch()
     other = dataclasses.replace(batch, tokens=dataclasses.replace(batch.tokens, values=(batch.tokens.values + 7) % 30))
-    looks: list[Tensor] = []
-    stage = model.visual.tower.stages[0]
-    attention = stage.selection.attention
-    attention.text.weight.data *= 30
-    keep = attention.register_forward_hook(lambda module, given, weights: looks.append(weights))
-    model(batch)
-    model(other)
-    keep.remove()
+    selection = model.visual.tower.stages[0].selection
+    selection.attention.text.weight.data *= 30
+    traces = [Trace(), Trace()]
+    model(batch, traces[0])
+    model(other, traces[1])
+    looks = [trace.of(selection)[0].attention for trace in traces]
     assert not torch.allclose(looks[0], looks[1])
+
+
+@pytest.mark.parametrize("mode", ["frozen", "importance", "gate", "straight_through"])
+def test_a_trace_has_what_the_pass_selected_and_changes_nothing(mode: str) -> None:
+    model, batch, trace = make_model("tav", mode=mode), make_batch(), Trace()
+    model(batch)  # running averages that let something through
+    logits = model(batch, trace)
+    logits.sum().backward()
+    for stage in model.stages.values():
+        (selected,) = trace.of(stage.selection)
+        assert not selected.attention.requires_grad
+        assert torch.isin(selected.kept.positions, selected.candidates.positions).all()
+        keep = top_p_naive(selected.attention, selected.candidates.frame_offsets, selected.top_p)
+        assert torch.equal(selected.kept.positions, selected.candidates.positions[keep])
+    gradients = [parameter.grad for parameter in model.parameters()]
+    again = make_model("tav", mode=mode)
+    again(batch)
+    assert torch.equal(logits, again(batch))
+    assert any(gradient is not None for gradient in gradients)
+
+
+def test_a_trace_of_a_model_that_selects_nothing_is_empty() -> None:
+    model, trace = make_model(name="fe2e"), Trace()
+    model(make_batch(), trace)
+    assert all(not trace.of(module) for module in model.modules())
 
 
 def test_an_utterance_alone_is_as_in_a_batch() -> None:

@@ -17,8 +17,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mme2e.data.batch import Batch
 from mme2e.models import FE2E, MESM
-from mme2e.models.sparse_tower import SparseStage, SubmanifoldConv2d
+from mme2e.models.sparse_tower import SubmanifoldConv2d
 from mme2e.models.towers import LowLevel
+from mme2e.models.trace import Selected, Trace
 from mme2e.ops.first_layer import can_fuse
 from mme2e.ops.sparse_conv2d import SparseMaps
 from mme2e.ops.wide_linear import flop_formulas
@@ -95,7 +96,7 @@ def parts_of(model: FE2E) -> dict[str, tuple[nn.Module, ...]]:
 
 
 def count_operations(model: FE2E, batches: Sequence[Batch]) -> Counted:
-    """Counts one pass in evaluation.
+    """Counts one pass in evaluation; meanwhile hooks hang on the model, which nobody else may use.
 
     The counter does not see inside PyTorch's fused transformer layer and CPU attention: they are replaced by plain ones
     with the same products. Our own kernels it cannot see either: the products of the rule book, and of the first layer,
@@ -106,6 +107,7 @@ def count_operations(model: FE2E, batches: Sequence[Batch]) -> Counted:
         batches: On its device, with `mel_chunks`.
     """
     stages = model.stages if isinstance(model, MESM) else {}
+    sums = {name: _SiteSums() for name in stages}
     unseen = 0
 
     def read() -> int:
@@ -130,22 +132,21 @@ def count_operations(model: FE2E, batches: Sequence[Batch]) -> Counted:
         for stage in stages.values():
             for conv in (stage.conv1, stage.conv2):
                 hooks.enter_context(_when_nothing_is_seen(conv, read, add_unseen))
-        sites = hooks.enter_context(_watched_sites(stages))
         counted = hooks.enter_context(metered(parts, read))
         for batch in batches:
-            model(batch)
+            trace = Trace()
+            model(batch, trace)
+            for name, stage in stages.items():
+                sums[name].add(trace.of(stage.selection))
         total = read()
     by_part = {name: int(value) for name, value in counted.items()}
     by_part[REST] = total - sum(by_part.values())
-    shares = {
-        name: StageSites(density=each.sites / max(1, each.cells), products=each.products / max(1, each.dense_products))
-        for name, each in sites.items()
-    }
-    return Counted(multiply_adds=total, parts=by_part, unseen=unseen, sites=shares)
+    sites = {name: each.shares() for name, each in sums.items()}
+    return Counted(multiply_adds=total, parts=by_part, unseen=unseen, sites=sites)
 
 
 def clock(model: FE2E, batches: Sequence[Batch]) -> Clocked:
-    """Times one pass in evaluation.
+    """Times one pass in evaluation; meanwhile hooks hang on the model, which nobody else may use.
 
     On CUDA the device is waited for around every part, which hides nothing of what a part takes but keeps host and
     device from working side by side: there the total is of another pass, in which nothing is waited for but the end.
@@ -207,6 +208,28 @@ def metered(parts: Parts, read: Callable[[], float]) -> Iterator[dict[str, float
         yield sums
 
 
+@dataclass
+class _SiteSums:
+    """Over what a stage kept in some passes."""
+
+    sites: int = 0
+    full_sites: int = 0
+    products: int = 0
+    full_products: int = 0
+
+    def add(self, selected: Sequence[Selected]) -> None:
+        for kept in (each.kept for each in selected):
+            self.sites += len(kept)
+            self.full_sites += kept.cells
+            self.products += kept.num_products
+            self.full_products += kept.dense_products
+
+    def shares(self) -> StageSites:
+        return StageSites(
+            density=self.sites / max(1, self.full_sites), products=self.products / max(1, self.full_products)
+        )
+
+
 def _mv_flops(matrix_shape: Sequence[int], *_: object, **__: object) -> int:
     """A matrix times a vector, which PyTorch's counter leaves out: the scores of the attention."""
     return 2 * matrix_shape[0] * matrix_shape[1]
@@ -244,29 +267,3 @@ def _when_nothing_is_seen(
     finally:
         for handle in handles:
             handle.remove()
-
-
-@dataclass
-class _SiteSums:
-    sites: int = 0
-    cells: int = 0
-    products: int = 0
-    dense_products: int = 0
-
-
-@contextmanager
-def _watched_sites(stages: Mapping[str, SparseStage]) -> Iterator[dict[str, _SiteSums]]:
-    """Adds up what the selections keep; a stage is called once for each group of maps."""
-    sums = {name: _SiteSums() for name in stages}
-
-    def add(name: str, maps: SparseMaps) -> None:
-        sums[name].sites += len(maps.sites)
-        sums[name].cells += maps.sites.cells
-        sums[name].products += maps.sites.num_products
-        sums[name].dense_products += maps.sites.dense_products
-
-    with ExitStack() as hooks:
-        for name, stage in stages.items():
-            handle = stage.selection.register_forward_hook(lambda _, __, kept, name=name: add(name, kept))
-            hooks.callback(handle.remove)
-        yield sums

@@ -1,4 +1,4 @@
-"""Face crops and spectrograms as images, with the cells that a stage dropped darkened."""
+"""Face crops and spectrograms as images, with the sites that a stage dropped darkened."""
 
 import matplotlib
 import numpy as np
@@ -10,16 +10,16 @@ DYNAMIC_RANGE_DB = 60.0
 """Sound that is weaker than the loudest by more than this looks like silence."""
 
 CROP_ZOOM = 4
-"""Pixels drawn for one pixel of a crop, so that faces look smooth; a cell is never cut."""
+"""Pixels drawn for one pixel of a crop, so that faces look smooth; a site is never cut."""
 
 _GREY = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 _DROPPED_BRIGHTNESS = 0.3
-# The dark third of viridis is left out: a quiet cell that is kept must not look like one that was dropped.
+# The dark third of viridis is left out: a quiet site that is kept must not look like one that was dropped.
 _SOUND_COLOURS = (0.3, 1.0)
 
 
 def darken(image: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The picture with the cells that were dropped grey and dark; the others stay as they are.
+    """The picture with the sites that were dropped grey and dark; the others stay as they are.
 
     Args:
         image: (height, width, 3) float32 in [0, 1].
@@ -29,12 +29,12 @@ def darken(image: np.ndarray, kept: np.ndarray) -> np.ndarray:
         (height, width, 3) float32 in [0, 1].
 
     Raises:
-        ValueError: The cells do not fit the picture.
+        ValueError: The sites do not fit the picture.
     """
     height, width = image.shape[:2]
     rows, columns = kept.shape
     if height % rows or width % columns:
-        raise ValueError(f"{rows} x {columns} cells do not fit a picture of {height} x {width}")
+        raise ValueError(f"{rows} x {columns} sites do not fit a picture of {height} x {width}")
     clear = kept.repeat(height // rows, axis=0).repeat(width // columns, axis=1)[..., None]
     return np.where(clear, image, _DROPPED_BRIGHTNESS * (image @ _GREY)[..., None])
 

@@ -27,7 +27,7 @@ from mme2e.inference.overlays import (
     sound_image,
 )
 from mme2e.inference.result import Emotion, check_writable
-from mme2e.inference.selected_cells import SelectedCells, StageCells
+from mme2e.inference.selected_sites import SelectedSites, StageSelection
 from mme2e.media.audio import SAMPLE_RATE_HZ
 from mme2e.media.mel import CHUNK_SAMPLES
 
@@ -39,7 +39,7 @@ MAX_FRAMES = 10
 
 MAX_WORD_LINES = 3
 
-EXPLANATION = "Each stage keeps the fewest cells that hold the share p of the words' attention; only these go on."
+EXPLANATION = "Each stage keeps the fewest sites that hold the share p of the words' attention; only these go on."
 
 # Inches.
 _WIDTH, _LEFT, _RIGHT, _MARGIN = 12.0, 2.0, 1.0, 0.15
@@ -87,13 +87,13 @@ def check_picture(path: Path) -> None:
         raise UserError(f"{path} is no name of a picture: it must end in {', '.join(PICTURE_FORMATS)}")
 
 
-def draw_selection(path: Path, *, cells: SelectedCells, batch: Batch, caption: Caption) -> None:
-    """Draws which cells of its face crops and mel chunks were kept, and writes the picture atomically.
+def draw_selection(path: Path, *, sites: SelectedSites, batch: Batch, caption: Caption) -> None:
+    """Draws which sites of its face crops and mel chunks were kept, and writes the picture atomically.
 
     Args:
         path: File to write: PNG, SVG or PDF, by its suffix.
-        cells: What `selected_cells` tells of `batch`.
-        batch: A single utterance, with the mel chunks that `cells` is about.
+        sites: What `selected_sites` tells of `batch`.
+        batch: A single utterance, with the mel chunks that `sites` is about.
         caption: What is written on it.
 
     Raises:
@@ -103,10 +103,10 @@ def draw_selection(path: Path, *, cells: SelectedCells, batch: Batch, caption: C
     check_picture(path)
     if len(batch) != 1:
         raise ValueError(f"a picture shows one utterance, not {len(batch)}")
-    if cells.visual is not None and len(caption.frame_times_s) != len(cells.visual[0].kept):
-        frames = len(cells.visual[0].kept)
+    if sites.visual is not None and len(caption.frame_times_s) != len(sites.visual[0].kept):
+        frames = len(sites.visual[0].kept)
         raise ValueError(f"{len(caption.frame_times_s)} frame_times_s do not fit {frames} face crops")
-    figure = selection_figure(cells=cells, batch=batch, caption=caption)
+    figure = selection_figure(sites=sites, batch=batch, caption=caption)
     try:
         with replacing(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:].lower())
@@ -114,18 +114,18 @@ def draw_selection(path: Path, *, cells: SelectedCells, batch: Batch, caption: C
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def selection_figure(*, cells: SelectedCells, batch: Batch, caption: Caption) -> Figure:
+def selection_figure(*, sites: SelectedSites, batch: Batch, caption: Caption) -> Figure:
     """The picture as a figure; arguments as in `draw_selection`."""
     lines = _lines(caption)
-    heights = [_MARGIN + _LINE * len(lines), _face_panel_height(cells, caption), _sound_panel_height(cells)]
+    heights = [_MARGIN + _LINE * len(lines), _face_panel_height(sites, caption), _sound_panel_height(sites)]
     figure = Figure(figsize=(_WIDTH, sum(heights) + _MARGIN), dpi=150)
     page = _Page(figure)
     page.down = _MARGIN
     for number, line in enumerate(lines):
         page.text(_MARGIN, line, size=13 if number == 0 else 10.5, weight="bold" if number == 0 else "normal")
         page.down += _LINE
-    _draw_faces(page, cells.visual, batch, caption)
-    _draw_sound(page, cells.acoustic, batch, caption)
+    _draw_faces(page, sites.visual, batch, caption)
+    _draw_sound(page, sites.acoustic, batch, caption)
     return figure
 
 
@@ -172,17 +172,17 @@ def _shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def _face_panel_height(cells: SelectedCells, caption: Caption) -> float:
-    if cells.visual is None:
+def _face_panel_height(sites: SelectedSites, caption: Caption) -> float:
+    if sites.visual is None:
         return _HEADING
     size = _face_size(min(MAX_FRAMES, len(caption.frame_times_s)))
-    return _HEADING + (1 + len(cells.visual)) * (size + _GAP) + _FACE_AXIS
+    return _HEADING + (1 + len(sites.visual)) * (size + _GAP) + _FACE_AXIS
 
 
-def _sound_panel_height(cells: SelectedCells) -> float:
-    if cells.acoustic is None:
+def _sound_panel_height(sites: SelectedSites) -> float:
+    if sites.acoustic is None:
         return _HEADING
-    return _HEADING + (1 + len(cells.acoustic)) * (_SOUND_ROW + _GAP) + _SOUND_AXIS
+    return _HEADING + (1 + len(sites.acoustic)) * (_SOUND_ROW + _GAP) + _SOUND_AXIS
 
 
 def _face_size(columns: int) -> float:
@@ -190,14 +190,14 @@ def _face_size(columns: int) -> float:
     return min(_FACE, (_WIDTH - _LEFT - _RIGHT + _GAP) / columns - _GAP)
 
 
-def _draw_faces(page: _Page, stages: tuple[StageCells, ...] | None, batch: Batch, caption: Caption) -> None:
+def _draw_faces(page: _Page, stages: tuple[StageSelection, ...] | None, batch: Batch, caption: Caption) -> None:
     if stages is None or batch.face_crops is None:
         _heading(page, f"No face crops: {caption.missing.get('visual', 'no face was seen in the utterance')}")
         return
     total = len(batch.face_crops.values)
     shown = np.unique(np.linspace(0, total - 1, min(total, MAX_FRAMES)).round().astype(int))
     chosen = "" if len(shown) == total else f" ({len(shown)} of {total}, evenly spaced)"
-    _heading(page, f"Face crops{chosen}: clear cells were kept, dark cells were dropped")
+    _heading(page, f"Face crops{chosen}: clear sites were kept, dark sites were dropped")
     images = face_images(batch.face_crops.values.cpu().numpy()[shown])
     size = _face_size(len(shown))
     for number, stage in enumerate((None, *stages)):
@@ -214,7 +214,7 @@ def _draw_faces(page: _Page, stages: tuple[StageCells, ...] | None, batch: Batch
     page.down += _FACE_AXIS
 
 
-def _draw_sound(page: _Page, stages: tuple[StageCells, ...] | None, batch: Batch, caption: Caption) -> None:
+def _draw_sound(page: _Page, stages: tuple[StageSelection, ...] | None, batch: Batch, caption: Caption) -> None:
     if stages is None or batch.mel_chunks is None:
         _heading(page, f"No sound: {caption.missing.get('acoustic', 'the utterance has none')}")
         return
@@ -222,7 +222,7 @@ def _draw_sound(page: _Page, stages: tuple[StageCells, ...] | None, batch: Batch
     _heading(
         page,
         f"Mel spectrogram, {chunks} {'chunk' if chunks == 1 else 'chunks'} of {CHUNK_S} s: "
-        "clear cells were kept, dark cells were dropped",
+        "clear sites were kept, dark sites were dropped",
     )
     image = sound_image(decibels(batch.mel_chunks.values.cpu().numpy()))
     width = min(_WIDTH - _LEFT - _RIGHT, chunks * _WIDEST_CHUNK)
@@ -267,13 +267,13 @@ def _heading(page: _Page, words: str) -> None:
     page.down += _HEADING - 0.14
 
 
-def _row_label(page: _Page, number: int, stage: StageCells | None, height: float) -> None:
+def _row_label(page: _Page, number: int, stage: StageSelection | None, height: float) -> None:
     """At the left of a row, in its middle: what it shows."""
     lines = ["input"]
     if stage is not None:
         rows, columns = stage.kept.shape[1:]
         # Of all maps, those that are not drawn included.
         kept = f"kept {100 * stage.kept_share:.{0 if stage.kept_share >= 0.01 else 1}f} %"
-        lines = [f"stage {number}", f"{rows} x {columns} cells", f"p = {stage.top_p:.2f}", kept]
+        lines = [f"stage {number}", f"{rows} x {columns} sites", f"p = {stage.top_p:.2f}", kept]
     middle = 1 - (page.down + height / 2) / page.height
     page.figure.text(_MARGIN / page.width, middle, "\n".join(lines), size=10, va="center", linespacing=1.3)

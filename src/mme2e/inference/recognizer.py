@@ -16,7 +16,7 @@ from mme2e.faces.detector import FaceDetector
 from mme2e.faces.face_crop import FACE_SIZE_PX, FaceCrop
 from mme2e.faces.tracker import FaceTracker
 from mme2e.inference.result import Emotion, EmotionResult
-from mme2e.inference.selected_cells import check_selects, selected_cells
+from mme2e.inference.selected_sites import check_selects, selected_sites
 from mme2e.media.audio import SAMPLE_RATE_HZ, read_audio
 from mme2e.media.container import Damage
 from mme2e.media.region import Region
@@ -101,12 +101,12 @@ class Recognizer:
             end_s: End of the stretch, seconds; the end of the file when None.
             region: Part of the picture with the speaker; the whole picture when None.
             audio_channel: Channel with the speaker's voice, from 0; all are mixed when None.
-            picture: PNG, SVG or PDF to draw, of the cells that MESM kept of each face crop and mel chunk.
+            picture: PNG, SVG or PDF to draw, of the sites that MESM kept of each face crop and mel chunk.
 
         Raises:
             MediaError: The file cannot be read.
             UserError: The model reads hand-crafted features; the stretch is empty, or nothing that the model uses is
-                in it; or a picture is wanted of a model that selects no cells, or under a name that cannot be written.
+                in it; or a picture is wanted of a model that selects no sites, or under a name that cannot be written.
         """
         if self.info.model.hand_crafted:
             raise UserError(
@@ -143,14 +143,14 @@ class Recognizer:
             raise UserError(f"{path.name}: nothing to recognise emotions from ({reasons})")
         with evidence.timed("model"):
             batch = self._batch(evidence)
-            cells = None if picture is None else selected_cells(self.model, batch)
-            emotions = self.decide((self._logits(batch) if cells is None else cells.logits)[0])
+            sites = None if picture is None else selected_sites(self.model, batch)
+            emotions = self.decide((self._logits(batch) if sites is None else sites.logits)[0])
         end_s = _end_of(evidence, stretch)
         if end_s - start_s > UTTERANCE_LIMIT_S:
             evidence.notes.append(
                 f"{end_s - start_s:.0f} s taken as one utterance; the model was trained on utterances of a few seconds"
             )
-        if picture is not None and cells is not None:
+        if picture is not None and sites is not None:
             from mme2e.inference.pictures import Caption, draw_selection
 
             caption = Caption(
@@ -162,7 +162,7 @@ class Recognizer:
                 frame_times_s=tuple(face.time_s for face in evidence.faces) if "visual" in used else (),
                 missing=evidence.missing,
             )
-            draw_selection(Path(picture), cells=cells, batch=batch, caption=caption)
+            draw_selection(Path(picture), sites=sites, batch=batch, caption=caption)
         return EmotionResult(
             source=path.name,
             start_s=start_s,

@@ -9,13 +9,13 @@ from mme2e.data.dataset import UtteranceDataset
 from mme2e.errors import UserError
 from mme2e.inference.pictures import Caption, check_picture, draw_selection
 from mme2e.inference.recognizer import load
-from mme2e.inference.selected_cells import SelectedCells, check_selects, selected_cells
+from mme2e.inference.selected_sites import SelectedSites, check_selects, selected_sites
 
 
 def draw_utterance(
     run: str | Path, *, data: str | Path, utterance: str, out: str | Path, device: str = "auto"
-) -> SelectedCells:
-    """Draws which cells of an utterance's face crops and mel chunks a run of MESM kept.
+) -> SelectedSites:
+    """Draws which sites of an utterance's face crops and mel chunks a run of MESM kept.
 
     Args:
         run: Run folder.
@@ -43,22 +43,22 @@ def draw_utterance(
     before = corpus.split(split)["id"][:row_number]
     item = dataset[row_number - len(set(before) & set(dataset.left_out))]
     batch = collate([item]).to(recognizer.device).with_mel_chunks()
-    cells = selected_cells(recognizer.model, batch)
+    sites = selected_sites(recognizer.model, batch)
     row = corpus.split(split)[row_number]
     caption = Caption(
         source=utterance,
         start_s=row["start_s"],
         end_s=row["end_s"],
         words=row["text"],
-        emotions=recognizer.decide(cells.logits[0]),
+        emotions=recognizer.decide(sites.logits[0]),
         labels=tuple(row["labels"]),
-        frame_times_s=tuple(row["face_times_s"]) if cells.visual is not None else (),
+        frame_times_s=tuple(row["face_times_s"]) if sites.visual is not None else (),
         missing={
             name: "the run does not use it" for name in ("visual", "acoustic") if name[0] not in settings.modalities
         },
     )
-    draw_selection(Path(out), cells=cells, batch=batch, caption=caption)
-    return cells
+    draw_selection(Path(out), sites=sites, batch=batch, caption=caption)
+    return sites
 
 
 def _find(corpus: Corpus, utterance: str) -> tuple[str, int]:

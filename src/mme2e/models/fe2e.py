@@ -1,5 +1,7 @@
 """FE2E: the dense, fully end-to-end model (reference section 1; Dai et al. 2021, section 4)."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from mme2e.data.ragged import Ragged
 from mme2e.models.fusion import ModalityOutputs, build_fusion, head_width
 from mme2e.models.sequence_encoder import SequenceEncoder
 from mme2e.models.towers import FACE_INPUT, SOUND_INPUT, Tower, TowerInput
+from mme2e.models.trace import Trace
 
 
 class TextBranch(nn.Module):
@@ -70,19 +73,21 @@ class SequenceBranch(nn.Module):
         )
         self.head = nn.Linear(dim, out_dim)
 
-    def forward(self, maps: Ragged, text: Tensor | None = None) -> Tensor:
+    def forward(self, maps: Ragged, text: Tensor | None = None, trace: Trace | None = None) -> Tensor:
         """Logits or features of each utterance.
 
         Args:
             maps: (total, channels, height, width).
             text: (batch, text_dim), for a tower that asks for it.
+            trace: What the tower selects is added to it.
 
         Returns:
             (batch, out_dim).
         """
         values, lengths = maps.values, maps.lengths
         asked = () if text is None else (text.repeat_interleave(lengths, dim=0, output_size=len(values)),)
-        vectors = self.tower(values, *asked) if len(values) else self.head.weight.new_zeros(0, self.head.in_features)
+        nothing = self.head.weight.new_zeros(0, self.head.in_features)
+        vectors = self.tower(values, *asked, trace=trace) if len(values) else nothing
         return self.head(self.sequence(vectors, lengths))
 
 
@@ -96,6 +101,7 @@ class FE2E(nn.Module):
         settings: Modalities and sizes.
         num_emotions: Logits.
         text_encoder: Hugging Face encoder; needed when the modalities hold t.
+        make_tower: Makes the tower over a modality's maps; that of `Tower` when None.
 
     Attributes:
         fusion_order: The letters of the modalities in the order of the fusion weights.
@@ -104,27 +110,37 @@ class FE2E(nn.Module):
         ValueError: The modalities hold t and there is no text encoder.
     """
 
-    def __init__(self, settings: ModelSettings, *, num_emotions: int, text_encoder: nn.Module | None) -> None:
+    def __init__(
+        self,
+        settings: ModelSettings,
+        *,
+        num_emotions: int,
+        text_encoder: nn.Module | None,
+        make_tower: Callable[[TowerInput], Tower] | None = None,
+    ) -> None:
         super().__init__()
         used = settings.modalities
         if "t" in used and text_encoder is None:
-            raise ValueError(f"a model with modalities '{used}' wants a text encoder")
+            raise ValueError(f"a model with modalities '{used}' requires a text encoder")
         width = head_width(settings, num_emotions)
+        if make_tower is None:
+            make_tower = partial(
+                Tower,
+                channels=settings.tower_channels,
+                hidden_dim=settings.tower_dim,
+                out_dim=settings.trans_dim,
+            )
         self.text = TextBranch(text_encoder, width) if "t" in used and text_encoder is not None else None
-        self.visual = self._branch(FACE_INPUT, settings, width) if "v" in used else None
-        self.acoustic = self._branch(SOUND_INPUT, settings, width) if "a" in used else None
+        self.visual = SequenceBranch(make_tower(FACE_INPUT), settings, width) if "v" in used else None
+        self.acoustic = SequenceBranch(make_tower(SOUND_INPUT), settings, width) if "a" in used else None
         self.fusion = build_fusion(settings, num_emotions)
         self.fusion_order = "".join(letter for letter in "tva" if letter in used)
-
-    def _branch(self, source: TowerInput, settings: ModelSettings, out_dim: int) -> SequenceBranch:
-        sizes = {"channels": settings.tower_channels, "hidden_dim": settings.tower_dim, "out_dim": settings.trans_dim}
-        return SequenceBranch(Tower(source, **sizes), settings, out_dim)  # type: ignore[arg-type]
 
     def _asked_of_towers(self, text: Tensor | None) -> Tensor | None:
         """What the towers get to know of the text vectors (batch, hidden_size): nothing."""
         return None
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch, trace: Trace | None = None) -> Tensor:
         """Logits of each utterance.
 
         A modality that is None in the batch is missing in all its utterances; where it is not present, it contributes
@@ -132,6 +148,7 @@ class FE2E(nn.Module):
 
         Args:
             batch: Utterances, on the model's device.
+            trace: What the stages of MESM select is added to it; FE2E selects nothing.
 
         Returns:
             (batch, emotions) float32 (float64 in a float64 model).
@@ -139,15 +156,16 @@ class FE2E(nn.Module):
         Raises:
             UserError: An utterance has none of the model's modalities.
         """
-        outputs = self.modality_outputs(batch)
+        outputs = self.modality_outputs(batch, trace)
         outputs.require_any(batch.ids)
         return self.fusion(outputs.values, outputs.present)
 
-    def modality_outputs(self, batch: Batch) -> ModalityOutputs:
+    def modality_outputs(self, batch: Batch, trace: Trace | None = None) -> ModalityOutputs:
         """What text, faces and sound say, each on its own, before fusion; as `forward`, but nothing is refused.
 
         Args:
             batch: Utterances, on the model's device.
+            trace: As in `forward`.
         """
         if self.acoustic is not None and batch.mel_chunks is None and batch.waveforms is not None:
             batch = batch.with_mel_chunks()
@@ -161,6 +179,6 @@ class FE2E(nn.Module):
             parts.append((None, None) if text is None else (self.text.head(text), batch.present("t")))
         for branch, maps in ((self.visual, batch.face_crops), (self.acoustic, batch.mel_chunks)):
             if branch is not None:
-                parts.append((None, None) if maps is None else (branch(maps, asked), maps.present))
+                parts.append((None, None) if maps is None else (branch(maps, asked, trace), maps.present))
         head = next(branch.head for branch in (self.text, self.visual, self.acoustic) if branch is not None)
         return ModalityOutputs.of(parts, batch=len(batch), width=head.out_features, like=head.weight)

@@ -1,5 +1,7 @@
 """MESM: the sparse model, whose face and sound towers look where the words ask them to (reference section 1)."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -7,10 +9,10 @@ from mme2e.config import ModelSettings
 from mme2e.data.batch import Batch
 from mme2e.errors import UserError
 from mme2e.models.budget import follow_budget
-from mme2e.models.fe2e import FE2E, SequenceBranch
+from mme2e.models.fe2e import FE2E
 from mme2e.models.fusion import ModalityOutputs
 from mme2e.models.sparse_tower import SparseStage, SparseTower
-from mme2e.models.towers import TowerInput
+from mme2e.models.trace import Trace
 
 
 class MESM(FE2E):
@@ -27,9 +29,14 @@ class MESM(FE2E):
 
     def __init__(self, settings: ModelSettings, *, num_emotions: int, text_encoder: nn.Module | None) -> None:
         if text_encoder is None:
-            raise ValueError("the sparse model wants a text encoder")
-        self._text_dim: int = text_encoder.config.hidden_size  # type: ignore[union-attr,assignment]
-        super().__init__(settings, num_emotions=num_emotions, text_encoder=text_encoder)
+            raise ValueError("the sparse model requires a text encoder")
+        text_dim: int = text_encoder.config.hidden_size  # type: ignore[union-attr,assignment]
+        super().__init__(
+            settings,
+            num_emotions=num_emotions,
+            text_encoder=text_encoder,
+            make_tower=partial(SparseTower, settings=settings, text_dim=text_dim),
+        )
         self._attention = settings.attention
         self.follows_budget = settings.attention.budget is not None
 
@@ -53,22 +60,22 @@ class MESM(FE2E):
         for stage in self.stages.values():
             stage.selection.top_p = p
 
-    def modality_outputs(self, batch: Batch) -> ModalityOutputs:
+    def modality_outputs(self, batch: Batch, trace: Trace | None = None) -> ModalityOutputs:
         """As FE2E's; in training with a budget, also moves top-p towards it.
 
         Args:
             batch: Utterances, on the model's device.
+            trace: What the stages select is added to it.
 
         Raises:
             UserError: The batch has no words.
         """
-        outputs = super().modality_outputs(batch)
-        if self.training and self.follows_budget and self._attention.budget is not None:
-            follow_budget(self.stages.values(), self._attention.budget, self._attention.budget_scope)
+        moves = self.training and self.follows_budget
+        trace = Trace() if trace is None and moves else trace
+        outputs = super().modality_outputs(batch, trace)
+        if moves and trace is not None and self._attention.budget is not None:
+            follow_budget(self.stages.values(), trace, self._attention.budget, self._attention.budget_scope)
         return outputs
-
-    def _branch(self, source: TowerInput, settings: ModelSettings, out_dim: int) -> SequenceBranch:
-        return SequenceBranch(SparseTower(source, settings, text_dim=self._text_dim), settings, out_dim)
 
     def _asked_of_towers(self, text: Tensor | None) -> Tensor | None:
         if text is None:

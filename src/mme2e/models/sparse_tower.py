@@ -1,5 +1,7 @@
 """The tower of the sparse model: a dense low level, then stages that compute only where the words ask them to."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,8 +9,9 @@ from torch import Tensor, nn
 from mme2e.config import ModelSettings
 from mme2e.models.selection import Selection
 from mme2e.models.towers import Tower, TowerInput
+from mme2e.models.trace import Trace
 from mme2e.ops.batch_norm import batch_norm_relu, can_normalise, scale_and_shift
-from mme2e.ops.sparse_conv2d import Sites, SparseMaps, sparse_max_pool2d, submanifold_conv2d
+from mme2e.ops.sparse_conv2d import SparseMaps, sparse_max_pool2d, submanifold_conv2d
 
 
 class SiteNorm(nn.BatchNorm1d):
@@ -58,9 +61,6 @@ class SparseStage(nn.Module):
         out_channels: Channels of both convolutions.
         text_dim: Width of the text vector.
         settings: `top_p` and how the attention learns.
-
-    Attributes:
-        computed: The sites that the last forward pass in training kept; None before it.
     """
 
     def __init__(self, in_channels: int, out_channels: int, text_dim: int, settings: ModelSettings) -> None:
@@ -73,19 +73,17 @@ class SparseStage(nn.Module):
         self.norm1 = SiteNorm(out_channels)
         self.conv2 = SubmanifoldConv2d(out_channels, out_channels)
         self.norm2 = SiteNorm(out_channels)
-        self.computed: Sites | None = None
 
-    def forward(self, maps: SparseMaps, text: Tensor) -> SparseMaps:
+    def forward(self, maps: SparseMaps, text: Tensor, trace: Trace | None = None) -> SparseMaps:
         """Maps of half the height and width.
 
         Args:
             maps: Features (sites, in_channels).
             text: (frames, text_dim).
+            trace: What is selected is added to it.
         """
-        maps = self.selection(maps, text)
-        if self.training:
-            self.computed = maps.sites
-        elif not torch.is_grad_enabled():
+        maps = self.selection(maps, text, trace)
+        if not self.training and not torch.is_grad_enabled():
             maps = self.conv1(maps, scale_and_shift(self.norm1))
             return sparse_max_pool2d(self.conv2(maps, scale_and_shift(self.norm2)))
         maps = self.conv1(maps)
@@ -111,17 +109,18 @@ class SparseTower(Tower):
     """Sparse stages do many small products: fewer and larger groups suit them."""
 
     def __init__(self, source: TowerInput, settings: ModelSettings, *, text_dim: int) -> None:
-        self._settings, self._text_dim = settings, text_dim
-        sizes = {"hidden_dim": settings.tower_dim, "out_dim": settings.trans_dim}
-        super().__init__(source, channels=settings.tower_channels, **sizes)
+        super().__init__(
+            source,
+            channels=settings.tower_channels,
+            hidden_dim=settings.tower_dim,
+            out_dim=settings.trans_dim,
+            make_stage=partial(SparseStage, text_dim=text_dim, settings=settings),
+        )
 
-    def _stage(self, in_channels: int, out_channels: int) -> nn.Module:
-        return SparseStage(in_channels, out_channels, self._text_dim, self._settings)
-
-    def _features(self, maps: Tensor, *asked: Tensor) -> Tensor:
+    def _features(self, maps: Tensor, *asked: Tensor, trace: Trace | None) -> Tensor:
         """As in the dense tower, zero where no site is left; asks for (maps, text_dim), each map's text vector."""
         (text,) = asked
         sparse = SparseMaps.from_dense(self.low_level(maps))
         for stage in self.stages:
-            sparse = stage(sparse, text)
+            sparse = stage(sparse, text, trace)
         return sparse.to_dense().flatten(1)

@@ -7,12 +7,14 @@ Activations and weights are kept channels-last, which is what makes the convolut
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mme2e.models.normalised_convolution import convolve_normalise_relu
+from mme2e.models.trace import Trace
 from mme2e.ops.first_layer import can_fuse, first_layer
 from mme2e.ops.wide_linear import WideLinear
 
@@ -145,31 +147,36 @@ class Tower(nn.Module):
         channels: Channels of the low level and of the three stages.
         hidden_dim: Width between the two linear layers.
         out_dim: Width of the result.
+        make_stage: Makes a stage, of the channels of its input and of its output.
     """
 
     _times = 1
     """Groups of maps in evaluation, of those for dense convolutions."""
 
     def __init__(
-        self, source: TowerInput, *, channels: tuple[int, int, int, int], hidden_dim: int, out_dim: int
+        self,
+        source: TowerInput,
+        *,
+        channels: tuple[int, int, int, int],
+        hidden_dim: int,
+        out_dim: int,
+        make_stage: Callable[[int, int], nn.Module] = VggBlock,
     ) -> None:
         super().__init__()
         self.low_level = LowLevel(source, channels[0])
-        self.stages = nn.ModuleList(self._stage(before, after) for before, after in itertools.pairwise(channels))
+        self.stages = nn.ModuleList(make_stage(before, after) for before, after in itertools.pairwise(channels))
         shrunk = 2 ** (1 + len(self.stages))
         self.hidden = WideLinear(channels[-1] * (source.height // shrunk) * (source.width // shrunk), hidden_dim)
         self.output = nn.Linear(hidden_dim, out_dim)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
 
-    def _stage(self, in_channels: int, out_channels: int) -> nn.Module:
-        return VggBlock(in_channels, out_channels)
-
-    def forward(self, maps: Tensor, *asked: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, *asked: Tensor, trace: Trace | None = None) -> Tensor:
         """Vectors of all maps.
 
         Args:
             maps: (maps, channels, height, width) of `source`, any dtype.
-            asked: (maps, ...) what the stages want to know of each map; nothing in the dense tower.
+            asked: (maps, ...) what the stages require of each map; nothing in the dense tower.
+            trace: What the stages select is added to it; nothing in the dense tower.
 
         Returns:
             (maps, out_dim).
@@ -177,10 +184,10 @@ class Tower(nn.Module):
         Raises:
             ValueError: The maps have another shape.
         """
-        features = in_groups(self._features, maps, *asked, times=self._times, whole=self.training)
+        features = in_groups(partial(self._features, trace=trace), maps, *asked, times=self._times, whole=self.training)
         return self.output(F.relu(self.hidden(features)))
 
-    def _features(self, maps: Tensor, *asked: Tensor) -> Tensor:
+    def _features(self, maps: Tensor, *asked: Tensor, trace: Trace | None) -> Tensor:
         """What the stages make of the maps, flattened in the order channels, height, width."""
         x = self.low_level(maps)
         for stage in self.stages:

@@ -28,7 +28,7 @@ def predict(
         end_s: Where to end, in seconds; the end of the file when not given.
         region: Part of the picture with the speaker: x,y,width,height in pixels.
         audio_channel: Channel with the speaker's voice, from 0; all are mixed when not given.
-        picture: PNG, SVG or PDF to draw, of the cells that MESM kept of each face crop and mel chunk.
+        picture: PNG, SVG or PDF to draw, of the sites that MESM kept of each face crop and mel chunk.
         device: auto, cpu, cuda, cuda:1, ...
     """
     from mme2e.inference.recognizer import load
@@ -60,7 +60,7 @@ def predict(
 
 
 def picture(run: Path, data: Path, utterance: str, out: Path, device: str = "auto") -> int:
-    """Draws which cells of an utterance's face crops and mel chunks a run of MESM kept.
+    """Draws which sites of an utterance's face crops and mel chunks a run of MESM kept.
 
     Args:
         run: Run folder.
