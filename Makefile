@@ -8,7 +8,7 @@ DEMO ?= demo
 # A test dialogue; the person on the right speaks from 14.4 s to 16.9 s.
 DEMO_VIDEO := $(DEMO)/raw/IEMOCAP_full_release/Session5/dialog/avi/DivX/Ses05F_impro01.avi
 
-.PHONY: demo test lint type bench clean
+.PHONY: demo test test-lowest lint type bench dist clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -44,10 +44,27 @@ lint: $(BIN)/.installed
 type: $(BIN)/.installed
 	$(BIN)/mypy
 
+LOWEST := .venv-lowest
+# The lower bounds of pyproject.toml are true: with them every module can be imported and a model trained.
+test-lowest: ## an environment of the lowest versions that pyproject.toml allows
+	rm -rf $(LOWEST)
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet $(TORCH)
+	$(PYTHON) .ci/lowest_bounds.py > $(LOWEST)/bounds.txt
+	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/bounds.txt --editable .
+	$(LOWEST)/bin/python .ci/import_every_module.py
+	$(LOWEST)/bin/mme2e sample $(LOWEST)/raw --layout iemocap --utterances 12
+	$(LOWEST)/bin/mme2e prepare iemocap $(LOWEST)/raw $(LOWEST)/corpus
+	$(LOWEST)/bin/mme2e train --config configs/demo.yaml --data $(LOWEST)/corpus --out $(LOWEST)/run --epochs 1
+
+dist: $(BIN)/.installed ## wheel and source distribution, in dist/
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+
 # Those that want data or trained runs as arguments are left out.
 WITH_ARGUMENTS := $(patsubst %,benchmarks/%.py,attention importance_kept open_data words_in_towers)
 bench: $(BIN)/.installed ## every benchmark that needs no data; results land in benchmarks/results, some ten minutes
 	for benchmark in $(filter-out $(WITH_ARGUMENTS),$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(LOWEST) $(DEMO) dist
