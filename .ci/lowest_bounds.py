@@ -1,4 +1,4 @@
-"""Prints a constraint `name==bound` for each lower bound of pyproject.toml; torch keeps the version of constraints.txt."""
+"""Prints a constraint `name==bound` for each lower bound of pyproject.toml; torch stays that of constraints.txt."""
 
 import re
 import sys

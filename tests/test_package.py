@@ -1,0 +1,111 @@
+"""The wheel alone, in an environment of its own: no checkout, no C compiler on PATH, no home that can be written."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SUFFIXES = {".py", ".c", ".h", ".typed", ".md", ".safetensors", ".npz", ".json", ".html", ".css", ".js", ".svg"}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory):
+    """A wheel and a source distribution, built from what git tracks."""
+    folder = tmp_path_factory.mktemp("dist")
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in tracked.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            copy = folder / "source" / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes((ROOT / name).read_bytes())
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--outdir",
+        str(folder / "dist"),
+        str(folder / "source"),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "dist"
+
+
+@pytest.fixture(scope="module")
+def environment(dist, tmp_path_factory):
+    """A new environment with the wheel: its `bin` folder."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    (wheel,) = dist.glob("*.whl")
+    command = [str(folder / "bin" / "pip"), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    without_checkout = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    subprocess.run(command, check=True, env=without_checkout)
+    # The libraries of this environment, but not the checkout: a .pth file within a folder of a .pth file is not read.
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin"
+
+
+@pytest.fixture
+def run(environment, tmp_path):
+    """Runs the installed command in a folder of its own."""
+
+    def run_command(*words: str) -> subprocess.CompletedProcess[str]:
+        variables = {
+            "PATH": str(environment),
+            "HOME": "/dev/null",
+            "LANG": "C.UTF-8",
+            "TMPDIR": str(tmp_path),
+            "MPLCONFIGDIR": str(tmp_path / "matplotlib"),
+        }
+        done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    return run_command
+
+
+def test_what_the_wheel_contains(dist):
+    (wheel,) = dist.glob("*.whl")
+    names = [Path(name) for name in zipfile.ZipFile(wheel).namelist()]
+    package = {name for name in names if name.parts[0] == "mme2e"}
+    metadata = {name for name in names if name.parts[0].endswith(".dist-info")}
+    assert package | metadata == set(names)
+    assert {name.suffix for name in package} <= SUFFIXES
+    sources = {path.relative_to(ROOT / "src") for path in (ROOT / "src" / "mme2e").rglob("*.[ch]")}
+    weights = {path.relative_to(ROOT / "src") for path in (ROOT / "src" / "mme2e" / "faces" / "weights").iterdir()}
+    assert sources
+    assert weights
+    assert sources | weights <= package
+
+
+def test_what_the_source_distribution_contains(dist):
+    (archive,) = dist.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        tops = {Path(name).parts[1] for name in tar.getnames() if len(Path(name).parts) > 1}
+    expected = {"LICENSE", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "src"}
+    assert tops - {"tests"} == expected
+
+
+def test_from_nothing_to_a_prediction(run, environment, tmp_path):
+    mme2e = str(environment / "mme2e")
+    code = "import mme2e, sys; print(mme2e.__file__)"
+    assert str(environment.parent) in run(str(environment / "python"), "-c", code).stdout
+    assert "usage: mme2e" in run(mme2e, "--help").stdout
+    run(mme2e, "sample", "raw", "--layout", "iemocap", "--utterances", "8")
+    run(mme2e, "prepare", "iemocap", "raw", "corpus")
+    sizes = ["--model.tower_channels", "[4,4,8,8]", "--model.tower_dim", "16", "--model.trans_dim", "8"]
+    words = ["--model.text.model", "scratch", "--model.text.hidden_dim", "16", "--model.text.num_heads", "2"]
+    more = ["--model.name", "mesm", "--model.num_layers", "1", "--model.num_heads", "2", "--epochs", "1"]
+    run(mme2e, "train", "--data", "corpus", "--out", "run", "--num_workers", "0", *sizes, *words, *more)
+    video = next((tmp_path / "raw").rglob("*.avi"))
+    shown = run(mme2e, "predict", "run", str(video), "--end_s", "3", "--transcript", "hello there").stdout
+    assert "neu" in shown
