@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mme2e.media import cursor, packets
-from mme2e.media.container import Damage
+from mme2e.media.notes import Damage
 from mme2e.media.packets import PacketsAhead, fresh_starts, unit_starts
 from mme2e.media.video import read_frames
 

@@ -8,7 +8,7 @@ from media_writing import grey_image, write_sound, write_video
 
 from mme2e.errors import MediaError
 from mme2e.media import cursor
-from mme2e.media.container import Damage
+from mme2e.media.notes import Damage
 from mme2e.media.region import Region
 from mme2e.media.video import frame_times, probe, read_frames, read_regions, sample_frames
 
@@ -211,7 +211,7 @@ def test_unreadable_files(tmp_path):
         with pytest.raises(MediaError, match=path.name):
             list(read_frames(path, [0.0]))
     sound = write_sound(tmp_path / "a.wav", np.ones((1, 1600), dtype=np.int16))
-    with pytest.raises(MediaError, match="no picture"):
+    with pytest.raises(MediaError, match="no video"):
         list(read_frames(sound, [0.0]))
 
 

@@ -170,7 +170,7 @@ def test_a_silent_video_is_not_damaged(tmp_path):
     video = write_video(tmp_path / "video.mp4", 1)
     row, reason, summary = prepare_one(tmp_path, video=video, audio=video)
     assert len(row["face_crops"]) == 2
-    assert "sound missing: video.mp4 has no sound" in reason
+    assert "sound missing: video.mp4 has no audio" in reason
     assert summary.failed == 0
 
 

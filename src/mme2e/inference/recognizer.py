@@ -18,7 +18,7 @@ from mme2e.faces.tracker import FaceTracker
 from mme2e.inference.result import Emotion, EmotionResult
 from mme2e.inference.selected_sites import check_selects, selected_sites
 from mme2e.media.audio import SAMPLE_RATE_HZ, read_audio
-from mme2e.media.container import Damage
+from mme2e.media.notes import Damage
 from mme2e.media.region import Region
 from mme2e.media.video import MediaInfo, probe, sample_frames
 from mme2e.models.device import resolve_device

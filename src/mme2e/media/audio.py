@@ -1,68 +1,125 @@
-"""Sound: decoding to 16 kHz mono int16, and lossless storage.
+"""Audio: decoding to 16 kHz mono int16, and lossless storage.
 
-Times are seconds on
-the container's clock (see `mme2e.media.video`).
+Times are seconds from the start of the recording (see `mme2e.media.clock`).
 """
 
 import io
 import wave
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 
 from mme2e.errors import MediaError
-from mme2e.media.container import CONTAINER_TICKS_PER_S, frames_of, open_container, start_of_clock_s
+from mme2e.media.audio_cuts import AudioCollector, AudioCut, collect
+from mme2e.media.notes import Damage
+from mme2e.media.resampling import SAMPLE_RATE_HZ
+from mme2e.media.source import MediaSource
 
-SAMPLE_RATE_HZ = 16_000
-
-SEEK_FROM_S = 10.0  # a cut that starts later jumps; an earlier one is decoded from the start
-SEEK_RUN_UP_S = 1.0  # codecs with memory (AAC, MP3, Opus) need some packets before they sound right
-HOLE_S = 0.1  # timestamps that leap further than this leave silence behind
-INEXACT_SEEK_FORMATS = {"mp3", "aac"}  # without a container their timestamps are guesses after a jump
+QUIET_PEAK = 1000  # a mix that is louder was not cancelled
+CANCELLED = 100.0  # the mix has less than a hundredth of the power of one of its channels
+BLOCK_SAMPLES = 1 << 20
 
 
 def read_audio(
-    path: Path | str, *, start_s: float = 0.0, end_s: float | None = None, channel: int | None = None
+    path: Path | str,
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    channel: int | None = None,
+    track: int | None = None,
+    damage: Damage | None = None,
 ) -> np.ndarray:
-    """Decodes sound from any container, resampled to 16 kHz mono.
+    """Decodes audio from any container, resampled to 16 kHz mono.
 
-    The cut is exact to the sample. Where the file has no sound before its first or between two packets there is
+    The cut is exact to the sample. Where the file has no audio before its first or between two packets there is
     silence, so that sample i always belongs to the time `start_s + i / 16000`.
 
     Args:
-        path: File with a sound stream; the first one is taken.
-        start_s: Start on the container's clock.
-        end_s: End; None, or a time after the end of the sound, reads to the end of the sound.
-        channel: Channel to take before anything is mixed, counted from 0; None mixes all.
+        path: File with an audio track.
+        start_s: Start, seconds from the start of the recording.
+        end_s: End; None, or a time after the end of the audio, reads to the end of the audio.
+        channel: Channel to take before anything is mixed, counted from 0. None mixes all, unless they cancel.
+        track: Number among the audio tracks, from 0; None: the default one, else the first.
+        damage: Is told what was wrong with what was read.
 
     Returns:
-        (samples,) int16; empty when the sound ends before `start_s`.
+        (samples,) int16; empty when the audio ends before `start_s`.
 
     Raises:
-        MediaError: The file cannot be read, has no sound, has no such channel, or nothing of it can be decoded.
+        MediaError: The file cannot be read, has no audio, has no such track or channel, or nothing of it can be
+            decoded.
     """
     if start_s < 0 or (end_s is not None and end_s < start_s):
-        raise MediaError(f"{path}: cannot cut sound from {start_s} s to {end_s} s; wanted 0 <= start <= end")
-    first = round(start_s * SAMPLE_RATE_HZ)
-    last = None if end_s is None else round(end_s * SAMPLE_RATE_HZ)
-    plain = _plain_wav(path, first, last, channel)
+        raise MediaError(f"{path}: cannot cut audio from {start_s} s to {end_s} s; expected 0 <= start <= end")
+    damage = damage if damage is not None else Damage()
+    cut = AudioCut(start_s=start_s, end_s=end_s, channel=channel, damage=damage)
+    plain = _plain_wav(path, cut.first, cut.last, channel)
     if plain is not None:
+        remark_silence(plain, damage)
         return plain
-    run_up_s = start_s - SEEK_RUN_UP_S if start_s >= SEEK_FROM_S else None
-    pieces = _cut(path, run_up_s, first, last, channel)
-    if pieces is None:  # the file cannot jump there: decode it from the start
-        pieces = _cut(path, None, first, last, channel)
-    assert pieces is not None
-    end = max((position + len(piece) for position, piece in pieces), default=first)
-    samples = np.zeros(max(0, (end if last is None else min(end, last)) - first), dtype=np.int16)
-    for position, piece in pieces:
-        piece = piece[max(0, first - position) :]
-        at = max(0, position - first)
-        samples[at : at + len(piece)] = piece[: max(0, len(samples) - at)]
+    source = MediaSource(path, audio_track=track, audio_damage=damage)
+    try:
+        if source.audio is None:
+            raise MediaError(f"{path} has no audio")
+        collector = AudioCollector(source, [cut])
+        for _ in collect(source, collector):
+            pass
+    finally:
+        source.close()
+    fault = collector.fault(channel)
+    if fault is not None:
+        raise MediaError(f"{path} {fault}")
+    return checked_samples(path, cut, collector.most_channels, track)
+
+
+def checked_samples(path: Path | str, cut: AudioCut, channels: int, track: int | None) -> np.ndarray:
+    """The samples of a cut. Where mixing cancels its channels, the loudest one; that, and silence, is remarked.
+
+    Args:
+        path: File that the cut is of.
+        cut: What was collected; its damage gets the remarks.
+        channels: How many the track has.
+        track: As for `read_audio`.
+    """
+    samples = cut.samples()
+    if cut.channel is None and channels > 1 and len(samples) > 0 and _peak(samples) < QUIET_PEAK:
+        loudest, alone = _loudest_channel(path, cut, channels, track)
+        if len(alone) == len(samples) and _power(alone) > CANCELLED * max(_power(samples), 1.0):
+            cut.damage.remarks["channels"] = f"its channels cancel when they are mixed: channel {loudest} was taken"
+            return alone
+    remark_silence(samples, cut.damage)
     return samples
+
+
+def _loudest_channel(path: Path | str, cut: AudioCut, channels: int, track: int | None) -> tuple[int, np.ndarray]:
+    """Reads a cut again, for each channel: the loudest, and its samples."""
+    singles = [AudioCut(start_s=cut.start_s, end_s=cut.end_s, channel=channel) for channel in range(channels)]
+    source = MediaSource(path, audio_track=track)
+    try:
+        for _ in collect(source, AudioCollector(source, singles)):
+            pass
+    finally:
+        source.close()
+    samples = [single.samples() for single in singles]
+    loudest = max(range(channels), key=lambda channel: _power(samples[channel]))
+    return loudest, samples[loudest]
+
+
+def remark_silence(samples: np.ndarray, damage: Damage) -> None:
+    """Remarks that all samples are 0."""
+    if len(samples) and not samples.any():
+        damage.remarks["silence"] = "the audio is silent: every sample is 0"
+
+
+def _peak(samples: np.ndarray) -> int:
+    return max(int(samples.max()), -int(samples.min()))
+
+
+def _power(samples: np.ndarray) -> float:
+    """Mean square of (samples,) int16; 0 without any."""
+    blocks = np.array_split(samples, len(samples) // BLOCK_SAMPLES + 1)
+    return float(sum(np.square(block, dtype=np.float64).sum() for block in blocks)) / max(1, len(samples))
 
 
 def _plain_wav(path: Path | str, first: int, last: int | None, channel: int | None) -> np.ndarray | None:
@@ -119,86 +176,8 @@ def decode_flac(data: bytes) -> np.ndarray:
             if not stream.rate:  # forced to be FLAC, foreign bytes open as a stream without properties
                 raise MediaError(f"{len(data)} bytes that are no FLAC sound")
             if stream.rate != SAMPLE_RATE_HZ or stream.channels != 1:
-                raise MediaError(f"FLAC of {stream.rate} Hz and {stream.channels} channels; wanted 16000 Hz mono")
+                raise MediaError(f"FLAC of {stream.rate} Hz and {stream.channels} channels; expected 16000 Hz mono")
             pieces = [frame.to_ndarray()[0] for frame in container.decode(stream)]
     except (av.FFmpegError, IndexError) as error:
         raise MediaError(f"{len(data)} bytes that are no FLAC sound: {error}") from error
     return np.concatenate(pieces).astype(np.int16, copy=False) if pieces else np.zeros(0, dtype=np.int16)
-
-
-def _cut(
-    path: Path | str, run_up_s: float | None, first: int, last: int | None, channel: int | None
-) -> list[tuple[int, np.ndarray]] | None:
-    """Decodes and resamples what is needed of [first, last), in samples at 16 kHz on the container's clock.
-
-    Returns:
-        Pieces with their position in the file; None when a jump to `run_up_s` did not lead before `first`.
-    """
-    with open_container(path) as container:
-        if not container.streams.audio:
-            raise MediaError(f"{path} has no sound")
-        stream = container.streams.audio[0]
-        if channel is not None and not 0 <= channel < stream.channels:
-            raise MediaError(f"{path} has no channel {channel}: it has {stream.channels}, counted from 0")
-        jumped = run_up_s is not None and _jump(container, run_up_s)
-        pieces: list[tuple[int, np.ndarray]] = []
-        anything = False
-        for position, piece in _resampled(container, stream, channel):
-            if jumped and not anything and position > first:
-                return None
-            anything = True
-            if position + len(piece) > first:
-                pieces.append((position, piece))
-            if last is not None and position >= last:  # this piece tells that silence before it is a hole, no end
-                break
-    if not anything:
-        if jumped:
-            return None
-        raise MediaError(f"{path} has a sound stream, but nothing of it can be decoded")
-    return pieces
-
-
-def _jump(container: Any, time_s: float) -> bool:
-    if container.format.name in INEXACT_SEEK_FORMATS:
-        return False
-    try:
-        container.seek(round((time_s + start_of_clock_s(container)) * CONTAINER_TICKS_PER_S))
-    except (av.FFmpegError, OSError):
-        return False
-    return True
-
-
-def _resampled(container: Any, stream: Any, channel: int | None) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields positions and pieces at 16 kHz; a hole in the timestamps starts a new run."""
-    origin_s = start_of_clock_s(container)
-    resampler = None
-    position = 0  # of the next resampled sample
-    source_end_s = 0.0
-    for frame in frames_of(container, stream):
-        frame_s = source_end_s if frame.pts is None else float(frame.pts * frame.time_base) - origin_s
-        if resampler is None or abs(frame_s - source_end_s) > HOLE_S:
-            if resampler is not None:
-                for piece in _take(resampler, None, channel):
-                    yield position, piece
-            resampler = _new_resampler(stream, channel)
-            position = round(frame_s * SAMPLE_RATE_HZ)
-            source_end_s = frame_s
-        source_end_s += frame.samples / frame.sample_rate
-        for piece in _take(resampler, frame, channel):
-            yield position, piece
-            position += len(piece)
-    if resampler is not None:
-        for piece in _take(resampler, None, channel):
-            yield position, piece
-            position += len(piece)
-
-
-def _new_resampler(stream: Any, channel: int | None) -> Any:
-    layout = "mono" if channel is None else stream.layout.name
-    return av.AudioResampler(format="s16p", layout=layout, rate=SAMPLE_RATE_HZ)
-
-
-def _take(resampler: Any, frame: Any, channel: int | None) -> Iterator[np.ndarray]:
-    """Puts a frame in (None: the end) and yields the (samples,) int16 that come out."""
-    for resampled in resampler.resample(frame):
-        yield resampled.to_ndarray()[channel or 0]

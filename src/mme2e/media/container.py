@@ -1,4 +1,4 @@
-"""Media files as FFmpeg sees them: opening, the clock, streams, packets, and which way is up."""
+"""Media files as FFmpeg sees them: opening, tracks, what they claim, decoding, and which way is up."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,11 +7,18 @@ from typing import Any
 
 import av
 import numpy as np
+from av.format import Flags
 from av.sidedata.sidedata import Type as SideDataType
 
 from mme2e.errors import MediaError
+from mme2e.media.notes import Damage
 
 CONTAINER_TICKS_PER_S = 1_000_000  # FFmpeg's AV_TIME_BASE: unit of the container's duration and start
+ESTIMATED_LENGTHS = {"mp3", "aac", "ac3", "eac3", "mpeg", "h264", "hevc", "mpegvideo"}
+"""Formats without a header that states a length: FFmpeg divides the size of the file by a bit rate."""
+
+WIDEST_PIXEL = 4
+"""Real pixels are at most twice as wide as high; memory must not follow what a file claims."""
 
 
 def open_container(path: Path | str) -> Any:
@@ -22,10 +29,14 @@ def open_container(path: Path | str) -> Any:
     """
     if not Path(path).is_file():
         raise MediaError(f"{path} is not a file")
+    # With its protocol spelled out, `take:1.mp4` is a file; and a playlist that is given as a recording reaches no net.
     try:
-        return av.open(str(path), metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"{path} cannot be read as video or sound: {error.strerror or error}") from error
+        return av.open(f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
+    except MemoryError:
+        raise
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(f"{path} cannot be read as video or audio: {reason}") from error
 
 
 def start_of_clock_s(container: Any) -> float:
@@ -33,46 +44,24 @@ def start_of_clock_s(container: Any) -> float:
     return (container.start_time or 0) / CONTAINER_TICKS_PER_S
 
 
-@dataclass
-class Damage:
-    """What was wrong with a file on the way through it; the reader that it is given to counts while it reads.
+def claimed_end_s(container: Any, stream: Any) -> float | None:
+    """Where a track ends as the container claims, in seconds from the start of the recording.
 
-    Attributes:
-        lost_packets: Packets that were cut off or could not be decoded.
-        broke_off_s: Where the stream ended before its time, in seconds on the container's clock; None otherwise.
-        told_end_s: Where it was to end as the container tells; None unless it broke off.
+    None where it claims nothing, where that may be the end of another track, and where FFmpeg has only estimated it.
     """
-
-    lost_packets: int = 0
-    broke_off_s: float | None = None
-    told_end_s: float | None = None
-
-    def __bool__(self) -> bool:
-        return self.lost_packets > 0 or self.broke_off_s is not None
-
-    def __str__(self) -> str:
-        """Both in a few words; empty without damage."""
-        parts = []
-        if self.lost_packets:
-            parts.append(f"{self.lost_packets} packet{'s' * (self.lost_packets > 1)} could not be decoded")
-        if self.broke_off_s is not None:
-            parts.append(f"it breaks off at {self.broke_off_s:.1f} of {self.told_end_s:.1f} s")
-        return ", ".join(parts)
+    if container.format.name in ESTIMATED_LENGTHS or may_leap(container):
+        return None
+    if stream.duration is not None:
+        start = stream.start_time or 0
+        return float((start + stream.duration) * stream.time_base) - start_of_clock_s(container)
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / CONTAINER_TICKS_PER_S
+    return None
 
 
-def demuxed(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
-    """Packets of one stream from where the container stands. A file that cannot be read on ends, and that is damage."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.FFmpegError:
-            damage.lost_packets += 1
-            return
-        damage.lost_packets += packet.is_corrupt
-        yield packet
+def may_leap(container: Any) -> bool:
+    """Whether the format is one whose time stamps may leap or begin again within a file."""
+    return bool(container.format.flags & Flags.ts_discont.value)
 
 
 def decoded(packets: Iterable[Any], damage: Damage | None = None) -> Iterator[Any]:
@@ -81,21 +70,43 @@ def decoded(packets: Iterable[Any], damage: Damage | None = None) -> Iterator[An
     for packet in packets:
         try:
             yield from packet.decode()
+        except MemoryError:
+            raise
         except av.FFmpegError:
             damage.lost_packets += not packet.is_corrupt
 
 
-def frames_of(container: Any, stream: Any) -> Iterator[Any]:
-    """All frames of one stream from where the container stands, however damaged it is."""
-    return decoded(demuxed(container, stream, Damage()))
+def video_tracks(container: Any) -> list[Any]:
+    """The moving pictures that can be decoded; the cover picture of a song is none."""
+    cover = av.stream.Disposition.attached_pic
+    return [stream for stream in container.streams.video if stream.codec_context and not stream.disposition & cover]
 
 
-def video_stream(container: Any) -> Any:
-    """The first moving picture; None when there is none."""
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    return None
+def audio_tracks(container: Any) -> list[Any]:
+    """The audio tracks that can be decoded."""
+    return [stream for stream in container.streams.audio if stream.codec_context]
+
+
+def chosen_track(tracks: list[Any], number: int | None) -> int | None:
+    """Number of the track to read: the one asked for, else the first that is marked as default, else the first.
+
+    None where there is no such track.
+    """
+    if number is not None:
+        return number if 0 <= number < len(tracks) else None
+    default = (place for place, stream in enumerate(tracks) if stream.disposition & av.stream.Disposition.default)
+    return next(default, 0 if tracks else None)
+
+
+def shown_size(stream: Any, width_px: int, height_px: int, damage: Damage) -> tuple[int, int]:
+    """Width and height of a stored picture when its pixels are made square: as high as stored, as players show it."""
+    aspect = stream.sample_aspect_ratio
+    if not aspect or aspect == 1:
+        return width_px, height_px
+    if not 1 / WIDEST_PIXEL <= aspect <= WIDEST_PIXEL:
+        damage.remarks["aspect"] = f"its pixels claim to be {float(aspect):.3g} times as wide as high: taken as square"
+        return width_px, height_px
+    return max(1, round(width_px * aspect)), height_px
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,10 @@ class PacketsAhead:
             if last is not None and last.fresh and last.time_s <= self._target_s:
                 self._leave_out_before(len(self._queue) - 1)
 
+    def waiting(self) -> list[Any]:
+        """Packets that were read and not handed to the decoder."""
+        return [ahead.packet for ahead in self._queue]
+
     def newest_s(self) -> float | None:
         """Time of the picture that is on display at the time that was looked for; None where packets do not tell."""
         return self._newest_s if self._told and self._read_to_s > self._target_s else None

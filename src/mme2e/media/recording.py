@@ -9,17 +9,22 @@
 
 import heapq
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mme2e.errors import MediaError
-from mme2e.media.audio import SAMPLE_RATE_HZ, read_audio
-from mme2e.media.container import Damage
+from mme2e.media.audio import checked_samples
+from mme2e.media.audio_cuts import AudioCollector, AudioCut, collect
+from mme2e.media.cursor import VideoCursor
+from mme2e.media.notes import Damage
 from mme2e.media.region import Region
-from mme2e.media.video import Frame, probe, read_wanted, times_between
+from mme2e.media.resampling import SAMPLE_RATE_HZ
+from mme2e.media.source import MediaSource
+from mme2e.media.video import Frame, Wanted, frames_on_display, times_between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +107,11 @@ class IntervalEnd:
 
 
 def read_recording(
-    path: Path | str, intervals: Sequence[Interval], settings: ReadSettings
+    path: Path | str,
+    intervals: Sequence[Interval],
+    settings: ReadSettings,
+    *,
+    on_packet: Callable[[], None] | None = None,
 ) -> Iterator[Frame | IntervalEnd]:
     """Reads intervals of a recording. One pass; memory holds the audio of the intervals that are open, and two frames.
 
@@ -112,6 +121,7 @@ def read_recording(
         path: File with video, audio or both.
         intervals: In any order; they may overlap. Without an end: to the end of what can be decoded.
         settings: What is asked for.
+        on_packet: Is called for every packet: reading goes on.
 
     Yields:
         `Frame`s in the order of their requested times (one for each time and region, `Frame.intervals` are those that
@@ -124,52 +134,158 @@ def read_recording(
     for interval in intervals:
         if interval.start_s < 0 or (interval.end_s is not None and interval.end_s < interval.start_s):
             raise ValueError(f"interval {interval.start_s} s to {interval.end_s} s: expected 0 <= start_s <= end_s")
-    media = probe(path)
-    frames = [0] * len(intervals)
-    last_frame_s = 0.0
-    damage = Damage()
-    misfits: dict[Region, str] = {}
-    video_fault: MediaError | None = None
-    if settings.video and media.has_video:
-        asked = _asked(intervals, settings.frame_interval_ms)
+    return _Reading(path, intervals, settings, on_packet).events()
+
+
+class _Reading:
+    """One pass over one file."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        intervals: Sequence[Interval],
+        settings: ReadSettings,
+        on_packet: Callable[[], None] | None,
+    ) -> None:
+        self._path = path
+        self._intervals = intervals
+        self._settings = settings
+        self._on_packet = on_packet
+        self._cuts = [
+            AudioCut(start_s=interval.start_s, end_s=interval.end_s, channel=interval.audio_channel)
+            for interval in intervals
+        ]
+        self._frames = [0] * len(intervals)
+        self._lost_packets = [0] * len(intervals)
+        self._audio_done = [False] * len(intervals)
+        self._open = list(range(len(intervals)))
+        self._video_damage = Damage()
+        self._misfits: dict[Region, str] = {}
+        self._video_fault: StreamReport | None = None
+        self._video_passed_s = 0.0  # no frame before this will come
+        self._cursor: VideoCursor | None = None
+        self._collector: AudioCollector | None = None
+
+    def events(self) -> Iterator[Frame | IntervalEnd]:
+        settings = self._settings
+        source = MediaSource(
+            self._path,
+            video_track=settings.video_track,
+            audio_track=settings.audio_track,
+            video_damage=self._video_damage,
+            on_packet=self._on_packet,
+        )
         try:
-            for frame in read_wanted(path, asked, damage=damage, misfits=misfits):
+            if source.video is None and source.audio is None:
+                raise MediaError(f"{self._path} has neither video nor audio")
+            if settings.audio and source.audio is not None:
+                self._collector = AudioCollector(source, self._cuts)
+            else:
+                self._audio_done = [True] * len(self._intervals)
+            if settings.video:
+                yield from self._watch(source)
+            self._video_passed_s = math.inf
+            if self._collector is not None:
+                for position in collect(source, self._collector):
+                    self._audio_done[position] = True
+                    yield from self._ended()
+        finally:
+            source.close()
+        yield from self._ended()
+
+    def _watch(self, source: MediaSource) -> Iterator[Frame | IntervalEnd]:
+        """The frames, and what ends on the way."""
+        if source.video is None:
+            self._video_fault = StreamReport(missing="the file has no video")
+            return
+        try:
+            self._cursor = VideoCursor(source, self._collector, square_pixels=self._settings.square_pixels)
+            wanted = _wanted(self._intervals, self._settings.frame_interval_ms)
+            for frame in frames_on_display(self._cursor, wanted, self._path, self._video_damage, self._misfits):
+                self._video_passed_s = frame.requested_s
+                yield from self._ended()
                 for position in frame.intervals:
-                    frames[position] += 1
-                last_frame_s = frame.requested_s
+                    self._frames[position] += 1
+                for position in self._open:  # a packet that is lost counts for every region
+                    if self._covers(position, frame.requested_s):
+                        self._lost_packets[position] += frame.lost_packets
                 yield frame
         except MediaError as error:
-            video_fault = error
-    for position, interval in enumerate(intervals):
-        samples = np.zeros(0, dtype=np.int16)
-        audio = StreamReport(missing="the file has no audio" if settings.audio and not media.has_audio else None)
-        if settings.audio and media.has_audio:
-            try:
-                samples = read_audio(
-                    path, start_s=interval.start_s, end_s=interval.end_s, channel=interval.audio_channel
-                )
-            except MediaError as error:
-                audio = StreamReport(missing=str(error), unreadable=True)
-        video = StreamReport(
-            missing="the file has no video" if settings.video and not media.has_video else None, damage=str(damage)
+            self._video_fault = StreamReport(missing=str(error), unreadable=True)
+
+    def _covers(self, position: int, time_s: float) -> bool:
+        interval = self._intervals[position]
+        return interval.start_s <= time_s and (interval.end_s is None or time_s < interval.end_s)
+
+    def _ended(self) -> Iterator[IntervalEnd]:
+        """The intervals of which nothing more will come."""
+        if self._collector is not None:
+            for position in self._collector.take_complete():
+                self._audio_done[position] = True
+        for position in self._open[:]:
+            end_s = self._intervals[position].end_s
+            passed = self._video_passed_s == math.inf or (end_s is not None and self._video_passed_s >= end_s)
+            if passed and self._audio_done[position]:
+                self._open.remove(position)
+                yield self._end_of(position)
+
+    def _end_of(self, position: int) -> IntervalEnd:
+        interval, cut = self._intervals[position], self._cuts[position]
+        samples, audio = self._audio_of(position)
+        video = self._video_of(position)
+        end_s = interval.end_s
+        if end_s is None:
+            video_end_s = video.end_s if video.end_s is not None else interval.start_s
+            end_s = max(interval.start_s, video_end_s, interval.start_s + len(samples) / SAMPLE_RATE_HZ)
+        cut.restart()  # memory
+        return IntervalEnd(
+            position=position, end_s=end_s, samples=samples, frames=self._frames[position], video=video, audio=audio
         )
-        misfit = None if interval.region is None else misfits.get(interval.region)
-        if video_fault is not None or misfit is not None:
-            video = StreamReport(missing=misfit or str(video_fault), unreadable=True, damage=str(damage))
-        audio_end_s = interval.start_s + len(samples) / SAMPLE_RATE_HZ
-        video_end_s = last_frame_s + settings.frame_interval_ms / 1000 if frames[position] else interval.start_s
-        end_s = max(audio_end_s, video_end_s) if interval.end_s is None else interval.end_s
-        yield IntervalEnd(
-            position=position, end_s=end_s, samples=samples, frames=frames[position], video=video, audio=audio
+
+    def _video_of(self, position: int) -> StreamReport:
+        interval = self._intervals[position]
+        damage = Damage(
+            lost_packets=self._lost_packets[position],
+            broke_off_s=self._video_damage.broke_off_s,
+            claimed_end_s=self._video_damage.claimed_end_s,
+        )
+        end_s = None if self._cursor is None else self._cursor.end_s
+        report = StreamReport(
+            damage=str(damage),
+            remarks=tuple(self._video_damage.remarks.values()),
+            end_s=end_s if end_s is not None and (interval.end_s is None or end_s < interval.end_s) else None,
+        )
+        misfit = None if interval.region is None else self._misfits.get(interval.region)
+        if misfit is not None:
+            return replace(report, missing=misfit, unreadable=True)
+        if self._video_fault is not None:
+            return replace(report, missing=self._video_fault.missing, unreadable=self._video_fault.unreadable)
+        return report
+
+    def _audio_of(self, position: int) -> tuple[np.ndarray, StreamReport]:
+        nothing = np.zeros(0, dtype=np.int16)
+        cut, interval = self._cuts[position], self._intervals[position]
+        if self._collector is None:
+            return nothing, StreamReport(missing="the file has no audio" if self._settings.audio else None)
+        fault = self._collector.fault(interval.audio_channel)
+        if fault is not None:
+            return nothing, StreamReport(missing=f"{self._path} {fault}", unreadable=True)
+        try:
+            samples = checked_samples(self._path, cut, self._collector.most_channels, self._settings.audio_track)
+        except MediaError as error:
+            return nothing, StreamReport(missing=str(error), unreadable=True)
+        end_s = self._collector.end_s
+        return samples, StreamReport(
+            damage=str(cut.damage),
+            remarks=(*self._collector.remarks(), *cut.damage.remarks.values()),
+            end_s=end_s if end_s is not None and (interval.end_s is None or end_s < interval.end_s) else None,
         )
 
 
-def _asked(
-    intervals: Sequence[Interval], frame_interval_ms: float
-) -> Iterator[tuple[float, Region | None, tuple[int, ...]]]:
+def _wanted(intervals: Sequence[Interval], frame_interval_ms: float) -> Iterator[Wanted]:
     """Times of all intervals in their order, each with the region to show then and the intervals that ask for it."""
     each = [
-        ((time_s, position) for time_s in times_between(interval.start_s, interval.end_s, frame_interval_ms))
+        zip(times_between(interval.start_s, interval.end_s, frame_interval_ms), itertools.repeat(position))
         for position, interval in enumerate(intervals)
     ]
     for time_s, group in itertools.groupby(heapq.merge(*each), key=lambda one: one[0]):

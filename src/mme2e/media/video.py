@@ -1,13 +1,15 @@
-"""Video decoding by timestamps: streaming, in constant memory, upright.
+"""Video decoding by time stamps: streaming, in constant memory, upright.
 
-All times are seconds on the container's own clock, which starts at 0 with the earliest timestamp in the file. Picture
-and sound of one file share it. Frames are found by their timestamps and never by counting, so that variable frame
-rate, missing durations and timestamps that do not start at zero need no special care.
+All times are seconds from the start of the recording (`mme2e.media.clock`), which video and audio of a file share.
+Frames are found by their time stamps and never by counting, so that variable frame rate, missing durations and time
+stamps that do not start at zero need no special care. Before the video begins there is no frame.
 
 Damaged files: a packet that cannot be decoded is passed over, as a player does, and the frame before it stays on
 display; a file that breaks off ends where it breaks off. `MediaError` means that nothing usable was found. Who wants
 to know hands over a `Damage`, which counts along.
-Pixels are taken as square: like the reference, the sample aspect ratio is not applied.
+
+Pictures are shown as a player shows them, with square pixels, unless `square_pixels` is false: then as they are stored,
+which is what the reference does.
 """
 
 import itertools
@@ -20,9 +22,11 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from mme2e.errors import MediaError
-from mme2e.media.container import CONTAINER_TICKS_PER_S, Damage, Orientation, frames_of, open_container, video_stream
+from mme2e.media.container import CONTAINER_TICKS_PER_S, audio_tracks, video_tracks
 from mme2e.media.cursor import VideoCursor
+from mme2e.media.notes import Damage
 from mme2e.media.region import Region, cut_region
+from mme2e.media.source import MediaSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +55,15 @@ class MediaInfo:
     """What a file holds.
 
     Attributes:
-        duration_s: As the container tells; None when it does not (a live recording, a raw stream).
+        duration_s: As the container claims, which may be far from the truth; None when it does not (a live recording,
+            a raw stream).
         has_video: Whether there is a moving picture; the cover picture of a song does not count.
-        has_audio: Whether there is sound.
+        has_audio: Whether there is audio.
         width_px: Width of the upright picture; 0 without video.
         height_px: Height of the upright picture; 0 without video.
         frame_rate: Mean frames a second; None when unknown.
+        video_tracks: How many can be chosen from.
+        audio_tracks: How many can be chosen from.
     """
 
     duration_s: float | None
@@ -65,38 +72,44 @@ class MediaInfo:
     width_px: int
     height_px: int
     frame_rate: float | None
+    video_tracks: int = 0
+    audio_tracks: int = 0
 
 
-def probe(path: Path | str) -> MediaInfo:
-    """Says what a file holds. The first frame is decoded: metadata alone do not tell that a picture can be shown.
+def probe(path: Path | str, *, video_track: int | None = None, square_pixels: bool = True) -> MediaInfo:
+    """Reports what a file holds. The first frame is decoded: metadata alone do not tell that a picture can be shown.
+
+    Args:
+        path: Video or audio file.
+        video_track: Number among the video tracks, from 0; None: the default one, else the first.
+        square_pixels: Whether width and height are those of a player, or as stored.
 
     Raises:
-        MediaError: The file cannot be read, or has neither picture nor sound.
+        MediaError: The file cannot be read, has neither video nor audio, or no such track.
     """
-    with open_container(path) as container:
-        video = video_stream(container)
-        has_audio = len(container.streams.audio) > 0
-        if video is None and not has_audio:
-            raise MediaError(f"{path} has neither picture nor sound")
-        duration_s = None if container.duration is None else container.duration / CONTAINER_TICKS_PER_S
+    source = MediaSource(path, video_track=video_track)
+    try:
+        container = source.container
+        if source.video is None and source.audio is None:
+            raise MediaError(f"{path} has neither video nor audio")
         width_px = height_px = 0
         frame_rate = None
-        if video is not None:
-            first = next(frames_of(container, video), None)
-            if first is None:
-                raise MediaError(f"{path} has a video stream, but no frame of it can be decoded")
-            width_px, height_px = first.width, first.height
-            if Orientation.of(first).transpose:
-                width_px, height_px = height_px, width_px
-            frame_rate = float(video.average_rate) if video.average_rate else None
+        if source.video is not None:
+            cursor = VideoCursor(source, square_pixels=square_pixels)
+            width_px, height_px = cursor.upright_size()
+            frame_rate = float(source.video.average_rate) if source.video.average_rate else None
         return MediaInfo(
-            duration_s=duration_s,
-            has_video=video is not None,
-            has_audio=has_audio,
+            duration_s=None if container.duration is None else container.duration / CONTAINER_TICKS_PER_S,
+            has_video=source.video is not None,
+            has_audio=source.audio is not None,
             width_px=width_px,
             height_px=height_px,
             frame_rate=frame_rate,
+            video_tracks=len(video_tracks(container)),
+            audio_tracks=len(audio_tracks(container)),
         )
+    finally:
+        source.close()
 
 
 def frame_times(start_s: float, end_s: float, frame_interval_ms: float) -> list[float]:
@@ -110,29 +123,41 @@ def times_between(start_s: float, end_s: float | None, frame_interval_ms: float)
     return times if end_s is None else itertools.takewhile(lambda time_s: time_s < end_s - 1e-9, times)
 
 
+Wanted = tuple[float, Region | None, tuple[int, ...]]
+"""A time, the region to show then, and the `intervals` of its frame."""
+
+
 def read_frames(
-    path: Path | str, times_s: Sequence[float], region: Region | None = None, *, damage: Damage | None = None
+    path: Path | str,
+    times_s: Sequence[float],
+    region: Region | None = None,
+    *,
+    damage: Damage | None = None,
+    video_track: int | None = None,
+    square_pixels: bool = True,
 ) -> Iterator[Frame]:
     """The frame on display at each time. One pass through the file, two frames in memory.
 
     The frames are those that decoding all of the video gives; as little of it as possible is decoded.
 
-    A time before the first frame gets the first frame; times after the last frame has ended yield nothing.
+    Times before the video begins, or after the last frame has ended, yield nothing.
 
     Args:
         path: Video file.
-        times_s: Ascending, seconds on the container's clock; equal times are allowed.
+        times_s: Ascending, seconds from the start of the recording; equal times are allowed.
         region: Part of the upright picture to return; None is all of it.
         damage: Is told what was wrong up to the frame that came last. What needs no decoding for the frames asked for
             (`mme2e.media.packets`) stays unseen.
+        video_track: Number among the video tracks, from 0; None: the default one, else the first.
+        square_pixels: Whether pictures are shown as a player shows them, or as they are stored.
 
     Raises:
-        MediaError: The file cannot be read, has no picture, or `region` does not fit into it.
+        MediaError: The file cannot be read, has no video or no such track, or `region` does not fit into it.
         ValueError: The times do not ascend.
     """
     if any(later < earlier for earlier, later in itertools.pairwise(times_s)):
         raise ValueError("times_s must ascend")
-    return _frames_at(path, times_s, region, damage)
+    return _frames_of(path, ((time_s, region, ()) for time_s in times_s), damage, None, video_track, square_pixels)
 
 
 def read_regions(
@@ -151,23 +176,12 @@ def read_regions(
         misfits: Is told of regions that do not fit into the picture, with the reason; their frames are left out.
 
     Raises:
-        MediaError: The file cannot be read, has no picture, or a region does not fit into it and there is no `misfits`.
+        MediaError: The file cannot be read, has no video, or a region does not fit into it and there is no `misfits`.
         ValueError: The times do not ascend.
     """
     if any(later < earlier for (earlier, _), (later, _) in itertools.pairwise(wanted)):
         raise ValueError("times must ascend")
     return _frames_of(path, ((time_s, region, ()) for time_s, region in wanted), damage, misfits)
-
-
-def read_wanted(
-    path: Path | str,
-    wanted: Iterable[tuple[float, Region | None, tuple[int, ...]]],
-    *,
-    damage: Damage,
-    misfits: dict[Region, str],
-) -> Iterator[Frame]:
-    """As `read_regions`, for times that come one after the other, each with the `intervals` of its frame."""
-    return _frames_of(path, wanted, damage, misfits)
 
 
 def sample_frames(
@@ -178,17 +192,18 @@ def sample_frames(
     end_s: float | None = None,
     region: Region | None = None,
     damage: Damage | None = None,
+    video_track: int | None = None,
+    square_pixels: bool = True,
 ) -> Iterator[Frame]:
     """A frame every `frame_interval_ms`, from `start_s` up to `end_s` or to the video's end, known or not.
 
-    Only `region` of it when given; `damage` as for `read_frames`.
+    Only `region` of it when given; the others as for `read_frames`.
 
     Raises:
-        MediaError: The file cannot be read or has no picture.
+        MediaError: The file cannot be read, has no video or no such track.
     """
-    if end_s is None:
-        return _frames_at(path, _times_from(start_s, frame_interval_ms), region, damage)
-    return _frames_at(path, frame_times(start_s, end_s, frame_interval_ms), region, damage)
+    times_s = times_between(start_s, end_s, frame_interval_ms)
+    return _frames_of(path, ((time_s, region, ()) for time_s in times_s), damage, None, video_track, square_pixels)
 
 
 def _times_from(start_s: float, frame_interval_ms: float) -> Iterator[float]:
@@ -197,54 +212,71 @@ def _times_from(start_s: float, frame_interval_ms: float) -> Iterator[float]:
     return (start_s + i * frame_interval_ms / 1000 for i in itertools.count())
 
 
-def _frames_at(
-    path: Path | str, times_s: Iterable[float], region: Region | None, damage: Damage | None
+def frames_on_display(
+    cursor: VideoCursor, wanted: Iterable[Wanted], path: Path | str, damage: Damage, misfits: dict[Region, str] | None
 ) -> Iterator[Frame]:
-    return _frames_of(path, ((time_s, region, ()) for time_s in times_s), damage, None)
+    """Moves a cursor forward and yields the frames that are asked for, until the video ends.
+
+    Args:
+        cursor: At or before the first time.
+        wanted: Times, ascending, with their regions; it is iterated over as they are reached, and may have no end.
+        path: For messages.
+        damage: The cursor's.
+        misfits: Is told of regions that do not fit into the picture, with the reason; their frames are left out.
+
+    Raises:
+        MediaError: A region does not fit into the picture and there is no `misfits`.
+    """
+    # A frame's own converter is set up for it alone, with threads: ten times the work of converting it.
+    converter = VideoReformatter()
+    lost_before = damage.lost_packets
+    converted: Any = None
+    upright: np.ndarray | None = None
+    images: dict[Region | None, np.ndarray] = {}
+    for time_s, region, intervals in wanted:
+        shown = cursor.move_to(time_s)
+        if shown is None and cursor.end_s is None:  # the video has not begun
+            continue
+        if shown is None:
+            return
+        shown_s, frame = shown
+        if frame is not converted:
+            converted, upright, images = frame, None, {}
+        if region not in images:
+            if upright is None:
+                width_px, height_px = cursor.shown_size(frame)
+                rgb = converter.reformat(frame, width=width_px, height=height_px, format="rgb24", threads=1)
+                upright = cursor.orientation.apply(rgb.to_ndarray())
+            try:
+                images[region] = cut_region(upright, region, path)
+            except MediaError as error:
+                if misfits is None or region is None:
+                    raise
+                misfits.setdefault(region, str(error))
+                continue
+        yield Frame(
+            time_s=shown_s,
+            requested_s=time_s,
+            image=images[region],
+            region=region,
+            intervals=intervals,
+            lost_packets=max(0, damage.lost_packets - lost_before),
+        )
+        lost_before = damage.lost_packets
 
 
 def _frames_of(
     path: Path | str,
-    wanted: Iterable[tuple[float, Region | None, tuple[int, ...]]],
+    wanted: Iterable[Wanted],
     damage: Damage | None,
     misfits: dict[Region, str] | None,
+    video_track: int | None = None,
+    square_pixels: bool = True,
 ) -> Iterator[Frame]:
     damage = damage if damage is not None else Damage()
-    lost_before = damage.lost_packets
-    cursor = VideoCursor(path, damage)
-    # A frame's own converter is set up for it alone, with threads: ten times the work of converting it.
-    converter = VideoReformatter()
+    source = MediaSource(path, video_track=video_track, video_damage=damage)
     try:
-        converted: Any = None
-        upright: np.ndarray | None = None
-        images: dict[Region | None, np.ndarray] = {}
-        for time_s, region, intervals in wanted:
-            shown = cursor.move_to(time_s)
-            if shown is None:
-                return
-            shown_s, frame = shown
-            if frame is not converted:
-                converted, upright, images = frame, None, {}
-            if region not in images:
-                if upright is None:
-                    upright = cursor.orientation.apply(
-                        converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-                    )
-                try:
-                    images[region] = cut_region(upright, region, path)
-                except MediaError as error:
-                    if misfits is None or region is None:
-                        raise
-                    misfits.setdefault(region, str(error))
-                    continue
-            yield Frame(
-                time_s=shown_s,
-                requested_s=time_s,
-                image=images[region],
-                region=region,
-                intervals=intervals,
-                lost_packets=damage.lost_packets - lost_before,
-            )
-            lost_before = damage.lost_packets
+        cursor = VideoCursor(source, square_pixels=square_pixels)
+        yield from frames_on_display(cursor, wanted, path, damage, misfits)
     finally:
-        cursor.close()
+        source.close()

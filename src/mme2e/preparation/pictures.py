@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mme2e.errors import MediaError
-from mme2e.media.container import Damage
+from mme2e.media.notes import Damage
 from mme2e.media.region import Region
 from mme2e.media.video import Frame, frame_times, read_regions
 from mme2e.preparation.stopwatch import Stopwatch
