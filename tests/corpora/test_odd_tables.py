@@ -1,6 +1,7 @@
 """Manifests as spreadsheets, data frames, other systems and people write them."""
 
 import json
+import random
 import unicodedata
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mme2e.corpora.manifest import read_manifest
 from mme2e.corpora.meld import read_meld
 from mme2e.corpora.mosei import read_mosei
 from mme2e.corpora.split_lists import read_split_lists
+from mme2e.errors import UserError
 from mme2e.media.region import Region
 
 
@@ -269,3 +271,30 @@ def write_iemocap(root: Path, transcript: bytes) -> None:
     write(dialog / "EmoEvaluation/Ses01F_impro01.txt", b"[1.0 - 0:02.5]\tSes01F_impro01_F000\tneu\t[]\n")
     write(dialog / "transcriptions/Ses01F_impro01.txt", transcript)
     write(dialog / "wav/Ses01F_impro01.wav", b"")
+
+
+TABLES = {
+    "own.csv": TestMissing.TABLE + 'a,"b\nc",a.wav,0:01,1:02.5,Zoë,dev,"1,2,3,4",1\n',
+    "excel.csv": "sep=;\r\ntext;labels;audio;start_s\r\nHallo;froh;a.wav;0,5\r\n",
+    "own.jsonl": '{"text": "Grüße", "labels": ["a", "b"], "start_s": 1.5, "audio": "a.wav", "id": 7}\n'
+    '{"images": ["a.png", "*[.png"], "labels": "x", "region": [1, 2, 3, 4]}\n',
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_any_damage_gives_a_corpus_or_one_line(folder, name, encoding):
+    whole, chance = TABLES[name].encode(encoding), random.Random(3)
+    for i in range(60):
+        damaged = bytearray(whole[: chance.randrange(len(whole))] if i % 2 else whole)
+        for _ in range(chance.randrange(20)):
+            if damaged:
+                damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        try:
+            corpus = read(folder, bytes(damaged), name)
+        except UserError as error:
+            told = [str(error)]
+        else:
+            told = [*corpus.label_names, *reasons(corpus), *(u.id for u in corpus.utterances)]
+        assert all("\n" not in line for line in told)
+        "".join(told).encode()

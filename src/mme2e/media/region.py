@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mme2e.errors import MediaError, UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ def parse_region(given: str | None) -> Region | None:
     return Region(x_px=x_px, y_px=y_px, width_px=width_px, height_px=height_px)
 
 
-def cut_region(image: np.ndarray, region: Region | None, path: Path | str, reduction: int = 1) -> np.ndarray:
+def cut_region(image: "np.ndarray", region: Region | None, path: Path | str, reduction: int = 1) -> "np.ndarray":
     """Cuts a region out of an upright image, (height, width, 3) uint8; the result is contiguous, and a copy if cut.
 
     Args:
@@ -47,6 +49,8 @@ def cut_region(image: np.ndarray, region: Region | None, path: Path | str, reduc
     Raises:
         MediaError: The region does not fit into the image; the message names `path`.
     """
+    import numpy as np  # not for those who only speak of regions, as the corpus readers do
+
     if region is not None:
         height_px, width_px = image.shape[:2]
         left_px, top_px = region.x_px // reduction, region.y_px // reduction

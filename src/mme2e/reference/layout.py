@@ -10,7 +10,7 @@ Expected below the data path, for CORPUS = IEMOCAP or MOSEI::
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -19,13 +19,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mme2e.corpora.collection import Collection
+from mme2e.corpora.file_finder import is_leftover
 from mme2e.corpora.iemocap import LABEL_NAMES as IEMOCAP_LABELS
 from mme2e.corpora.iemocap import Turn, turn_of
 from mme2e.corpora.mosei import LABEL_NAMES as MOSEI_LABELS
 from mme2e.corpora.raw_folder import existing_folder
 from mme2e.corpora.split_lists import read_split_lists
 from mme2e.corpora.splits import apply_lists
-from mme2e.corpora.utterance import RawCorpus, Skipped, Utterance, first_reason
+from mme2e.corpora.utterance import RawCorpus, Utterance
 from mme2e.errors import MediaError, UserError
 from mme2e.reference.pickles import read_pickle
 
@@ -74,38 +76,30 @@ def read_reference(datapath: Path, *, corpus: ReferenceCorpus, source_fps: float
     meta = read_pickle(main / "meta.pkl")
     if not isinstance(meta, dict):
         raise UserError(f"{main / 'meta.pkl'} holds a {type(meta).__name__}; {{utterance: {{text, label}}}} is wanted")
-    skipped: list[Skipped] = []
-    folders = _utterance_folders(main, 1 if corpus == "iemocap" else 0, skipped)
+    found = Collection()
+    folders = _utterance_folders(main, 1 if corpus == "iemocap" else 0, found)
     names = IEMOCAP_LABELS if corpus == "iemocap" else MOSEI_LABELS
-    utterances = []
-    for id_, entry in sorted((str(id_), entry) for id_, entry in meta.items()):
+    for id_, entry in sorted(((str(id_), entry) for id_, entry in meta.items()), key=lambda item: item[0]):
         try:
-            utterances.append(_utterance(id_, entry, corpus, names, folders, source_fps, skipped))
+            found.add(_utterance(id_, entry, corpus, names, folders, source_fps, found), id_, "entry")
         except ValueError as error:
-            skipped.append(Skipped(item=id_, reason=str(error)))
-    skipped.extend(Skipped(item=id_, reason="not in meta.pkl") for id_ in sorted(folders.keys() - set(map(str, meta))))
-    if not utterances:
-        raise UserError(f"{main} has no usable utterance{first_reason(skipped)}")
-    _check_rate(utterances, source_fps)
-    found = RawCorpus(
-        name=corpus,
-        label_names=names,
-        multi_label=corpus == "mosei",
-        utterances=tuple(utterances),
-        skipped=tuple(skipped),
-    )
+            found.skip(id_, error)
+    for id_ in sorted(folders.keys() - set(map(str, meta))):
+        found.skip(id_, "not in meta.pkl")
+    read = found.corpus(corpus, names, empty=f"{main} has no usable utterance", multi_label=corpus == "mosei")
+    _check_rate(read.utterances, source_fps)
     lists = datapath / f"{corpus.upper()}_SPLIT"
-    return apply_lists(found, read_split_lists(lists)) if lists.is_dir() else found
+    return apply_lists(read, read_split_lists(lists)) if lists.is_dir() else read
 
 
-def _utterance_folders(main: Path, depth: int, skipped: list[Skipped]) -> dict[str, Path]:
+def _utterance_folders(main: Path, depth: int, found: Collection) -> dict[str, Path]:
     """Folders by their name, which is the utterance's id, below `depth` more folders."""
     folders: dict[str, Path] = {}
     for folder in sorted(path for path in main.glob("/".join(["*"] * (depth + 1))) if path.is_dir()):
-        if folder.name.startswith("._"):
+        if is_leftover(folder):
             continue
         if folders.setdefault(folder.name, folder) != folder:
-            skipped.append(Skipped(item=str(folder.relative_to(main)), reason=f"second folder of {folder.name}"))
+            found.skip(str(folder.relative_to(main)), f"second folder of {folder.name}")
     return folders
 
 
@@ -116,7 +110,7 @@ def _utterance(
     names: tuple[str, ...],
     folders: dict[str, Path],
     source_fps: float,
-    skipped: list[Skipped],
+    found: Collection,
 ) -> Utterance:
     """The utterance; ValueError says why it is not usable."""
     if not isinstance(entry, dict) or "label" not in entry:
@@ -126,10 +120,10 @@ def _utterance(
     if id_ not in folders:
         raise ValueError("in meta.pkl, but it has no folder")
     side = None if who.turn is None else "L" if who.turn.left else "R"
-    files = {path.name: path for path in folders[id_].iterdir() if not path.name.startswith("._")}
+    files = {path.name: path for path in folders[id_].iterdir() if not is_leftover(path)}
     images, lost = _images(files.values(), side)
     if lost:
-        skipped.append(Skipped(item=id_, reason=f"{lost} of {len(images)} images missing: those before stand in"))
+        found.skip(id_, f"{lost} of {len(images)} images missing: those before stand in")
     own_audio = files.get(f"audio_{side}.wav")
     audio = own_audio or files.get("audio.wav")
     text = entry.get("text")
@@ -204,7 +198,7 @@ def _images(files: Iterable[Path], side: str | None) -> tuple[tuple[Path, ...], 
     return tuple(images), len(images) - len(numbers)
 
 
-def _check_rate(utterances: list[Utterance], source_fps: float) -> None:
+def _check_rate(utterances: Sequence[Utterance], source_fps: float) -> None:
     """Refuses images that do not last as long as the sound beside them.
 
     The notebook that made the MOSEI archive writes 2 images a second, the reader of it assumes 30 (reference, fault 7).
