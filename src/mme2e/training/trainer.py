@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ from mme2e.training.history import EpochRecord, TrainingReport, best_epoch
 from mme2e.training.initial_weights import load_initial
 from mme2e.training.losses import check_loss_fits, positive_weights
 from mme2e.training.module import MONITORED, EmotionModule
-from mme2e.training.resume import Standing, begin, require_free, take_up
+from mme2e.training.resume import Standing, begin, owned, require_begun, require_free, take_up
 
 _log = logging.getLogger(__name__)
 
@@ -85,16 +86,30 @@ def train(
         settings: How to train.
         data: Prepared corpus, or its folder.
         out: Run folder; new or empty, unless resuming.
-        resume: Go on after the last finished epoch. On the same machine the numbers are those of a run that was never
-            interrupted, bit by bit. A run that is finished is left as it is.
+        resume: Go on after the last finished epoch. On the same machine and with `settings.deterministic` the numbers
+            are those of a run that was never interrupted, bit by bit. A run that is finished is left as it is.
         console: Where to tell how it goes; standard error when None.
         on_epoch: Called after each epoch, when it is saved; may raise to end training, and whatever it raises comes
             out of here.
 
     Raises:
-        UserError: Settings and corpus do not fit, `out` holds something already, or there is nothing to resume; or
-            the loss stopped being a number.
+        UserError: Settings and corpus do not fit, `out` holds something already or another training works on it, or
+            there is nothing to resume; or the loss stopped being a number.
     """
+    with ExitStack() as lock:
+        return _train(settings, data, out, resume, console, on_epoch, lock)
+
+
+def _train(
+    settings: TrainSettings,
+    data: Path | Corpus,
+    out: Path,
+    resume: bool,
+    console: Console | None,
+    on_epoch: Callable[[EpochRecord], None] | None,
+    lock: ExitStack,
+) -> TrainResult:
+    """As `train`; the lock on the run folder is entered into a stack, as soon as the folder may be written to."""
     began_s = time.perf_counter()
     console = console or Console(stderr=True, quiet=process_rank() != 0, highlight=False, soft_wrap=True)
     corpus = data if isinstance(data, Corpus) else load_corpus(data)
@@ -105,6 +120,9 @@ def train(
         settings = _fitted(settings, features)
     standing = Standing()
     if resume:
+        require_begun(out)
+        with writing(out):
+            lock.enter_context(owned(out))
         standing = take_up(out, settings, corpus_identity(corpus, features))
     elif process_rank() == 0:
         require_free(out)
@@ -142,6 +160,7 @@ def train(
         validation = validation_batches(corpus, settings, tokenizer)
         with writing(out):
             if not resume and process_rank() == 0:
+                lock.enter_context(owned(out))
                 begin(out, settings, report)
             listeners: list[Any] = [Reporter(out, report, console), *([EachEpoch(on_epoch)] if on_epoch else [])]
             _fit(module, validation, settings, out, standing.checkpoint, listeners)
@@ -228,7 +247,7 @@ def _make_trainer(settings: TrainSettings, out: Path, callbacks: list[Any]) -> T
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the loader shares its batches out by itself
-        deterministic=True,
+        deterministic=settings.deterministic,
         benchmark=False,
         enable_progress_bar=False,
         enable_model_summary=False,
