@@ -256,6 +256,22 @@ class TestDamage:
         with pytest.raises(MediaError, match="cannot be read as an image"):
             read_image(path)
 
+    def test_a_program_for_a_printer_is_not_run(self, tmp_path):
+        Image.fromarray(RGB).save(tmp_path / "image.eps")
+        (tmp_path / "image.eps").rename(tmp_path / "image.png")
+        with pytest.raises(MediaError, match="EPS is a program for a printer"):
+            read_image(tmp_path / "image.png")
+
+    def test_a_damaged_second_picture_does_not_cost_the_first(self, tmp_path):
+        path = tmp_path / "image.gif"
+        Image.fromarray(GREY).save(path, save_all=True)
+        first = path.stat().st_size - 1  # without the end mark
+        Image.fromarray(GREY).save(path, save_all=True, append_images=[Image.fromarray(GREY[::-1])])
+        whole = path.read_bytes()
+        for end in range(first + 30, first + 60):
+            path.write_bytes(whole[:end] + b"\1")
+            same(pixels(path), GREY)
+
     def test_a_missing_file(self, tmp_path):
         with pytest.raises(MediaError, match="is not a file"):
             read_image(tmp_path / "image.png")

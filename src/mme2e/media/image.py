@@ -26,6 +26,9 @@ JPEG_REDUCTIONS = (1, 2, 4, 8)
 BACKGROUND = (255, 255, 255)
 """What is seen through transparent pixels: white, as in a browser."""
 
+_PROGRAMS = ("EPS", "WMF")
+"""Formats that Pillow hands to other programs."""
+
 _JPEG_START = b"\xff\xd8\xff"
 _BAND_ROWS = 256
 _WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
@@ -101,7 +104,7 @@ def read_image(path: Path, region: Region | None = None) -> StillImage:
             decoder_reduction, rest = _reduce_decoding(file)
             file.load()
             upright = _upright(_rgb(file, rest), file)
-            animated = getattr(file, "is_animated", False)
+            animated = _is_animated(file)
     except _DAMAGES as error:
         raise MediaError(f"{path} cannot be read as an image: {_why(error)}") from error
     reduction = decoder_reduction * rest
@@ -120,8 +123,20 @@ def _why(error: BaseException) -> str:
 def _open(stream: BinaryIO) -> Image.Image:
     is_jpeg = stream.read(len(_JPEG_START)) == _JPEG_START
     stream.seek(0)
-    # Past Pillow's own limit of size, which knows nothing of decoding at a fraction.
-    return JpegImagePlugin.JpegImageFile(stream) if is_jpeg else Image.open(stream)
+    if is_jpeg:  # past Pillow's own limit of size, which knows nothing of decoding at a fraction
+        return JpegImagePlugin.JpegImageFile(stream)
+    file = Image.open(stream)
+    if file.format in _PROGRAMS:
+        raise ValueError(f"{file.format} is a program for a printer, which is not run")
+    return file
+
+
+def _is_animated(file: Image.Image) -> bool:
+    """Whether there is a second picture; one that is damaged is none."""
+    try:
+        return getattr(file, "is_animated", False)
+    except _DAMAGES:
+        return False
 
 
 def _reduce_decoding(file: Image.Image) -> tuple[int, int]:
