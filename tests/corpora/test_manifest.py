@@ -158,7 +158,7 @@ def test_a_row_with_a_mistake_is_skipped_with_its_line(folder, row, told):
 @pytest.mark.parametrize(
     ("columns", "cells", "told"),
     [
-        ("text,region,labels", 'words,"1,2,3",x', "region is '1,2,3'; wanted are x,y,width,height"),
+        ("text,region,labels", 'words,"1,2,3",x', "region is '1,2,3'; expected are x,y,width,height"),
         ("text,region,labels", 'words,"1,2,0,4",x', "region is"),
         ("text,audio_channel,labels", "words,0.5,x", "audio_channel is '0.5'; expected is a whole number"),
         ("text,audio_channel,labels", "words,left,x", "audio_channel is 'left'; expected is a whole number"),

@@ -64,7 +64,7 @@ class TestRavdess:
         assert [u.id for u in corpus.utterances] == ["01-05-01-01-01-01"]
         told = reasons(corpus)
         assert told["03-01-05-01-01-01-01.wav"] == "second file of this name, in b"
-        assert told[tmp_path.name] == "1 files of singing; only speech is wanted"
+        assert told[tmp_path.name] == "1 files of singing; only speech is read"
         assert {"03-01-09-01-01-01-01.wav", "03-01-05-01-01-01-25.wav", "notes.wav"} < set(told)
         assert [u.id for u in read_ravdess(tmp_path, song=True).utterances][-1] == "02-05-01-01-01-01"
 

@@ -42,7 +42,7 @@ def test_the_phrase_says_whether_these_are_the_published_lists(tmp_path: Path):
 
 
 def test_a_missing_or_empty_list_is_a_user_error(tmp_path: Path):
-    with pytest.raises(UserError, match=r"has no train_split.txt; wanted for --splits"):
+    with pytest.raises(UserError, match=r"has no train_split.txt; --splits expects"):
         read_split_lists(tmp_path)
     with pytest.raises(UserError, match=r"valid_split.txt is empty"):
         read_split_lists(write_folder(tmp_path, train="a", valid="\n", test="b"))
@@ -60,7 +60,7 @@ def test_an_id_in_two_lists_is_a_user_error(tmp_path: Path):
         ("s.csv", "a,b\nx,y\n", "no column id and no column split"),
         ("s.csv", "id,split\n", "names no utterance"),
         ("s.csv", "id,split\nx\n", "row 1 lacks"),
-        ("s.csv", "id,split\nx,holdout\n", "'x' is in split 'holdout'; train, valid, test"),
+        ("s.csv", "id,split\nx,holdout\n", "'x' is in split 'holdout'; expected are train, valid, test"),
         ("s.json", "{", "is no JSON"),
         ("s.json", "[1]", "neither {id: split}"),
         ("s.json", '{"a": "train", "b": ["c"]}', "neither {id: split}"),

@@ -110,11 +110,11 @@ def test_no_speaker_and_no_recording_is_shared(seed: int):
 
 
 def test_speakers_that_are_unknown_or_all_in_one_recording_are_user_errors():
-    with pytest.raises(UserError, match="does not tell who speaks"):
+    with pytest.raises(UserError, match="does not say who speaks"):
         assign_splits(make_corpus("mosei", {"x": [("a",)]}), SplitSettings(protocol="speaker"))
     corpus = make_corpus("own", {"party": [("a",)] * 5})
     guests = tuple(replace(u, speaker=f"guest{i}") for i, u in enumerate(corpus.utterances))
-    with pytest.raises(UserError, match=r"5 speakers, .* make 1 groups; 3 are wanted"):
+    with pytest.raises(UserError, match=r"5 speakers, .* make 1 groups; expected are at least 3"):
         assign_splits(replace(corpus, utterances=guests), SplitSettings(protocol="speaker"))
 
 

@@ -26,4 +26,4 @@ def test_what_looks_like_a_file_must_be_one(tmp_path, given):
     given = given.replace("{folder}", str(tmp_path))
     with pytest.raises(UserError) as raised:
         read_transcript(given)
-    assert str(raised.value) == f"there is no file {given}; expected is a text file, or the words themselves"
+    assert str(raised.value) == f"there is no file {given}; expected is a text file, or the text itself"

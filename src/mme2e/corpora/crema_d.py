@@ -2,8 +2,8 @@
 
 Expected layout::
 
-    AudioWAV/1001_DFA_ANG_XX.wav         sound
-    VideoFlash/1001_DFA_ANG_XX.flv       picture and sound
+    AudioWAV/1001_DFA_ANG_XX.wav         audio
+    VideoFlash/1001_DFA_ANG_XX.flv       video and audio
 
 The fields of a name are actor, sentence, emotion and its level.
 """
@@ -40,7 +40,7 @@ _POINTER = b"version https://git-lfs"
 def read_crema_d(raw: Path) -> RawCorpus:
     """Reads CREMA-D's file names; media files are looked up, not decoded.
 
-    The label is the emotion that was acted, not what listeners heard. Sound comes from the WAV file, else from the
+    The label is the emotion that was acted, not what listeners heard. The audio comes from the WAV file, else from the
     video. The videos may have been converted to mp4. No split is published: an actor is a speaker.
 
     Args:
@@ -52,8 +52,8 @@ def read_crema_d(raw: Path) -> RawCorpus:
     existing_folder(raw)
     found = Collection()
     videos = _by_name(raw, VIDEO_SUFFIXES, found)
-    sounds = _by_name(raw, AUDIO_SUFFIXES, found)
-    for name in sorted(videos.keys() | sounds.keys()):
+    audios = _by_name(raw, AUDIO_SUFFIXES, found)
+    for name in sorted(videos.keys() | audios.keys()):
         actor, sentence, emotion, _ = name.split("_")
         video = videos.get(name)
         utterance = Utterance(
@@ -65,7 +65,7 @@ def read_crema_d(raw: Path) -> RawCorpus:
             text=SENTENCES[sentence],
             labels=(EMOTIONS[emotion],),
             video=video,
-            audio=sounds.get(name, video),
+            audio=audios.get(name, video),
         )
         found.add(utterance, name)
     return found.corpus("crema_d", LABEL_NAMES, empty=f"{raw} has no file of CREMA-D like AudioWAV/1001_DFA_ANG_XX.wav")

@@ -3,7 +3,7 @@
 Expected layout, for each session S from 1 to 5::
 
     IEMOCAP_full_release/SessionS/dialog/EmoEvaluation/<dialogue>.txt    labels
-    IEMOCAP_full_release/SessionS/dialog/transcriptions/<dialogue>.txt   words
+    IEMOCAP_full_release/SessionS/dialog/transcriptions/<dialogue>.txt   text
     IEMOCAP_full_release/SessionS/dialog/wav/<dialogue>.wav              stereo, one speaker a channel
     IEMOCAP_full_release/SessionS/dialog/avi/DivX/<dialogue>.avi         720x480, two people side by side
 """
@@ -36,7 +36,7 @@ _TURN = re.compile(r"^(?P<dialogue>Ses(?P<session>\d\d)(?P<left>[FM])_\w+)_(?P<s
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """What the id of a turn tells.
+    """What the id of a turn says.
 
     Attributes:
         dialogue: Its recording.
@@ -76,7 +76,7 @@ def region_of_half(left: bool) -> Region:
 def read_iemocap(raw: Path) -> RawCorpus:
     """Reads IEMOCAP's labels and transcripts; media files are looked up, not opened.
 
-    Times, picture, channel and words of a turn are its own, also where turns overlap. Words are kept as they are
+    Times, region, channel and text of a turn are its own, also where turns overlap. Text is kept as it is
     written, with remarks such as `[LAUGHTER]` or `(sighs)`, as the reference keeps them. Frame rates are of no matter:
     frames are found by their times.
 

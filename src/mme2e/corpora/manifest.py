@@ -37,12 +37,12 @@ SPLIT_NAMES = {
 def read_manifest(path: Path) -> RawCorpus:
     """Reads a manifest; media files are looked up, not opened.
 
-    Paths are relative to the manifest. Without a column `audio` the sound is that of the video. Label names are in
+    Paths are relative to the manifest. Without a column `audio` the audio is that of the video. Label names are in
     alphabetical order; the corpus is multi-label when any row has several labels or none.
 
     What is not given: the recording is the file that the utterance is cut from (video, else audio, else the one image
-    or the folder of the images), by its stem, with as many folders before it as tell it from others of that stem;
-    words alone are a recording of their own. A `dialogue` is a recording, numbered within its split as MELD's are. The
+    or the folder of the images), by its stem, with as many folders before it as distinguish it from others of that
+    stem; text alone is a recording of its own. A `dialogue` is a recording, numbered within its split as MELD's are. The
     speaker is the recording. The id is the recording, with a number when it has several rows.
 
     Rows with a mistake (a file that does not exist, an impossible time, an unknown split, an id that an earlier row
@@ -59,11 +59,11 @@ def read_manifest(path: Path) -> RawCorpus:
     found = Collection()
     found.skipped += table.skipped
     files = FileFinder(path.parent)
-    own_sound = "audio" not in table.columns
+    own_audio = "audio" not in table.columns
     rows: list[tuple[ManifestRow, Utterance]] = []
     for row in table.rows:
         try:
-            rows.append((row, _utterance(row.cells, files, own_sound=own_sound)))
+            rows.append((row, _utterance(row.cells, files, own_audio=own_audio)))
         except ValueError as error:
             found.skip(f"{path.name}:{row.line}", error)
     labels, remarks = in_one_spelling([utterance.labels for _, utterance in rows])
@@ -100,7 +100,7 @@ def _corpus(found: Collection, rows: list[tuple[ManifestRow, Utterance]], path: 
     )
 
 
-def _utterance(cells: dict[str, str], files: FileFinder, *, own_sound: bool) -> Utterance:
+def _utterance(cells: dict[str, str], files: FileFinder, *, own_audio: bool) -> Utterance:
     """What one row contains; its id, recording and speaker are empty where it has none.
 
     Raises:
@@ -108,7 +108,7 @@ def _utterance(cells: dict[str, str], files: FileFinder, *, own_sound: bool) -> 
     """
     video = _file("video", cells["video"], files) if "video" in cells else None
     images = _images(cells["images"], files) if "images" in cells else ()
-    audio = _file("audio", cells["audio"], files) if "audio" in cells else video if own_sound else None
+    audio = _file("audio", cells["audio"], files) if "audio" in cells else video if own_audio else None
     if video is None and not images and audio is None and "text" not in cells:
         raise ValueError("no video, no images, no audio and no text")
     start_s = _time("start_s", cells.get("start_s", "0"))
@@ -203,7 +203,7 @@ def _whole_number(column: str, cell: str) -> int:
 def _region(cell: str) -> Region:
     numbers = _items(cell) if cell.startswith("[") else [item.strip() for item in cell.split(",")]
     if len(numbers) != 4 or not all(number.isdecimal() for number in numbers) or 0 in map(int, numbers[2:]):
-        raise ValueError(f"region is '{cell}'; wanted are x,y,width,height in pixels")
+        raise ValueError(f"region is '{cell}'; expected are x,y,width,height in pixels")
     x_px, y_px, width_px, height_px = map(int, numbers)
     return Region(x_px=x_px, y_px=y_px, width_px=width_px, height_px=height_px)
 
@@ -229,7 +229,7 @@ def _named(found: list[tuple[ManifestRow, Utterance]], path: Path) -> list[tuple
 
 
 def _source(utterance: Utterance) -> Path | None:
-    """What an utterance is cut from, without suffix; None where there are words only."""
+    """What an utterance is cut from, without suffix; None where there is text only."""
     file = utterance.video or utterance.audio
     if file is None and len(utterance.images) > 1:
         return utterance.images[0].parent
@@ -238,7 +238,7 @@ def _source(utterance: Utterance) -> Path | None:
 
 
 def _short_names(sources: Iterable[Path]) -> dict[Path, str]:
-    """The last part of each path, or as many as tell it from the others with the same last part."""
+    """The last part of each path, or as many as distinguish it from others with the same last part."""
     same: dict[str, set[Path]] = defaultdict(set)
     for source in sources:
         same[source.name].add(source)

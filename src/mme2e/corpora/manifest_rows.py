@@ -77,7 +77,7 @@ def read_rows(path: Path) -> ManifestTable:
         content = path.read_bytes()
         text = decode_text(content)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); wanted is a CSV or JSON-lines file") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}); expected is a CSV or JSON-lines file") from error
     except ValueError as error:
         raise UserError(f"{path} is no table in CSV or JSON lines: {error}") from error
     is_json = path.suffix.lower() in JSON_LINES_SUFFIXES
@@ -114,7 +114,7 @@ def read_rows(path: Path) -> ManifestTable:
 
 @dataclass
 class _Remark:
-    """Cells of one kind, which are told once."""
+    """Cells of one kind, which are reported once."""
 
     count: int = 0
     first_line: int = 0
@@ -138,7 +138,7 @@ def _columns(headings: tuple[str, ...], path: Path) -> dict[str, str]:
         name = tidy_name(heading).lower()
         name = OTHER_HEADINGS.get(name, name)
         if name in columns.values():
-            raise UserError(f"{path} has two columns of {name}; wanted is one")
+            raise UserError(f"{path} has two columns of {name}; expected is one")
         if name in COLUMNS:
             columns[heading] = name
     found = ", ".join(map(printable, headings)) or "nothing"
@@ -160,7 +160,7 @@ def _csv_records(text: str, path: Path) -> tuple[tuple[str, ...], _Records]:
         raise UserError(f"{path}:{table.broken[0]} is {table.broken[1]}")
     twice = {heading for heading in table.headings if heading and table.headings.count(heading) > 1}
     if twice:
-        raise UserError(f"{path} has two columns of {min(twice)}; wanted is one")
+        raise UserError(f"{path} has two columns of {min(twice)}; expected is one")
     width, delimiter = len(table.headings), table.delimiter
     wrong = f"cells, where the first line has {width} (unquoted '{delimiter}'?)"
     records = ((row.line, row.cells if row.width == width else f"{row.width} {wrong}") for row in table.rows)
@@ -196,4 +196,4 @@ def _cell(heading: str, value: object) -> str:
         return str(value)
     if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
         return json.dumps([str(item) for item in value]) if value else ""
-    raise ValueError(f"{heading} is {json.dumps(value)[:80]}; wanted is text, a number or a list of them")
+    raise ValueError(f"{heading} is {json.dumps(value)[:80]}; expected is text, a number or a list of them")

@@ -40,15 +40,15 @@ PARTS = (
 def read_meld(raw: Path) -> RawCorpus:
     """Reads MELD's tables, with its published splits; clips are looked up, not opened.
 
-    A clip is cut to its utterance and has picture and sound. Dialogues are numbered anew in each split, so that ids
-    are like "train_dia0_utt0" and the recording is "train_dia0". An utterance without clip keeps its words; a clip
+    A clip is cut to its utterance and has video and audio. Dialogues are numbered anew in each split, so that ids
+    are like "train_dia0_utt0" and the recording is "train_dia0". An utterance without clip keeps its text; a clip
     without row is reported.
 
     Args:
         raw: Folder with the tables, or its parent where they are in MELD.Raw or data/MELD.
 
     Raises:
-        UserError: There is no such folder, no table in it, or none with the wanted columns and a usable row.
+        UserError: There is no such folder, no table in it, or none with the required columns and a usable row.
     """
     existing_folder(raw)
     root = next((r for r in (raw, raw / "MELD.Raw", raw / "data" / "MELD") if any(r.glob("*_sent_emo.csv"))), raw)

@@ -53,7 +53,7 @@ def read_mosei(raw: Path) -> RawCorpus:
         raw: Folder with Videos, Audio, Transcript and Labels, or the parent of such a folder named Raw.
 
     Raises:
-        UserError: A folder is missing, no label file has the wanted columns, or no clip is usable.
+        UserError: A folder is missing, no label file has the required columns, or no clip is usable.
     """
     existing_folder(raw)
     roots = (raw, raw / "Raw")

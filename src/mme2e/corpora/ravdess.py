@@ -30,8 +30,8 @@ def read_ravdess(raw: Path, *, song: bool = False) -> RawCorpus:
     """Reads RAVDESS' file names; media files are looked up, not opened.
 
     An utterance is a take; its id and recording are the name without the modality ("01-05-01-02-01-12"), so that they
-    are the same whichever files are at hand. Its picture and sound come from the file with both where there is one,
-    else from the ones with picture only and sound only, which are cut alike. Words are the sentence of the fifth
+    are the same whichever files are at hand. Its video and audio come from the file with both where there is one,
+    else from the ones with video only and audio only, which are cut alike. Its text is the sentence of the fifth
     field. "Calm" stays an emotion of its own. No split is published: an actor is a speaker.
 
     Args:
@@ -56,7 +56,7 @@ def read_ravdess(raw: Path, *, song: bool = False) -> RawCorpus:
         else:
             takes[match[2]][match[1]] = path
     if sung:
-        found.skip(raw.name, f"{sung} files of singing; only speech is wanted")
+        found.skip(raw.name, f"{sung} files of singing; only speech is read")
     for take, files in sorted(takes.items()):
         found.add(_utterance(take, files), take)
     return found.corpus("ravdess", LABEL_NAMES, empty=f"{raw} has no file of RAVDESS like 03-01-05-01-02-01-12.wav")

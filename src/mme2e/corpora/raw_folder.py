@@ -19,7 +19,7 @@ def existing_folder(folder: Path) -> Path:
     """
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
-        raise UserError(f"{folder} {what}; the folder of a raw corpus is wanted")
+        raise UserError(f"{folder} {what}; expected is the folder of a raw corpus")
     return folder
 
 

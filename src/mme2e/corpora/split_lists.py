@@ -13,7 +13,7 @@ from mme2e.text_files import numbered_lines, read_text, tidy_name
 SPLITS = ("train", "valid", "test")
 _COLUMNS = ("id", "split")
 _OTHER_NAMES = {"val": "valid", "validation": "valid", "dev": "valid"}
-_WANTED = (
+_EXPECTED = (
     "a folder with train_split.txt, valid_split.txt and test_split.txt, a CSV with columns id,split or a JSON file"
 )
 
@@ -65,12 +65,12 @@ def read_split_lists(path: Path) -> SplitLists:
     if path.is_dir():
         return _of_pairs(path, _from_folder(path))
     if not path.is_file():
-        raise UserError(f"{path} does not exist; wanted for --splits: {_WANTED}")
+        raise UserError(f"{path} does not exist; --splits expects {_EXPECTED}")
     if path.suffix.lower() == ".csv":
         return _of_pairs(path, _from_csv(path))
     if path.suffix.lower() == ".json":
         return _of_pairs(path, _from_json(path))
-    raise UserError(f"{path} is neither a folder nor .csv nor .json; wanted for --splits: {_WANTED}")
+    raise UserError(f"{path} is neither a folder nor .csv nor .json; --splits expects {_EXPECTED}")
 
 
 def _of_pairs(path: Path, pairs: list[tuple[str, str]]) -> SplitLists:
@@ -79,11 +79,11 @@ def _of_pairs(path: Path, pairs: list[tuple[str, str]]) -> SplitLists:
         id_ = tidy_name(written)
         split = _OTHER_NAMES.get(name.strip().lower(), name.strip().lower())
         if split not in SPLITS:
-            raise UserError(f"{path}: '{id_}' is in split '{name}'; {', '.join(SPLITS)} are wanted")
+            raise UserError(f"{path}: '{id_}' is in split '{name}'; expected are {', '.join(SPLITS)}")
         if split_of.setdefault(id_, split) != split:
             raise UserError(f"{path}: '{id_}' is in {split_of[id_]} and in {split}")
     if not split_of:
-        raise UserError(f"{path} names no utterance; wanted for --splits: {_WANTED}")
+        raise UserError(f"{path} names no utterance; --splits expects {_EXPECTED}")
     return SplitLists(name=path.resolve().name, split_of=split_of)
 
 
@@ -92,10 +92,10 @@ def _from_folder(folder: Path) -> list[tuple[str, str]]:
     for split in SPLITS:
         path = folder / f"{split}_split.txt"
         if not path.is_file():
-            raise UserError(f"{folder} has no {path.name}; wanted for --splits: {_WANTED}")
+            raise UserError(f"{folder} has no {path.name}; --splits expects {_EXPECTED}")
         ids = [line for _, line in numbered_lines(path)]
         if not ids:
-            raise UserError(f"{path} is empty; one utterance id a line is wanted")
+            raise UserError(f"{path} is empty; expected is one utterance id a line")
         pairs += [(id_, split) for id_ in ids]
     return pairs
 
@@ -103,7 +103,7 @@ def _from_folder(folder: Path) -> list[tuple[str, str]]:
 def _from_csv(path: Path) -> list[tuple[str, str]]:
     table = read_table(path, _COLUMNS)
     if missing := [column for column in _COLUMNS if column not in table.headings]:
-        raise UserError(f"{path} has no column {' and no column '.join(missing)}; id,split are wanted")
+        raise UserError(f"{path} has no column {' and no column '.join(missing)}; expected are id,split")
     if table.broken is not None:
         raise UserError(f"{path}:{table.broken[0]}: {table.broken[1]}")
     pairs = []

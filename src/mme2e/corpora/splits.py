@@ -1,8 +1,8 @@
 """Split protocols: which utterances are for training, validation and test.
 
-All thresholds and choices of a model come from validation; test is only scored. What train and test share is told by
-the protocol: the published lists of IEMOCAP share speakers and dialogues (reference, section 4, fault 6), `session`
-and `speaker` share neither speakers nor recordings, `recording` no recording.
+All thresholds and choices of a model come from validation; test is only scored. What train and test share is what
+the protocol says: the published lists of IEMOCAP share speakers and dialogues (reference, section 4, fault 6),
+`session` and `speaker` share neither speakers nor recordings, `recording` no recording.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def assign_splits(corpus: RawCorpus, settings: SplitSettings, lists: Path | None
     """Gives every utterance a split.
 
     `auto` takes the lists when there are any, else the splits that the corpus brings along, else for IEMOCAP the
-    sessions (when the test session and two others are there), else random speakers (when the corpus tells them and
+    sessions (when the test session and two others are there), else random speakers (when the corpus knows them and
     they are enough), else random recordings.
 
     Args:
@@ -41,12 +41,12 @@ def assign_splits(corpus: RawCorpus, settings: SplitSettings, lists: Path | None
 
     Raises:
         UserError: A list is missing, empty, contradicts another or names none of the utterances; the corpus has no
-            sessions, or not the one to test on; it brings no splits; it does not tell speakers, or too few.
+            sessions, or not the one to test on; it brings no splits; it does not say who speaks, or too few.
     """
     protocol = _automatic(corpus, settings, lists) if settings.protocol == "auto" else settings.protocol
     if protocol == "lists":
         if lists is None:
-            raise UserError("split.protocol lists wants --splits DIR_OR_FILE")
+            raise UserError("split.protocol lists requires --splits DIR_OR_FILE")
         return apply_lists(corpus, read_split_lists(lists))
     if protocol == "corpus":
         brought = {utterance.id: utterance.split for utterance in corpus.utterances if utterance.split is not None}
@@ -62,7 +62,7 @@ def assign_splits(corpus: RawCorpus, settings: SplitSettings, lists: Path | None
 
 
 def apply_lists(corpus: RawCorpus, lists: SplitLists) -> RawCorpus:
-    """Splits by lists; what is in no list, or listed without being there, is told in `skipped`.
+    """Splits by lists; what is in no list, or listed without being there, is reported in `skipped`.
 
     Raises:
         UserError: The lists name none of the utterances.
@@ -87,7 +87,7 @@ def _automatic(corpus: RawCorpus, settings: SplitSettings, lists: Path | None) -
     sessions = _sessions(corpus) if corpus.name == "iemocap" else []
     if settings.fold in sessions and len(sessions) >= len(SPLITS):
         return "session"
-    groups = set(_groups_of_speakers(corpus).values()) if _tells_speakers(corpus) else set()
+    groups = set(_groups_of_speakers(corpus).values()) if _knows_speakers(corpus) else set()
     return "speaker" if len(groups) >= ENOUGH_GROUPS else "recording"
 
 
@@ -118,8 +118,8 @@ def _by_session(corpus: RawCorpus, fold: int) -> dict[str, str]:
     return {u.id: names.get(s, "train") for u in corpus.utterances if (s := _session(u)) is not None}
 
 
-def _tells_speakers(corpus: RawCorpus) -> bool:
-    """Whether speakers are more than the ids of their recordings, which stand in where a corpus does not tell."""
+def _knows_speakers(corpus: RawCorpus) -> bool:
+    """Whether speakers are more than the ids of their recordings, which stand in where a corpus does not say."""
     return any(utterance.speaker != utterance.recording for utterance in corpus.utterances)
 
 
@@ -139,16 +139,16 @@ def _groups_of_speakers(corpus: RawCorpus) -> dict[str, str]:
 
 
 def _check_speakers(corpus: RawCorpus, groups: dict[str, str]) -> None:
-    if not _tells_speakers(corpus):
+    if not _knows_speakers(corpus):
         raise UserError(
-            "split.protocol speaker: the corpus does not tell who speaks; split.protocol recording does not ask"
+            "split.protocol speaker: the corpus does not say who speaks; split.protocol recording does not need it"
         )
     number = len(set(groups.values()))
     if number < len(SPLITS):
         speakers = len({utterance.speaker for utterance in corpus.utterances})
         raise UserError(
             f"split.protocol speaker: {speakers} speakers, of whom those in one recording stay together, make "
-            f"{number} groups; {len(SPLITS)} are wanted"
+            f"{number} groups; expected are at least {len(SPLITS)}"
         )
 
 
@@ -171,7 +171,7 @@ def _at_random(corpus: RawCorpus, group_of: dict[str, str], seed: int) -> dict[s
     order = np.random.default_rng(seed).permutation(len(groups))
     waiting = {label: iter(order[counts[order, label] > 0].tolist()) for label in range(counts.shape[1])}
     remaining = (counts > 0).sum(axis=0)  # groups with each label that are not dealt yet
-    lacking = np.outer(list(SHARES.values()), counts.sum(axis=0))  # (splits, labels + 1), still wanted
+    lacking = np.outer(list(SHARES.values()), counts.sum(axis=0))  # (splits, labels + 1), still lacking
     has_label = np.zeros(lacking.shape, dtype=bool)
     chosen: dict[int, int] = {}
     while len(chosen) < len(groups):

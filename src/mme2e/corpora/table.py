@@ -64,12 +64,12 @@ def read_table(path: Path, columns: Collection[str], *, strict: bool = False) ->
 
 def parse_table(text: str, columns: Collection[str], *, strict: bool = False) -> Table:
     """As `read_table`, from text."""
-    told = _DELIMITER_LINE.match(text)
+    given = _DELIMITER_LINE.match(text)
     first_line = 1
-    if told is not None:
-        text, first_line = text[told.end() :], 2
+    if given is not None:
+        text, first_line = text[given.end() :], 2
     known = {column.lower() for column in columns}
-    delimiter = told[1] if told is not None else max(DELIMITERS, key=lambda d: _known_headings(text, d, known))
+    delimiter = given[1] if given is not None else max(DELIMITERS, key=lambda d: _known_headings(text, d, known))
     headings: tuple[str, ...] | None = None
     rows: list[TableRow] = []
     broken = None

@@ -15,17 +15,17 @@ class Utterance:
     Attributes:
         id: Unique within the corpus.
         recording: Dialogue or video that it is cut from.
-        speaker: Who speaks; the recording's id where the corpus does not tell.
+        speaker: Who speaks; the recording's id where the corpus does not say.
         start_s: Start within the recording, seconds.
         end_s: End within the recording, seconds; None means the end of the file.
         text: Transcript; None when missing.
         labels: Names of the emotions present, a subset of the corpus' label names; may be empty (multi-label).
         split: "train", "valid", "test" or None while no protocol has been applied.
-        video: File with the picture; None when missing.
+        video: File with the video; None when missing.
         images: Still frames in order, where there is no video.
         images_per_s: How many still frames make a second; None: each of them is a sampled frame.
-        audio: File with the sound; None when missing.
-        region: Part of the picture that shows the speaker; None is all of it.
+        audio: File with the audio; None when missing.
+        region: Part of the video or image that shows the speaker; None is all of it.
         audio_channel: Channel with the speaker's microphone, counted from 0; None mixes all.
     """
 

@@ -1,4 +1,4 @@
-"""The words of a recording, as they are given on the command line."""
+"""The transcript of a recording, as it is given on the command line."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ def read_transcript(given: str | None) -> str | None:
     if _exists(path):
         return read_text(path).strip()
     if _looks_like_a_file(given):
-        raise UserError(f"there is no file {given}; expected is a text file, or the words themselves")
+        raise UserError(f"there is no file {given}; expected is a text file, or the text itself")
     return given
 
 

@@ -1,4 +1,4 @@
-"""Image files: one still picture, upright, as RGB of 8 bits."""
+"""Image files: one still image, upright, as RGB of 8 bits."""
 
 import struct
 import zlib
@@ -14,10 +14,10 @@ from mme2e.errors import MediaError
 from mme2e.media.region import Region, cut_region
 
 PIXELS_AT_FULL_SIZE = 16_000_000
-"""A larger picture is made smaller by a whole factor: what follows (the face detector) takes some 50 bytes a pixel."""
+"""A larger image is made smaller by a whole factor: what follows (the face detector) takes some 50 bytes a pixel."""
 
 PIXELS_TO_DECODE = 80_000_000
-"""A picture that can only be decoded whole is refused above this: Pillow takes four bytes a pixel, whatever the size of
+"""An image that can only be decoded whole is refused above this: Pillow takes four bytes a pixel, whatever the size of
 the file."""
 
 JPEG_REDUCTIONS = (1, 2, 4, 8)
@@ -47,7 +47,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by its EXIF orientation."""
+"""What makes an image upright, by its EXIF orientation."""
 
 _DAMAGES = (
     ArithmeticError,
@@ -67,12 +67,12 @@ _DAMAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class StillImage:
-    """A picture that was read from an image file.
+    """An image that was read from a file.
 
     Attributes:
         pixels: (height, width, 3) uint8 RGB, upright.
         reduction: How many pixels of the file, in each direction, one of these stands for; 1 is full size.
-        animated: Whether the file has more pictures, of which this is the first.
+        animated: Whether the file has more images, of which this is the first.
     """
 
     pixels: np.ndarray
@@ -86,12 +86,12 @@ def read_image(path: Path, region: Region | None = None) -> StillImage:
     Transparent pixels show `BACKGROUND`. Grey values of more than 8 bits and of floating point are scaled by their
     range: the largest value of up to 16 bits is white; of 32 bits the first of 255, 65535 and the largest value (of
     floating point the first of 1, 255 and 65535) that the brightest pixel does not exceed. Where there are values
-    below 0 the darkest pixel becomes black and the brightest one white. A picture of more than `PIXELS_AT_FULL_SIZE`
+    below 0 the darkest pixel becomes black and the brightest one white. An image of more than `PIXELS_AT_FULL_SIZE`
     is made smaller.
 
     Args:
         path: JPEG, PNG or whatever else Pillow reads.
-        region: Part of the upright picture to return, in pixels of the file; None is all of it.
+        region: Part of the upright image to return, in pixels of the file; None is all of it.
 
     Raises:
         MediaError: The file is missing, damaged, no image or too large, or `region` does not fit into it.
@@ -132,7 +132,7 @@ def _open(stream: BinaryIO) -> Image.Image:
 
 
 def _is_animated(file: Image.Image) -> bool:
-    """Whether there is a second picture; one that is damaged is none."""
+    """Whether there is a second image; one that is damaged is none."""
     try:
         return getattr(file, "is_animated", False)
     except _DAMAGES:
@@ -146,7 +146,7 @@ def _reduce_decoding(file: Image.Image) -> tuple[int, int]:
         The reduction by the decoder, and the one that is left to do.
 
     Raises:
-        ValueError: The picture is too large.
+        ValueError: The image is too large.
     """
     width_px, height_px = file.size
     by_decoder = 1
@@ -167,7 +167,7 @@ def _reduce_decoding(file: Image.Image) -> tuple[int, int]:
 
 
 def _rgb(file: Image.Image, reduction: int) -> Image.Image:
-    """A decoded picture as RGB, made smaller; band by band where it is large, so that it is not in memory twice."""
+    """A decoded image as RGB, made smaller; band by band where it is large, so that it is not in memory twice."""
     levels = _Levels.of(file) if file.mode in _WIDE_MODES else None
     if reduction == 1 and levels is None:
         return _band_to_rgb(file, levels)
@@ -195,12 +195,12 @@ def _band_to_rgb(band: Image.Image, levels: "_Levels | None") -> Image.Image:
 
 @dataclass(frozen=True, kw_only=True)
 class _Levels:
-    """Which grey values of a picture of more than 8 bits are black and white.
+    """Which grey values of an image of more than 8 bits are black and white.
 
     Attributes:
         dtype: To read the pixels as; None is Pillow's own.
         black: This and what is below is black.
-        white: This and what is above is white. Below `black` where a file stores its picture inverted.
+        white: This and what is above is white. Below `black` where a file is stored inverted.
         transparent: Value of the pixels that are transparent; None without any.
     """
 
@@ -260,7 +260,7 @@ class _Levels:
 
 
 def _upright(image: Image.Image, file: Image.Image) -> Image.Image:
-    """Turns a picture as the camera says. One whose EXIF data are broken stays as it is stored, as in any viewer."""
+    """Turns an image as the camera says. One whose EXIF data are broken stays as it is stored, as in any viewer."""
     try:
         turn = _TURNS.get(file.getexif().get(ExifTags.Base.Orientation, 1))
     except (*_DAMAGES, UserWarning):  # a warning where warnings are errors
