@@ -42,8 +42,8 @@ def read_manifest(path: Path) -> RawCorpus:
 
     What is not given: the recording is the file that the utterance is cut from (video, else audio, else the one image
     or the folder of the images), by its stem, with as many folders before it as distinguish it from others of that
-    stem; text alone is a recording of its own. A `dialogue` is a recording, numbered within its split as MELD's are. The
-    speaker is the recording. The id is the recording, with a number when it has several rows.
+    stem; text alone is a recording of its own. A `dialogue` is a recording, numbered within its split as MELD's are.
+    The speaker is the recording. The id is the recording, with a number when it has several rows.
 
     Rows with a mistake (a file that does not exist, an impossible time, an unknown split, an id that an earlier row
     has) are skipped, with "file:line" and the reason. An image among several that does not exist is left for the
