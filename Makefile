@@ -20,8 +20,8 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 # where the model looked. Resumes when interrupted.
 demo: $(DEMO)/runs/mesm/config.yaml
 	$(BIN)/mme2e evaluate $(<D) --data $(DEMO)/corpus --subsets
-	$(BIN)/mme2e predict $(DEMO)/runs/mesm $(DEMO_VIDEO) --start_s 14.4 --end_s 16.9 --region 428,128,224,224 \
-		--audio_channel 1 --transcript 'I hate this, the report made us furious last week.' \
+	$(BIN)/mme2e predict $(DEMO)/runs/mesm $(DEMO_VIDEO) --start-s 14.4 --end-s 16.9 --region 428,128,224,224 \
+		--audio-channel 1 --transcript 'I hate this, the report made us furious last week.' \
 		--out $(DEMO)/prediction.json --picture $(DEMO)/picture.png
 
 $(DEMO)/raw: | $(BIN)/.installed
@@ -31,7 +31,7 @@ $(DEMO)/corpus/corpus.json: | $(DEMO)/raw
 	$(BIN)/mme2e prepare iemocap $(DEMO)/raw $(@D) --jobs 2
 
 $(DEMO)/runs/mesm/config.yaml: | $(DEMO)/corpus/corpus.json
-	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) --anneal_epochs 8 \
+	$(BIN)/mme2e train --config configs/demo.yaml --data $(DEMO)/corpus --out $(@D) --anneal-epochs 8 \
 		$(if $(wildcard $(@D)),--resume)
 
 test: $(BIN)/.installed lint type ## lint, types and the whole test suite

@@ -23,9 +23,9 @@ from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
-MESM = ("--model.name", "mesm", "--model.top_p", "0.5", "--model.attention.mode")
-LATE = ("--anneal_epochs", "8")
-OTHER_WORDS = (*LATE, "--model.attention.other_words", "0.5")
+MESM = ("--model.name", "mesm", "--model.top-p", "0.5", "--model.attention.mode")
+LATE = ("--anneal-epochs", "8")
+OTHER_WORDS = (*LATE, "--model.attention.other-words", "0.5")
 VARIANTS = {
     "fe2e": ("--model.name", "fe2e"),
     "importance": (*MESM, "importance", *LATE),

@@ -18,20 +18,20 @@ from pathlib import Path
 import torch
 from composite import compose, count_table, read_sources, write_manifest
 from fe2e import processor
-from rich.console import Console
 
 from mme2e.config import PrepareSettings
 from mme2e.config.experiment import ExperimentSettings
+from mme2e.console import screen
 from mme2e.corpora.readers import read_corpus
 from mme2e.data.corpus import load_corpus
 from mme2e.evaluation.tables import markdown_table
-from mme2e.experiments.experiment import run_experiment
 from mme2e.experiments.file import read_experiment
 from mme2e.experiments.outcomes import METRICS_FILE
 from mme2e.experiments.plan import PlannedRun, Stage, plan_runs, stage_of
 from mme2e.experiments.report import main_table, to_markdown
+from mme2e.experiments.run import run_experiment
 from mme2e.experiments.runner import do_runs
-from mme2e.preparation import prepare_corpus
+from mme2e.preparation.corpus import prepare_corpus
 from mme2e.training.history import TrainingReport
 
 RESULTS = Path(__file__).parent / "results"
@@ -44,7 +44,7 @@ CONTROL = "mesm frozen annealed"
 def do_run(run: PlannedRun, stage: Stage) -> None:
     """Trains a run of the experiment, or goes on with it, and scores it, on one core; tells when it fails."""
     torch.set_num_threads(1)
-    do_runs([run], {run: stage}, Console(stderr=True))
+    do_runs([run], {run: stage}, screen(stderr=True))
 
 
 def do_missing(settings: ExperimentSettings, out: Path, jobs: int) -> None:
@@ -87,8 +87,8 @@ def write_results(settings: ExperimentSettings, experiment: Path, rows: Sequence
     if not {run.variant.name for run in runs} & set(SINGLE):
         raise SystemExit(f"{experiment}: no run of a single modality is done")
     single = best_single(runs)
-    against_single = run_experiment(replace(settings, baseline=single), out=experiment, only_report=True).report
-    report = run_experiment(settings, out=experiment, only_report=True).report
+    against_single = run_experiment(replace(settings, baseline=single), out=experiment, only_report=True).tables
+    report = run_experiment(settings, out=experiment, only_report=True).tables
     assert against_single is not None
     assert report is not None
     parts = [
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the prepared corpus and of the runs")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of every variant")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, each on one core")
-    parser.add_argument("--only_report", action="store_true", help="make the tables of the runs that are done")
+    parser.add_argument("--only-report", action="store_true", help="make the tables of the runs that are done")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     manifest, corpus, experiment = given.out / "manifest.csv", given.out / "corpus", given.out / "experiment"

@@ -17,7 +17,7 @@ from fe2e import processor
 from recordings import Recordings
 
 from mme2e.config import PrepareSettings
-from mme2e.preparation import prepare_corpus
+from mme2e.preparation.corpus import prepare_corpus
 from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"

@@ -17,7 +17,7 @@ import numpy as np
 from mme2e.config import SampleSettings
 from mme2e.corpora.readers import read_corpus
 from mme2e.corpora.utterance import RawCorpus, Utterance
-from mme2e.generated import write_sample
+from mme2e.generated.writer import sample
 
 FRAME_RATE = 30
 ONCE_S = 30
@@ -67,7 +67,7 @@ class Recordings:
         folder.mkdir(parents=True, exist_ok=True)
         raw = folder / "sample"
         if not raw.exists():
-            write_sample(raw, SampleSettings(layout=layout, utterances=10))
+            sample(raw, SampleSettings(layout=layout, utterances=10))
         self.sample = read_corpus(layout, raw)
         first = self.sample.utterances[0]
         self._speakers = list({u.region: u for u in self.sample.utterances if u.recording == first.recording}.values())

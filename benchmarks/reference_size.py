@@ -11,9 +11,9 @@ from typing import Literal, get_args
 
 from mme2e.config import PrepareSettings, SampleSettings
 from mme2e.corpora.readers import read_corpus
-from mme2e.generated import write_sample
 from mme2e.generated.reference_layout import IMAGES_PER_S, JPEG_QUALITY, write_reference_layout
-from mme2e.preparation import prepare_corpus
+from mme2e.generated.writer import sample
+from mme2e.preparation.corpus import prepare_corpus
 from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
@@ -31,7 +31,7 @@ def bytes_of(folder: Path) -> int:
 
 def measure(folder: Path, layout: Layout) -> Row:
     """Megabytes of each form, and the seconds of utterances in them."""
-    write_sample(folder / "raw", SampleSettings(layout=layout, utterances=UTTERANCES))
+    sample(folder / "raw", SampleSettings(layout=layout, utterances=UTTERANCES))
     corpus = read_corpus(layout, folder / "raw")
     summary = prepare_corpus(corpus, folder / "prepared", PrepareSettings(), source="raw")
     row: Row = {"seconds": summary.video_s, "prepared": bytes_of(folder / "prepared") / 1e6}

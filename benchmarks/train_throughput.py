@@ -16,7 +16,6 @@ Run: ``python benchmarks/train_throughput.py [quick]``. Writes `results/train_th
 it out, prints only.
 """
 
-import io
 import json
 import statistics
 import sys
@@ -30,11 +29,11 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from mme2e.benchmarking.machine import describe_machine
 from mme2e.command_line import read_settings
 from mme2e.config import AugmentSettings, FaceSettings, PrepareSettings, SampleSettings, TextSettings, TrainSettings
+from mme2e.console import screen
 from mme2e.corpora.readers import read_corpus
 from mme2e.corpora.utterance import Utterance
 from mme2e.data.augment import augment_crops
@@ -43,13 +42,13 @@ from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.dataset import Draw, UtteranceDataset
 from mme2e.faces.detector import FaceDetector
 from mme2e.faces.tracker import FaceTracker
-from mme2e.generated import write_sample
+from mme2e.generated.writer import sample
 from mme2e.media.audio import read_audio
 from mme2e.media.video import frame_times, read_frames
-from mme2e.preparation import prepare_corpus
+from mme2e.preparation.corpus import prepare_corpus
 from mme2e.training.allocation import keep_freed_memory
 from mme2e.training.history import EpochRecord
-from mme2e.training.trainer import train
+from mme2e.training.trainer import train_model
 
 RESULTS, CONFIGS = Path(__file__).parent / "results", Path(__file__).parents[1] / "configs"
 QUICK = "quick" in sys.argv[1:]
@@ -143,13 +142,13 @@ def run(settings: TrainSettings, corpus: Path, out: Path, open_dataset: OpenData
     """The last epoch of a training run, of a dataset that is not the usual one if so wanted."""
     way = nullcontext() if open_dataset is None else patch("mme2e.training.batches.open_dataset", open_dataset)
     with way:
-        result = train(settings, data=corpus, out=out, console=Console(quiet=True, file=io.StringIO()))
+        result = train_model(settings, data=corpus, out=out, console=screen(quiet=True))
     return result.history[-1]
 
 
 def measure(width: str, folder: Path) -> Width:
     raw, corpus_folder = folder / "raw", folder / "corpus"
-    write_sample(raw, SampleSettings(layout="iemocap", utterances=UTTERANCES[width]))
+    sample(raw, SampleSettings(layout="iemocap", utterances=UTTERANCES[width]))
     read = read_corpus("iemocap", raw)
     prepare_corpus(read, corpus_folder, PrepareSettings(jobs=2), source="generated")
     corpus, utterances = load_corpus(corpus_folder), {utterance.id: utterance for utterance in read.utterances}

@@ -16,7 +16,7 @@ from tiny_corpus import write_tiny_corpus
 from tiny_features import write_tiny_features
 
 from mme2e.config import SampleSettings
-from mme2e.generated import write_sample
+from mme2e.generated.writer import sample
 from mme2e.reference.command_line.program import main
 from mme2e.reference.names import reference_name
 from mme2e.runs.folder import load_run, read_info
@@ -54,7 +54,7 @@ TRAIN = ["-lr", "1e-3", "-ep", "1", "-bs", "8", "--cuda", "cpu"]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the authors' processed data in `data`, as the original code expects them."""
     folder = tmp_path_factory.mktemp("place")
-    write_sample(folder / "data", SampleSettings(layout="reference-iemocap", utterances=4))
+    sample(folder / "data", SampleSettings(layout="reference-iemocap", utterances=4))
     return folder
 
 

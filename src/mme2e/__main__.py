@@ -3,13 +3,14 @@
 import errno
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-from mme2e import verbs
-from mme2e.config import FeatureExtractionSettings, PrepareSettings, SampleSettings, TrainSettings
 from mme2e.errors import UserError
-from mme2e.verbs import EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR
+
+EXIT_OK, EXIT_INCOMPLETE, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
+"""Done; done, but some input could not be used or a check failed; the user's mistake; interrupted."""
 
 _ENVIRONMENT = (
     errno.EACCES,
@@ -25,12 +26,25 @@ _ENVIRONMENT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
-    """A row of the table: the function, which of its parameters have no dashes, and a worked example."""
+    """A row of the table.
 
-    function: Callable[..., int]
+    Attributes:
+        path: Of the function, with dots; `mme2e` exports it under its name.
+        positionals: Which of its parameters have no dashes.
+        example: Worked example.
+        trains: Whether it takes training steps: the process then keeps freed memory.
+    """
+
+    path: str
     positionals: tuple[str, ...]
     example: str
-    settings: type | None = None
+    trains: bool = False
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function; its module is light, so that `mme2e VERB --help` answers at once."""
+        module, _, name = self.path.rpartition(".")
+        return getattr(import_module(module), name)
 
     @property
     def summary(self) -> str:
@@ -40,60 +54,67 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "sample": Verb(
-        function=verbs.sample,
+        path="mme2e.generated.writer.sample",
         positionals=("out",),
-        settings=SampleSettings,
         example="mme2e sample demo/raw --layout iemocap --utterances 240",
     ),
     "prepare": Verb(
-        function=verbs.prepare,
+        path="mme2e.preparation.prepare.prepare",
         positionals=("layout", "raw", "out"),
-        settings=PrepareSettings,
         example="mme2e prepare iemocap demo/raw demo/corpus --jobs 2",
     ),
-    "audit": Verb(function=verbs.audit, positionals=("corpus",), example="mme2e audit demo/corpus --out demo/audit"),
-    "features": Verb(
-        function=verbs.features,
+    "audit": Verb(
+        path="mme2e.auditing.audit.audit",
         positionals=("corpus",),
-        settings=FeatureExtractionSettings,
+        example="mme2e audit demo/corpus --out demo/audit",
+    ),
+    "features": Verb(
+        path="mme2e.hand_crafted.features.features",
+        positionals=("corpus",),
         example="mme2e features demo/corpus --acoustic librosa --jobs 2",
     ),
     "train": Verb(
-        function=verbs.train,
+        path="mme2e.training.train.train",
         positionals=(),
-        settings=TrainSettings,
         example="mme2e train --config configs/demo.yaml --data demo/corpus --out demo/run --epochs 20",
+        trains=True,
     ),
     "search": Verb(
-        function=verbs.search,
+        path="mme2e.tuning.search.search",
         positionals=("file",),
         example="mme2e search configs/search/demo.yaml --data demo/corpus --out demo/search --trials 20",
+        trains=True,
     ),
     "evaluate": Verb(
-        function=verbs.evaluate, positionals=("run",), example="mme2e evaluate demo/run --data demo/corpus --split test"
+        path="mme2e.evaluation.evaluate.evaluate",
+        positionals=("run",),
+        example="mme2e evaluate demo/run --data demo/corpus --split test",
     ),
     "benchmark": Verb(
-        function=verbs.benchmark, positionals=("run",), example="mme2e benchmark demo/runs/mesm --data demo/corpus"
+        path="mme2e.benchmarking.benchmark.benchmark",
+        positionals=("run",),
+        example="mme2e benchmark demo/runs/mesm --data demo/corpus",
     ),
     "experiment": Verb(
-        function=verbs.experiment,
+        path="mme2e.experiments.experiment.experiment",
         positionals=("file",),
         example="mme2e experiment configs/experiments/demo.yaml --data demo/corpus --out demo/experiment",
+        trains=True,
     ),
     "predict": Verb(
-        function=verbs.predict,
+        path="mme2e.inference.predict.predict",
         positionals=("run", "video"),
         example="mme2e predict demo/run clip.mp4 --transcript 'I cannot believe it!' --out clip.json",
     ),
     "picture": Verb(
-        function=verbs.picture,
+        path="mme2e.inference.picture.picture",
         positionals=("run",),
         example="mme2e picture demo/run --data demo/corpus --utterance Ses05F_impro01_F000 --out kept.png",
     ),
     "import-checkpoint": Verb(
-        function=verbs.import_checkpoint,
+        path="mme2e.reference.import_checkpoint.import_checkpoint",
         positionals=("checkpoint", "run"),
-        example="mme2e import-checkpoint fe2e.pt runs/fe2e --text_model albert/albert-base-v2 --modalities tav",
+        example="mme2e import-checkpoint fe2e.pt runs/fe2e --text-model albert/albert-base-v2 --modalities tav",
     ),
 }
 
@@ -101,23 +122,27 @@ VERBS: dict[str, Verb] = {
 def _overview() -> str:
     rows = "\n".join(f"  {name:<18} {verb.summary}" for name, verb in VERBS.items())
     return (
-        "usage: mme2e VERB ...\n\nEmotions from raw video, sound and words.\n\n"
-        f"verbs:\n{rows}\n\n'mme2e VERB --help' tells the options of a verb; 'mme2e --version' the version.\n\n"
+        "usage: mme2e COMMAND ...\n\nEmotions from raw video, audio and text.\n\n"
+        f"commands:\n{rows}\n\n"
+        "'mme2e COMMAND --help' shows the options of a command; 'mme2e --version' the version.\n\n"
         "example: from nothing to a trained model\n"
         + "\n".join(f"  {VERBS[name].example}" for name in ("sample", "prepare", "train", "evaluate"))
     )
 
 
-def _run_verb(name: str, arguments: list[str]) -> int:
-    from mme2e.command_line import parse_verb
+def _run_verb(name: str, words: list[str]) -> int:
+    from mme2e import console
+    from mme2e.command_line import call
 
     verb = VERBS[name]
-    parameters = parse_verb(name, verb.function, verb.positionals, verb.settings, verb.example, arguments)
-    if verb.settings is not None:
-        keys = {field.name for field in fields(verb.settings)}
-        settings: dict[str, Any] = {key: parameters.pop(key) for key in keys}
-        parameters["settings"] = verb.settings(**settings)
-    return verb.function(**parameters)
+    console.log_to_screen()
+    if verb.trains:
+        from mme2e.training.allocation import keep_freed_memory
+
+        keep_freed_memory()
+    result = call(name, verb.function, verb.positionals, verb.example, words)
+    console.show(*result.report())
+    return EXIT_OK if result.complete else EXIT_INCOMPLETE
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -127,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Words after `mme2e`; the process' own when None.
 
     Returns:
-        0 done; 1 done, but some input could not be used; 2 the user's mistake; 130 interrupted.
+        0 done; 1 done, but some input could not be used or a check failed; 2 the user's mistake; 130 interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -142,10 +167,10 @@ def main(arguments: list[str] | None = None) -> int:
     return run_guarded("mme2e", lambda: _run_known_verb(name, arguments[1:]))
 
 
-def _run_known_verb(name: str, arguments: list[str]) -> int:
+def _run_known_verb(name: str, words: list[str]) -> int:
     if name not in VERBS:
-        raise UserError(f"'{name}' is no verb; there are {', '.join(VERBS)}")
-    return _run_verb(name, arguments)
+        raise UserError(f"unknown command '{name}'; choose from {', '.join(VERBS)}")
+    return _run_verb(name, words)
 
 
 def run_guarded(program: str, action: Callable[[], int]) -> int:

@@ -1,5 +1,4 @@
 import dataclasses
-import io
 import json
 import shutil
 from collections.abc import Callable
@@ -9,14 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from rich.console import Console
+from shown import shown
 from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 
 from mme2e.__main__ import main
+from mme2e.auditing.audit import audit
 from mme2e.auditing.plot import plot_audit
-from mme2e.auditing.report import print_audit, to_markdown
+from mme2e.auditing.report import to_markdown
 from mme2e.auditing.result import Audit
-from mme2e.auditing.run import audit, audit_corpus
+from mme2e.auditing.run import audit_corpus
 from mme2e.auditing.skip_reasons import group_reasons
 from mme2e.data.corpus import load_corpus
 from mme2e.data.schema import ROW_SCHEMA, CorpusInfo
@@ -26,10 +26,6 @@ from mme2e.faces.face_crop import FaceFlag
 
 HELD = int(FaceFlag.HELD)
 LONG_NAMES = ("anger", "disgust", "fear", "happiness", "neutral state", "sadness", "surprise (of any kind)")
-
-
-def quiet() -> Console:
-    return Console(file=io.StringIO(), width=80)
 
 
 def look(corpus: Path) -> Audit:
@@ -268,17 +264,16 @@ class TestSkipped:
     def test_many_are_cut_on_the_terminal_only(self, corpus):
         reasons = [f"reason {'abcdefghijklmnopqrst'[i]}" for i in range(20)]
         describe_as(corpus, skipped=tuple({"item": "[b]x[/b]", "reason": reason} for reason in reasons))
-        console = quiet()
-        print_audit(look(corpus), console)
-        assert "8 more reasons" in console.file.getvalue()
-        assert "first: [b]x[/b]" in console.file.getvalue()  # no markup
+        printed = shown(look(corpus))
+        assert "8 more reasons" in printed
+        assert "first: [b]x[/b]" in printed  # no markup
         markdown = to_markdown(look(corpus))
         assert all(f"| {reason} | 1 |" in markdown for reason in reasons)
 
 
 class TestReport:
     def test_files_agree(self, corpus, tmp_path):
-        found = audit(corpus, out=tmp_path / "out", console=quiet())
+        found = audit(corpus, out=tmp_path / "out")
         content = json.loads((tmp_path / "out" / "audit.json").read_text())
         assert content == found.to_dict()
         assert content["all"]["face_share"] == 1
@@ -289,19 +284,18 @@ class TestReport:
             assert min(image.size) > 600
 
     def test_default_folder(self, corpus):
-        audit(corpus, console=quiet())
+        audit(corpus)
         assert (corpus / "audit" / "audit.json").is_file()
 
     @pytest.mark.parametrize("multi_label", [False, True])
     def test_seven_long_names_fit(self, corpus, multi_label):
         describe_as(corpus, label_names=(*LABEL_NAMES, *LONG_NAMES[3:]), multi_label=multi_label)
-        console = quiet()
         found = look(corpus)
-        print_audit(found, console)
+        printed = shown(found, width=80)
         assert plot_audit(found).startswith(b"\x89PNG")
         assert len(found.all.positives) == 7
-        assert max(len(line) for line in console.file.getvalue().splitlines() if "─" in line) <= 80
-        assert "surprise (of any kind)" in console.file.getvalue()
+        assert max(len(line) for line in printed.splitlines() if "─" in line) <= 80
+        assert "surprise (of any kind)" in printed
 
 
 class TestRefusals:
@@ -337,4 +331,4 @@ class TestRefusals:
     def test_folder_that_cannot_be_written(self, corpus, tmp_path):
         (tmp_path / "file").touch()
         with pytest.raises(UserError, match=r"cannot write the audit into .*--out"):
-            audit(corpus, out=tmp_path / "file", console=quiet())
+            audit(corpus, out=tmp_path / "file")

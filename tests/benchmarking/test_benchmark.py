@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
+from shown import shown
 from tiny_corpus import write_tiny_corpus
 from tiny_runs import TINY_MODEL, write_tiny_run
 
 from mme2e.__main__ import main
 from mme2e.benchmarking import run
+from mme2e.benchmarking.benchmark import benchmark
 from mme2e.benchmarking.plot import plot_benchmark
 from mme2e.benchmarking.report import to_csv, to_markdown
 from mme2e.benchmarking.result import AS_TRAINED, FE2E_NAME, THIS_RUN, BenchmarkResult
-from mme2e.benchmarking.run import benchmark
 from mme2e.config import AttentionSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
-from mme2e.evaluation.score_run import evaluate
+from mme2e.evaluation.evaluate import evaluate
 from mme2e.runs.folder import load_run, save_run
 from mme2e.scores.metrics import average
 
@@ -45,16 +45,12 @@ def fe2e(tmp_path_factory) -> Path:
     return write_tiny_run(tmp_path_factory.mktemp("runs") / "my_fe2e")
 
 
-def silent() -> Console:
-    return Console(file=io.StringIO(), width=80)
-
-
 @pytest.fixture(scope="module")
 def compared(mesm, fe2e, corpus, tmp_path_factory) -> tuple[BenchmarkResult, Path, str]:
     """A benchmark against a run, its folder, and what it printed."""
-    out, console = tmp_path_factory.mktemp("out"), silent()
-    result = benchmark(mesm, data=corpus, top_p=(0.7, 0.2), against=fe2e, out=out, rounds=2, console=console)
-    return result, out, console.file.getvalue()
+    out = tmp_path_factory.mktemp("out")
+    result = benchmark(mesm, data=corpus, top_p=(0.7, 0.2), against=fe2e, out=out, rounds=2)
+    return result, out, shown(result, width=80)
 
 
 class TestMesm:
@@ -83,7 +79,7 @@ class TestMesm:
             same_weights, top_p = tmp_path / score.name, float(score.name)
             info = replace(loaded.info, model=replace(loaded.info.model, top_p=top_p))
             save_run(same_weights, model=loaded.model, tokenizer=loaded.tokenizer, info=info)
-            evaluation = evaluate(same_weights, data=corpus, console=silent())
+            evaluation = evaluate(same_weights, data=corpus)
             assert score.f1 == evaluation.macro_f1
             assert score.auc == average(evaluation.scores.auc).value
             assert score.weighted_accuracy == average(evaluation.scores.weighted_accuracy).value
@@ -91,7 +87,7 @@ class TestMesm:
 
     def test_score_of_fe2e_is_that_of_evaluate(self, compared, fe2e, corpus, tmp_path):
         result, _, _ = compared
-        evaluation = evaluate(fe2e, data=corpus, out=tmp_path, console=silent())
+        evaluation = evaluate(fe2e, data=corpus, out=tmp_path)
         assert result.against_name == "my_fe2e"
         assert result.against_score is not None
         assert result.against_score.f1 == evaluation.macro_f1
@@ -124,12 +120,11 @@ class TestMesm:
         assert max(len(line.rstrip()) for line in printed.splitlines() if "─" in line) <= 80
 
     def test_without_a_run_fe2e_has_costs_and_no_score(self, mesm, corpus):
-        console = silent()
-        result = benchmark(mesm, data=corpus, top_p=[1.0], console=console, **QUICK)
+        result = benchmark(mesm, data=corpus, top_p=[1.0], **QUICK)
         assert result.against_score is None
         assert result.against[0].multiply_adds > 0
         assert result.on("cpu")[0].multiply_adds > result.against[0].multiply_adds  # dense, and attention besides
-        assert "random weights: costs only" in console.file.getvalue()
+        assert "random weights: costs only" in shown(result)
         assert sorted(path.name for path in (mesm / "benchmark").iterdir()) == [f"benchmark_test.{k}" for k in KINDS]
 
     def test_stages_with_a_p_of_their_own(self, corpus, tmp_path):
@@ -139,7 +134,7 @@ class TestMesm:
         for index, stage in enumerate(loaded.model.stages.values()):
             stage.selection.top_p = 0.3 + 0.1 * index
         save_run(run, model=loaded.model, tokenizer=loaded.tokenizer, info=loaded.info)
-        result = benchmark(run, data=corpus, top_p=[0.5], console=silent(), **QUICK)
+        result = benchmark(run, data=corpus, top_p=[0.5], **QUICK)
         assert [account.name for account in result.accounts] == ["0.5", AS_TRAINED]
         assert result.typical("cpu").name == AS_TRAINED
         assert result.typical("cpu").top_p == pytest.approx(0.55)
@@ -147,35 +142,34 @@ class TestMesm:
         assert density["visual 1"] < density["acoustic 1"]
 
     def test_fewer_utterances_than_asked_for(self, mesm, corpus, tmp_path):
-        result = benchmark(mesm, data=corpus, top_p=[0.5], utterances=3, out=tmp_path, console=silent(), **QUICK)
+        result = benchmark(mesm, data=corpus, top_p=[0.5], utterances=3, out=tmp_path, **QUICK)
         assert result.load.utterances == 3
         assert result.load.face_crops == pytest.approx((1 + 1 + 1) / 3)  # the first, the middle and the last one
-        everything = benchmark(mesm, data=corpus, top_p=[0.5], utterances=99, out=tmp_path, console=silent(), **QUICK)
+        everything = benchmark(mesm, data=corpus, top_p=[0.5], utterances=99, out=tmp_path, **QUICK)
         assert everything.load.utterances == 7
 
 
 class TestFe2e:
     def test_one_row_without_p(self, fe2e, corpus, tmp_path):
-        console = silent()
-        result = benchmark(fe2e, data=corpus, out=tmp_path, console=console, **QUICK)
+        result = benchmark(fe2e, data=corpus, out=tmp_path, **QUICK)
         assert [account.name for account in result.accounts] == [THIS_RUN]
         assert result.accounts == result.against
         assert result.accounts[0].top_p is None
         assert "visual 3" in {part.name for part in result.accounts[0].parts}
-        assert "paper" not in console.file.getvalue()
-        assert "density" not in console.file.getvalue()
+        assert "paper" not in shown(result)
+        assert "density" not in shown(result)
         assert len(to_csv(result).splitlines()) == 2
         assert (tmp_path / "benchmark_test.png").is_file()
 
     def test_against_another(self, fe2e, corpus, tmp_path):
         other = write_tiny_run(tmp_path / "other", model=replace(TINY_MODEL, tower_channels=(4, 8, 16, 16)))
-        result = benchmark(fe2e, data=corpus, against=other, out=tmp_path / "out", console=silent(), **QUICK)
+        result = benchmark(fe2e, data=corpus, against=other, out=tmp_path / "out", **QUICK)
         assert [account.name for account in (*result.accounts, *result.against)] == [THIS_RUN, FE2E_NAME]
         assert result.shares(result.accounts[0])[0] < 1
 
     def test_without_words(self, corpus, tmp_path):
         run = write_tiny_run(tmp_path / "run", model=replace(TINY_MODEL, modalities="v"))
-        result = benchmark(run, data=corpus, console=silent(), **QUICK)
+        result = benchmark(run, data=corpus, **QUICK)
         assert {part.name.split(" ")[0] for part in result.accounts[0].parts} == {"visual", "rest"}
         assert result.load.tokens == result.load.mel_chunks == 0
 
@@ -187,16 +181,15 @@ class TestDecisions:
         run = write_tiny_run(
             tmp_path / "run", model=replace(TINY_MODEL, name="mesm"), thresholds=stored, corpus=fingerprint
         )
-        result = benchmark(run, data=corpus, top_p=[0.3], console=silent(), **QUICK)
+        result = benchmark(run, data=corpus, top_p=[0.3], **QUICK)
         assert result.scores[0].thresholds != stored
         assert "chosen on the validation split" in result.thresholds_from
 
     def test_cross_entropy_has_none(self, corpus, tmp_path):
-        console = silent()
         run = write_tiny_run(tmp_path / "run", model=replace(TINY_MODEL, name="mesm"), loss="ce")
-        result = benchmark(run, data=corpus, top_p=[0.3], console=console, **QUICK)
+        result = benchmark(run, data=corpus, top_p=[0.3], **QUICK)
         assert result.scores[0].thresholds is None
-        assert "anew" not in console.file.getvalue()
+        assert "anew" not in shown(result)
 
 
 class TestTwoDevices:
@@ -243,31 +236,31 @@ class TestRefusals:
     )
     def test_options(self, mesm, corpus, tmp_path, options, message):
         with pytest.raises(UserError, match=message):
-            benchmark(mesm, data=corpus, out=tmp_path / "out", console=silent(), **{**QUICK, **options})
+            benchmark(mesm, data=corpus, out=tmp_path / "out", **{**QUICK, **options})
         assert not (tmp_path / "out").exists()
 
     def test_other_emotions(self, corpus, tmp_path):
         run = write_tiny_run(tmp_path / "run", model=replace(TINY_MODEL, name="mesm"), label_names=("fear", "joy"))
         with pytest.raises(UserError, match=r"fear, joy, but .* has angry, happy, sad"):
-            benchmark(run, data=corpus, console=silent())
+            benchmark(run, data=corpus)
 
     def test_no_run(self, corpus, tmp_path):
         with pytest.raises(UserError, match="no run folder"):
-            benchmark(tmp_path, data=corpus, console=silent())
+            benchmark(tmp_path, data=corpus)
 
     def test_against_a_mesm(self, mesm, corpus):
         with pytest.raises(UserError, match="is mesm of modalities 'tav': to compare with, an fe2e of 'tav' is wanted"):
-            benchmark(mesm, data=corpus, against=mesm, console=silent())
+            benchmark(mesm, data=corpus, against=mesm)
 
     def test_against_other_modalities(self, mesm, corpus, tmp_path):
         other = write_tiny_run(tmp_path / "other", model=replace(TINY_MODEL, modalities="ta"))
         with pytest.raises(UserError, match="an fe2e of 'tav' is wanted"):
-            benchmark(mesm, data=corpus, against=other, console=silent())
+            benchmark(mesm, data=corpus, against=other)
 
     def test_folder_that_cannot_be_written(self, fe2e, corpus, tmp_path):
         (tmp_path / "file").touch()
         with pytest.raises(UserError, match="cannot write the benchmark into"):
-            benchmark(fe2e, data=corpus, out=tmp_path / "file", console=silent(), **QUICK)
+            benchmark(fe2e, data=corpus, out=tmp_path / "file", **QUICK)
 
 
 class TestCommandLine:

@@ -1,6 +1,5 @@
 import csv
 import dataclasses
-import io
 import json
 import shutil
 from pathlib import Path
@@ -8,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
+from shown import shown
 from tiny_corpus import write_tiny_corpus
 from tiny_runs import write_tiny_run
 
 from mme2e.data.corpus import load_corpus
 from mme2e.data.schema import CorpusInfo
 from mme2e.errors import UserError
-from mme2e.evaluation.score_run import evaluate
-from mme2e.evaluation.tables import UNDEFINED, compare
+from mme2e.evaluation.evaluate import evaluate
+from mme2e.evaluation.tables import UNDEFINED
 from mme2e.runs.folder import load_run, save_run
 
 
@@ -35,10 +34,6 @@ def run(tmp_path_factory) -> Path:
     return write_tiny_run(tmp_path_factory.mktemp("runs") / "first_run")
 
 
-def silent() -> Console:
-    return Console(file=io.StringIO(), width=200)
-
-
 def without_split(corpus: Path, split: str, to: Path) -> Path:
     shutil.copytree(corpus, to, ignore=shutil.ignore_patterns(".cache"))
     shutil.rmtree(to / split)
@@ -47,8 +42,7 @@ def without_split(corpus: Path, split: str, to: Path) -> Path:
 
 class TestFiles:
     def test_all_are_written_and_agree(self, run, corpus, tmp_path):
-        console = silent()
-        evaluation = evaluate(run, data=corpus, out=tmp_path / "out", batch_size=3, console=console)
+        evaluation = evaluate(run, data=corpus, out=tmp_path / "out", batch_size=3)
         out = tmp_path / "out"
         assert sorted(path.name for path in out.iterdir()) == [
             "metrics_test.json",
@@ -68,7 +62,7 @@ class TestFiles:
             assert set(scores) >= {"accuracy", "weighted_accuracy", "recall", "precision", "f1", "weighted_f1", "auc"}
             assert len(scores["average_precision"]["per_emotion"]) == 3
         assert set(content["sets"]) == set(content["sets_at_half"]) == {"strict", "subset", "intersect", "overlap"}
-        markdown, printed = (out / "metrics_test.md").read_text(), console.file.getvalue()
+        markdown, printed = (out / "metrics_test.md").read_text(), shown(evaluation)
         for text in (markdown, printed):
             assert f"{100 * evaluation.macro_f1:.1f}" in text
             assert "tiny, by recording; 0 of 4 recordings, 0 of 2 speakers and 3 of 3 texts" in text
@@ -81,7 +75,7 @@ class TestFiles:
             assert min(image.size) > 300
 
     def test_markdown_has_every_score(self, run, corpus, tmp_path):
-        evaluate(run, data=corpus, out=tmp_path, console=silent())
+        evaluate(run, data=corpus, out=tmp_path)
         markdown = (tmp_path / "metrics_test.md").read_text()
         for heading in (
             "Decisions",
@@ -95,12 +89,12 @@ class TestFiles:
         assert markdown.count("| weighted average |") == 3
 
     def test_default_folder_and_split(self, run, corpus):
-        evaluate(run, data=corpus, split="train", console=silent())
+        evaluate(run, data=corpus, split="train")
         assert (run / "evaluation" / "metrics_train.json").is_file()
 
     def test_batch_size_changes_no_score(self, run, corpus, tmp_path):
-        one = evaluate(run, data=corpus, out=tmp_path / "one", batch_size=1, console=silent())
-        all_at_once = evaluate(run, data=corpus, out=tmp_path / "all", batch_size=100, console=silent())
+        one = evaluate(run, data=corpus, out=tmp_path / "one", batch_size=1)
+        all_at_once = evaluate(run, data=corpus, out=tmp_path / "all", batch_size=100)
         assert one.calibration is not None
         assert all_at_once.calibration is not None
         np.testing.assert_allclose(one.calibration.temperatures, all_at_once.calibration.temperatures, rtol=1e-4)
@@ -108,16 +102,15 @@ class TestFiles:
         assert one.to_dict() == all_at_once.to_dict()
 
     def test_multi_label(self, run, multi_label_corpus, tmp_path):
-        console = silent()
-        evaluation = evaluate(run, data=multi_label_corpus, out=tmp_path, console=console)
+        evaluation = evaluate(run, data=multi_label_corpus, out=tmp_path)
         assert evaluation.choice is None
-        assert "whole sets of emotions" in console.file.getvalue()
+        assert "whole sets of emotions" in shown(evaluation)
         assert (tmp_path / "metrics_test.png").is_file()
 
     def test_folder_that_cannot_be_written(self, run, corpus, tmp_path):
         (tmp_path / "file").touch()
         with pytest.raises(UserError, match="cannot write the evaluation into"):
-            evaluate(run, data=corpus, out=tmp_path / "file", console=silent())
+            evaluate(run, data=corpus, out=tmp_path / "file")
 
 
 class TestThresholds:
@@ -125,26 +118,26 @@ class TestThresholds:
         stored = (0.2, 0.4, 0.6)
         fingerprint = f"tiny {load_corpus(corpus).fingerprint}"
         run = write_tiny_run(tmp_path / "run", thresholds=stored, corpus=fingerprint)
-        evaluation = evaluate(run, data=corpus, console=silent())
+        evaluation = evaluate(run, data=corpus)
         assert evaluation.thresholds == stored
         assert "stored in the run" in evaluation.thresholds_from
 
     def test_elsewhere_they_are_chosen_on_validation(self, corpus, tmp_path):
         run = write_tiny_run(tmp_path / "run", thresholds=(0.2, 0.4, 0.6), corpus="other 0123456789abcdef")
-        on_test = evaluate(run, data=corpus, console=silent())
-        on_valid = evaluate(run, data=corpus, split="valid", console=silent())
+        on_test = evaluate(run, data=corpus)
+        on_valid = evaluate(run, data=corpus, split="valid")
         assert on_test.thresholds == on_valid.thresholds != (0.2, 0.4, 0.6)
         assert "chosen on the validation split of corpus" in on_test.thresholds_from
 
     def test_without_validation(self, run, corpus, tmp_path):
         data = without_split(corpus, "valid", tmp_path / "corpus")
-        evaluation = evaluate(run, data=data, console=silent())
+        evaluation = evaluate(run, data=data)
         assert evaluation.thresholds == (0.5, 0.5, 0.5)
         assert evaluation.thresholds_from.startswith("default 0.5: ")
 
     def test_cross_entropy_decides_for_the_most_probable(self, corpus, tmp_path):
         run = write_tiny_run(tmp_path / "run", loss="ce")
-        evaluation = evaluate(run, data=corpus, console=silent())
+        evaluation = evaluate(run, data=corpus)
         assert evaluation.thresholds is None
         assert evaluation.chance.rule == "drawn from the training prior"
         assert evaluation.choice is not None
@@ -153,8 +146,8 @@ class TestThresholds:
 
 class TestCalibration:
     def test_temperatures_come_from_validation(self, run, corpus, tmp_path):
-        on_test = evaluate(run, data=corpus, out=tmp_path / "out", console=silent()).calibration
-        on_valid = evaluate(run, data=corpus, split="valid", out=tmp_path / "out", console=silent()).calibration
+        on_test = evaluate(run, data=corpus, out=tmp_path / "out").calibration
+        on_valid = evaluate(run, data=corpus, split="valid", out=tmp_path / "out").calibration
         assert on_test is not None
         assert on_valid is not None
         np.testing.assert_array_equal(on_test.temperatures, on_valid.temperatures)
@@ -166,15 +159,15 @@ class TestCalibration:
 
     def test_without_validation_there_is_none(self, run, corpus, tmp_path):
         out = tmp_path / "out"
-        evaluate(run, data=corpus, out=out, console=silent())
+        evaluate(run, data=corpus, out=out)
         data = without_split(corpus, "valid", tmp_path / "corpus")
-        assert evaluate(run, data=data, out=out, console=silent()).calibration is None
+        assert evaluate(run, data=data, out=out).calibration is None
         assert not (out / "reliability_test.png").exists()  # the old one said something else
         assert json.loads((out / "metrics_test.json").read_text())["calibration"] is None
 
     def test_an_emotion_that_validation_lacks(self, run, tmp_path):
         corpus = write_tiny_corpus(tmp_path / "corpus", 2)  # no sad one
-        evaluate(run, data=corpus, out=tmp_path / "out", console=silent())
+        evaluate(run, data=corpus, out=tmp_path / "out")
         content = json.loads((tmp_path / "out" / "metrics_test.json").read_text())
         assert content["calibration"]["temperatures"][2] is None
         assert "| sad | \N{EN DASH} |" in (tmp_path / "out" / "metrics_test.md").read_text()
@@ -183,27 +176,26 @@ class TestCalibration:
 class TestUndefined:
     def test_an_emotion_that_the_split_lacks_is_null_and_a_dash(self, run, tmp_path):
         corpus = write_tiny_corpus(tmp_path / "corpus", 2)  # no sad one
-        console = silent()
-        evaluation = evaluate(run, data=corpus, out=tmp_path / "out", console=console)
+        evaluation = evaluate(run, data=corpus, out=tmp_path / "out")
         content = json.loads((tmp_path / "out" / "metrics_test.json").read_text())
         assert content["scores"]["f1"]["per_emotion"][2] is None
         assert content["scores"]["f1"]["defined"] == 2
         assert not np.isnan(evaluation.macro_f1)
-        assert "fewer than 3 emotions" in console.file.getvalue()
+        assert "fewer than 3 emotions" in shown(evaluation)
         assert "| sad | 0 | 0.50 | - | - | - | - | - |" in (tmp_path / "out" / "metrics_test.md").read_text().replace(
             UNDEFINED, "-"
         )
 
     def test_one_utterance(self, run, tmp_path):
         corpus = write_tiny_corpus(tmp_path / "corpus", 1)
-        evaluation = evaluate(run, data=corpus, out=tmp_path / "out", console=silent())
+        evaluation = evaluate(run, data=corpus, out=tmp_path / "out")
         assert np.isnan(evaluation.scores.auc).all()
 
     def test_without_training_split(self, run, corpus, tmp_path):
         data = without_split(corpus, "train", tmp_path / "corpus")
-        console = silent()
-        assert evaluate(run, data=data, out=tmp_path / "out", console=console).shared is None
-        assert "no training split to compare with" in console.file.getvalue()
+        evaluation = evaluate(run, data=data, out=tmp_path / "out")
+        assert evaluation.shared is None
+        assert "no training split to compare with" in shown(evaluation)
 
 
 class TestSplitProtocol:
@@ -218,7 +210,7 @@ class TestSplitProtocol:
             values[0] = values[1] = f"train_{column}0"
             table = table.set_column(table.column_names.index(column), table.schema.field(column), [values])
         pq.write_table(table, path)
-        shared = evaluate(run, data=data, out=tmp_path / "out", console=silent()).shared
+        shared = evaluate(run, data=data, out=tmp_path / "out").shared
         assert shared is not None
         assert (shared.recordings.shared, shared.recordings.of, shared.recordings.utterances) == (1, 4, 2)
         assert (shared.speakers.shared, shared.speakers.of, shared.speakers.utterances) == (1, 3, 2)
@@ -226,7 +218,7 @@ class TestSplitProtocol:
     def test_another_frame_interval_is_noted(self, run, corpus, tmp_path):
         data = shutil.copytree(corpus, tmp_path / "corpus")
         dataclasses.replace(CorpusInfo.read(data), frame_interval_ms=250).write(data)
-        evaluation = evaluate(run, data=data, out=tmp_path / "out", console=silent())
+        evaluation = evaluate(run, data=data, out=tmp_path / "out")
         assert "every 250 ms" in evaluation.notes[0]
 
 
@@ -234,16 +226,16 @@ class TestRefusals:
     def test_other_emotions(self, corpus, tmp_path):
         run = write_tiny_run(tmp_path / "run", label_names=("fear", "joy"))
         with pytest.raises(UserError, match=r"fear, joy, but .* has angry, happy, sad"):
-            evaluate(run, data=corpus, console=silent())
+            evaluate(run, data=corpus)
 
     def test_missing_split(self, run, corpus, tmp_path):
         data = without_split(corpus, "test", tmp_path / "corpus")
         with pytest.raises(UserError, match="no utterances in split 'test'; available: train, valid"):
-            evaluate(run, data=data, console=silent())
+            evaluate(run, data=data)
 
     def test_no_run(self, corpus, tmp_path):
         with pytest.raises(UserError, match="no run folder"):
-            evaluate(tmp_path, data=corpus, console=silent())
+            evaluate(tmp_path, data=corpus)
 
     def test_weights_that_give_no_numbers(self, corpus, tmp_path):
         run = write_tiny_run(tmp_path / "run")
@@ -251,22 +243,20 @@ class TestRefusals:
         loaded.model.fusion.weight.data.fill_(float("nan"))
         save_run(run, model=loaded.model, tokenizer=loaded.tokenizer, info=loaded.info)
         with pytest.raises(UserError, match="not all finite"):
-            evaluate(run, data=corpus, console=silent())
+            evaluate(run, data=corpus)
 
     @pytest.mark.parametrize(
         ("option", "message"), [({"batch_size": 0}, "batch_size"), ({"device": "abacus"}, "abacus")]
     )
     def test_options(self, run, corpus, option, message):
         with pytest.raises(UserError, match=message):
-            evaluate(run, data=corpus, console=silent(), **option)
+            evaluate(run, data=corpus, **option)
 
 
 def test_runs_side_by_side(run, corpus, tmp_path):
     other = write_tiny_run(tmp_path / "second_run", seed=1)
-    results = [evaluate(each, data=corpus, out=tmp_path / each.name, console=silent()) for each in (run, other)]
-    console = silent()
-    compare(results, console)
-    printed = console.file.getvalue()
+    scored = evaluate([run, other], data=corpus)
+    results, printed = scored.runs, shown(scored)
     assert "2 runs on tiny test" in printed
     for result in results:
         assert result.run in printed

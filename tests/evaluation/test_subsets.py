@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
+from shown import shown
 from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 from tiny_features import SIZES, write_tiny_features
 from tiny_runs import TINY_MODEL, write_tiny_run
@@ -20,9 +20,9 @@ from mme2e import __main__
 from mme2e.config import FeatureSettings, ModelSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
+from mme2e.evaluation.evaluate import evaluate
 from mme2e.evaluation.predictions import predict_split, predict_subsets
-from mme2e.evaluation.score_run import evaluate
-from mme2e.evaluation.subsets import evaluate_subsets, modality_subsets
+from mme2e.evaluation.subsets import modality_subsets
 from mme2e.runs.folder import load_run
 
 ALL = ("tav", "ta", "tv", "av", "t", "a", "v")
@@ -39,10 +39,6 @@ def write_run(folder: Path, **changes: object) -> Path:
     """A run folder with random weights."""
     loss = changes.pop("loss", "bce")
     return write_tiny_run(folder, model=dataclasses.replace(TINY_MODEL, **changes), loss=loss)
-
-
-def silent() -> Console:
-    return Console(file=io.StringIO())
 
 
 @pytest.mark.parametrize(
@@ -98,7 +94,7 @@ def test_a_subset_is_a_run_whose_other_branches_are_silent(corpus: Path, tmp_pat
 
 def test_utterances_without_any_of_them_are_not_scored(corpus: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", name="lf_rnn", features=FEATURES)
-    found = evaluate_subsets(run, data=corpus, console=silent())
+    found = evaluate(run, data=corpus, subsets=True)
     assert {subset: each.utterances for subset, each in found.evaluations.items()} == {
         "tav": 7, "ta": 7, "tv": 6, "av": 7, "t": 6, "a": 7, "v": 5,
     }  # fmt: skip
@@ -106,8 +102,7 @@ def test_utterances_without_any_of_them_are_not_scored(corpus: Path, tmp_path: P
 
 def test_one_table_in_every_form(corpus: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
-    console = silent()
-    found = evaluate_subsets(run, data=corpus, console=console)
+    found = evaluate(run, data=corpus, subsets=True)
     folder = run / "evaluation"
     content = json.loads((folder / "subsets_test.json").read_text())
     assert tuple(content["subsets"]) == ALL
@@ -119,22 +114,22 @@ def test_one_table_in_every_form(corpus: Path, tmp_path: Path) -> None:
     text = (folder / "subsets_test.md").read_text()
     assert "| TAV | 7 |" in text
     assert "thresholds chosen on the validation split with the same modalities" in text
-    assert "TAV" in console.file.getvalue()
+    assert "TAV" in shown(found)
     with Image.open(folder / "subsets_test.png") as image:
         assert image.width > 500
 
 
 def test_the_whole_set_scores_as_evaluate_does(corpus: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
-    whole = evaluate(run, data=corpus, console=silent())
-    found = evaluate_subsets(run, data=corpus, out=tmp_path / "out", console=silent()).evaluations["tav"]
+    whole = evaluate(run, data=corpus)
+    found = evaluate(run, data=corpus, out=tmp_path / "out", subsets=True).evaluations["tav"]
     assert found.thresholds == whole.thresholds
     np.testing.assert_allclose(found.scores.f1, whole.scores.f1)
     assert (tmp_path / "out" / "subsets_test.csv").is_file()
 
 
 def test_after_ce_the_most_probable_emotion_decides(corpus: Path, tmp_path: Path) -> None:
-    found = evaluate_subsets(write_run(tmp_path / "run", loss="ce"), data=corpus, split="valid", console=silent())
+    found = evaluate(write_run(tmp_path / "run", loss="ce"), data=corpus, split="valid", subsets=True)
     assert all(each.thresholds is None for each in found.evaluations.values())
 
 
@@ -143,7 +138,7 @@ def test_sets_that_nobody_has_are_told(tmp_path: Path) -> None:
     shutil.rmtree(corpus / "valid")
     write_tiny_features(corpus, lacks={"visual": {f"test_{index:03d}" for index in range(3)}})
     run = write_run(tmp_path / "run", name="lf_rnn", features=FEATURES)
-    found = evaluate_subsets(run, data=corpus, console=silent())
+    found = evaluate(run, data=corpus, subsets=True)
     assert found.empty == ("v",)
     assert "v" not in found.evaluations
     assert "no utterance of the split has anything of V" in found.to_markdown()
@@ -165,11 +160,11 @@ def test_from_the_command_line(corpus: Path, tmp_path: Path, capsys: pytest.Capt
 def test_mistakes(changes: dict[str, object], told: str, corpus: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", name="lf_rnn", features=FEATURES)
     with pytest.raises(UserError, match=told):
-        evaluate_subsets(run, data=corpus, console=silent(), **changes)
+        evaluate(run, data=corpus, **changes, subsets=True)
 
 
 def test_a_baseline_on_a_corpus_without_features(tmp_path: Path) -> None:
     corpus = write_tiny_corpus(tmp_path / "corpus", 3)
     run = write_run(tmp_path / "run", name="lf_rnn", features=FEATURES)
     with pytest.raises(UserError, match="has no hand-crafted features; make them with 'mme2e features"):
-        evaluate_subsets(run, data=corpus, console=silent())
+        evaluate(run, data=corpus, subsets=True)

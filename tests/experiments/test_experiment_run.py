@@ -1,6 +1,5 @@
 """Experiments that are run: what is missing is done, kills and failures cost nothing that was done."""
 
-import io
 import json
 import shutil
 from dataclasses import replace
@@ -8,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from rich.console import Console
+from shown import shown
 from tiny_corpus import write_tiny_corpus
 from tiny_features import write_tiny_features
 
 from mme2e.__main__ import main
 from mme2e.errors import UserError
-from mme2e.experiments.experiment import run_experiment
+from mme2e.experiments.experiment import experiment
 from mme2e.experiments.file import read_experiment
 from mme2e.experiments.plan import Stage, plan_runs
 from mme2e.experiments.runner import told_duration
@@ -61,10 +60,6 @@ def settings(file, corpus):
     return read_experiment(file, data=[str(corpus)], changes=TINY)
 
 
-def silent() -> Console:
-    return Console(file=io.StringIO(), width=200)
-
-
 def fail_at(monkeypatch, call: int, error: BaseException) -> None:
     """Makes the training step fail when it is called for that time, counted from 1."""
     from mme2e.training.module import EmotionModule
@@ -109,7 +104,7 @@ def test_what_is_written(straight, settings) -> None:
 def test_nothing_is_done_twice(straight, settings, monkeypatch) -> None:
     fail_at(monkeypatch, 1, RuntimeError("trained again"))
     before = contents(straight)
-    result = run_experiment(settings, out=straight, console=silent())
+    result = experiment(settings, out=straight)
     assert result.complete
     assert not result.failures
     assert contents(straight) == before
@@ -120,9 +115,9 @@ def test_a_kill_in_the_middle_changes_no_number(straight, settings, tmp_path, st
     with pytest.MonkeyPatch.context() as patch:
         fail_at(patch, step, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
-            run_experiment(settings, out=tmp_path, console=silent())
+            experiment(settings, out=tmp_path)
     assert not (tmp_path / "results.csv").exists()
-    result = run_experiment(settings, out=tmp_path, console=silent())
+    result = experiment(settings, out=tmp_path)
     assert result.complete
     assert contents(tmp_path) == contents(straight)
 
@@ -132,17 +127,17 @@ def test_a_kill_between_training_and_scoring(straight, settings, tmp_path) -> No
     run = plan_runs(settings, tmp_path)[0]
     shutil.rmtree(run.scores)
     (tmp_path / "runs/split/features/seed1").rename(tmp_path / "elsewhere")
-    stages = run_experiment(settings, out=tmp_path, dry_run=True, console=silent()).stages
+    stages = experiment(settings, out=tmp_path, dry_run=True).stages
     assert stages[run] is Stage.TRAINED
     assert sum(stage is Stage.MISSING for stage in stages.values()) == 1
-    assert run_experiment(settings, out=tmp_path, console=silent()).complete
+    assert experiment(settings, out=tmp_path).complete
     assert contents(tmp_path) == contents(straight)
 
 
 def test_a_kill_before_a_run_says_what_it_is(settings, tmp_path) -> None:
     settings = replace(settings, variants=settings.variants[:1], seeds=(0,))
     (plan_runs(settings, tmp_path)[0].folder / "checkpoints").mkdir(parents=True)
-    assert run_experiment(settings, out=tmp_path, console=silent()).complete
+    assert experiment(settings, out=tmp_path).complete
 
 
 def test_a_failing_run_does_not_end_the_others(
@@ -165,27 +160,26 @@ def test_a_failing_run_does_not_end_the_others(
 
 
 def test_a_dry_run_writes_nothing(settings, tmp_path) -> None:
-    console = silent()
-    result = run_experiment(settings, out=tmp_path / "out", dry_run=True, console=console)
+    result = experiment(settings, out=tmp_path / "out", dry_run=True)
     assert not (tmp_path / "out").exists()
     assert set(result.stages.values()) == {Stage.MISSING}
-    assert "4 of 4 runs are to be done" in console.file.getvalue()
+    assert "4 of 4 runs are to be done" in shown(result)
 
 
 def test_a_report_of_nothing(settings, tmp_path) -> None:
-    console = silent()
-    assert run_experiment(settings, out=tmp_path, only_report=True, console=console).report is None
-    assert "nothing to show" in console.file.getvalue()
+    result = experiment(settings, out=tmp_path, only_report=True)
+    assert result.tables is None
+    assert "nothing to show" in shown(result)
 
 
 def test_other_settings_and_other_corpora_are_not_mixed_in(straight, settings, file, corpus, tmp_path) -> None:
     other = read_experiment(file, data=[str(corpus)], changes=[*TINY, "learning_rate=0.5"])
     with pytest.raises(UserError, match=r"learning_rate was 5e-05, now it is 0.5.*give another --out"):
-        run_experiment(other, out=straight, console=silent())
+        experiment(other, out=straight)
     elsewhere = write_tiny_features(write_tiny_corpus(tmp_path / "corpus", 6, seed=1))
     moved = read_experiment(file, data=[str(elsewhere)], changes=TINY)
     with pytest.raises(UserError, match=r"wants the corpus 'tiny .*give another --out"):
-        run_experiment(moved, out=straight, console=silent())
+        experiment(moved, out=straight)
 
 
 def test_scores_on_another_corpus_are_made_again(straight, settings, tmp_path) -> None:
@@ -193,7 +187,7 @@ def test_scores_on_another_corpus_are_made_again(straight, settings, tmp_path) -
     run = plan_runs(settings, tmp_path)[0]
     path = run.scores / "metrics_test.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "corpus": "mosei 1234"}))
-    assert run_experiment(settings, out=tmp_path, dry_run=True, console=silent()).stages[run] is Stage.TRAINED
+    assert experiment(settings, out=tmp_path, dry_run=True).stages[run] is Stage.TRAINED
 
 
 @pytest.mark.parametrize(
@@ -210,13 +204,13 @@ def test_corpora_are_checked_before_anything_is_trained(corpus, file, tmp_path, 
     prepare(copy)
     settings = read_experiment(file, data=[str(copy)], changes=TINY)
     with pytest.raises(UserError, match=told):
-        run_experiment(settings, out=tmp_path / "out", console=silent())
+        experiment(settings, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_two_at_once_are_refused(settings, tmp_path) -> None:
     with FileLock(tmp_path / ".lock"), pytest.raises(UserError, match="another 'mme2e experiment' is working on"):
-        run_experiment(settings, out=tmp_path, console=silent())
+        experiment(settings, out=tmp_path)
 
 
 def test_durations() -> None:
@@ -236,7 +230,7 @@ def test_shipped_files_run_in_a_reduced_form(file, corpus, tmp_path) -> None:
     if published is not None:
         published = replace(published, rows={name: row for name, row in published.rows.items() if name in ends})
     settings = replace(settings, variants=kept, published=published, bootstrap=replace(settings.bootstrap, draws=100))
-    assert run_experiment(settings, out=tmp_path, console=silent()).complete
+    assert experiment(settings, out=tmp_path).complete
     text = (tmp_path / "results.md").read_text()
     assert "are in the training split too" in text
     if published is not None:

@@ -15,12 +15,12 @@ from PIL import Image
 from mme2e.config import ModelSettings, TrainSettings
 from mme2e.config.experiment import BootstrapSettings, ExperimentSettings, Protocol, PublishedRows, Variant
 from mme2e.errors import UserError
-from mme2e.experiments.experiment import _write
 from mme2e.experiments.latex import escape, to_latex
 from mme2e.experiments.outcomes import read_outcome
 from mme2e.experiments.plan import PlannedRun, plan_runs
 from mme2e.experiments.plot import value_of
 from mme2e.experiments.report import CorpusFacts, Report, narrow_table, to_markdown
+from mme2e.experiments.run import _write
 from mme2e.experiments.summary import summarise
 from mme2e.scores.metrics import emotion_scores
 from mme2e.scores.thresholds import decide

@@ -11,8 +11,8 @@ from mme2e.config import SampleSettings
 from mme2e.corpora.readers import read_corpus
 from mme2e.data.corpus import load_corpus
 from mme2e.data.features import load_features
-from mme2e.generated import write_sample
 from mme2e.generated.reference_layout import write_reference_layout
+from mme2e.generated.writer import sample
 from mme2e.preparation.stills import read_image
 from mme2e.reference.layout import read_reference
 
@@ -23,13 +23,13 @@ COUNTS = {"iemocap": 3, "mosei": 3}
 def layout(request, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
     """Corpus, its raw layout and its processed layout."""
     corpus, folder = request.param, tmp_path_factory.mktemp(request.param)
-    write_sample(folder / "raw", SampleSettings(layout=corpus, utterances=COUNTS[corpus], seed=1))
+    sample(folder / "raw", SampleSettings(layout=corpus, utterances=COUNTS[corpus], seed=1))
     write_reference_layout(read_corpus(corpus, folder / "raw"), folder / "processed")
     return corpus, folder / "raw", folder / "processed"
 
 
 def test_a_sample_comes_in_the_processed_layout(tmp_path: Path):
-    write_sample(tmp_path / "out", SampleSettings(layout="reference-mosei", utterances=1))
+    sample(tmp_path / "out", SampleSettings(layout="reference-mosei", utterances=1))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"MOSEI_RAW_PROCESSED", "README.txt"}
     assert "processed layout of the reference's authors" in (tmp_path / "out" / "README.txt").read_text()
     assert len(read_reference(tmp_path / "out", corpus="mosei").utterances) == 1

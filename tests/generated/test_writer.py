@@ -18,8 +18,9 @@ from mme2e.corpora.splits import assign_splits
 from mme2e.corpora.utterance import RawCorpus
 from mme2e.errors import UserError
 from mme2e.faces.detector import FaceDetector
-from mme2e.generated import mosei_layout, write_sample
+from mme2e.generated import mosei_layout
 from mme2e.generated import writer as sample_writer
+from mme2e.generated.writer import sample
 from mme2e.media.video import probe, read_frames
 
 READERS = {"iemocap": read_iemocap, "mosei": read_mosei}
@@ -31,7 +32,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folders = {}
     for layout in ("iemocap", "mosei"):
         folders[layout] = tmp_path_factory.mktemp("samples") / layout
-        write_sample(folders[layout], SampleSettings(layout=layout, utterances=COUNTS[layout]))
+        sample(folders[layout], SampleSettings(layout=layout, utterances=COUNTS[layout]))
     return folders
 
 
@@ -118,7 +119,7 @@ def digest(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("layout", ["iemocap", "mosei"])
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path, layout: str):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        write_sample(tmp_path / name, SampleSettings(layout=layout, utterances=1, seed=seed))
+        sample(tmp_path / name, SampleSettings(layout=layout, utterances=1, seed=seed))
     first, again, other = (digest(tmp_path / name) for name in "abc")
     assert first == again
     assert set(first.values()).isdisjoint(other.values())
@@ -126,13 +127,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path,
 
 def test_the_number_of_processes_does_not_matter(tmp_path: Path, samples, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sample_writer.os, "sched_getaffinity", lambda _: {0})
-    write_sample(tmp_path / "one", SampleSettings(utterances=COUNTS["iemocap"]))
+    sample(tmp_path / "one", SampleSettings(utterances=COUNTS["iemocap"]))
     assert digest(tmp_path / "one") == digest(samples["iemocap"])
 
 
 @pytest.mark.parametrize("utterances", [2, 3])
 def test_tiny_samples(tmp_path: Path, utterances: int):
-    write_sample(tmp_path / "s", SampleSettings(utterances=utterances))
+    sample(tmp_path / "s", SampleSettings(utterances=utterances))
     assert len(read_iemocap(tmp_path / "s").utterances) == utterances
 
 
@@ -160,16 +161,16 @@ def test_the_readme_says_that_it_is_generated(samples):
 
 def test_an_empty_folder_is_used_and_a_full_one_refused(tmp_path: Path):
     (tmp_path / "s").mkdir()
-    write_sample(tmp_path / "s", SampleSettings(utterances=1))
+    sample(tmp_path / "s", SampleSettings(utterances=1))
     with pytest.raises(UserError, match="is not empty"):
-        write_sample(tmp_path / "s", SampleSettings(utterances=1))
+        sample(tmp_path / "s", SampleSettings(utterances=1))
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 def test_a_file_is_no_folder(tmp_path: Path):
     (tmp_path / "s").write_text("")
     with pytest.raises(UserError, match="wants a new or empty folder"):
-        write_sample(tmp_path / "s", SampleSettings(utterances=1))
+        sample(tmp_path / "s", SampleSettings(utterances=1))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_an_interrupted_sample_leaves_nothing(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(sample_writer, "_write", fail)
     with pytest.raises(raised):
-        write_sample(tmp_path / "s", SampleSettings(utterances=1))
+        sample(tmp_path / "s", SampleSettings(utterances=1))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -190,12 +191,12 @@ SAMPLE = """
 import os, sys
 from pathlib import Path
 from mme2e.config import SampleSettings
-from mme2e.generated import write_sample
+from mme2e.generated.writer import sample
 
 if __name__ == "__main__":
     os.sched_getaffinity = lambda _: {0, 1}
     try:
-        write_sample(Path(sys.argv[1]), SampleSettings(utterances=400))
+        sample(Path(sys.argv[1]), SampleSettings(utterances=400))
     except KeyboardInterrupt as error:
         sys.exit(f"told: {error}")
 """

@@ -5,14 +5,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
+from shown import shown
 from tiny_corpus import write_tiny_corpus
 
+import mme2e
 from mme2e.__main__ import main
 from mme2e.config import FeatureExtractionSettings
 from mme2e.data.features import load_features
 from mme2e.errors import UserError
-from mme2e.hand_crafted import extract_features
 from mme2e.hand_crafted import extraction as extraction_module
 from mme2e.hand_crafted import parts as parts_module
 
@@ -62,53 +62,22 @@ def test_a_corpus_with_gaps_and_damage(folder, capsys):
     assert not (folder / "features" / ".parts").exists()
 
 
-def test_what_is_there_is_not_made_again(folder, monkeypatch, capsys):
-    first = extract_features(folder, WORDS_AND_FACES)
+def test_what_is_there_is_not_made_again(folder, monkeypatch):
+    first = mme2e.features(folder, WORDS_AND_FACES)
     assert first.done == 15
     monkeypatch.setattr(extraction_module, "do_parts", None)
-    again = extract_features(folder, WORDS_AND_FACES)
+    again = mme2e.features(folder, WORDS_AND_FACES)
     assert again.done == 0
     assert again.info == first.info
-    Console().print(again.table())
-    assert "nothing: all was done already" in capsys.readouterr().out
+    assert "nothing: all was done already" in shown(again)
 
 
 def test_other_settings_are_other_features(folder):
-    extract_features(folder, WORDS_AND_FACES)
-    summary = extract_features(folder, FeatureExtractionSettings(modalities="t", text_size=7))
+    mme2e.features(folder, WORDS_AND_FACES)
+    summary = mme2e.features(folder, FeatureExtractionSettings(modalities="t", text_size=7))
     assert summary.done == 15
     assert load_features(folder).info.visual is None
     assert load_features(folder).info.text.size == 7
-
-
-def test_a_second_call_at_the_same_time_is_refused(folder, monkeypatch, capsys):
-    real, met = extraction_module.do_parts, []
-
-    def meanwhile(todo, *rest):
-        if not met:  # in the first call
-            met.append(main(["features", str(folder), "--modalities", "t"]))
-        return real(todo, *rest)
-
-    monkeypatch.setattr(extraction_module, "do_parts", meanwhile)
-    assert extract_features(folder, WORDS_AND_FACES).done == 15
-    assert met == [2]
-    message = f"the features of {folder} are being made already: wait for the end of the other 'mme2e features'"
-    assert f"mme2e: error: {message}\n" in capsys.readouterr().err
-    assert load_features(folder).info.visual is not None  # those of the first call
-    assert extract_features(folder, WORDS_AND_FACES).done == 0  # the lock is free again
-
-
-def test_one_that_waited_takes_what_the_other_has_made(folder, monkeypatch):
-    real, calls = extraction_module._made_before, []
-
-    def meanwhile(corpus, key):
-        calls.append(real(corpus, key))
-        if len(calls) == 1:  # somebody else makes them before this call has the lock
-            extract_features(folder, WORDS_AND_FACES)
-        return calls[0] if len(calls) == 1 else real(corpus, key)
-
-    monkeypatch.setattr(extraction_module, "_made_before", meanwhile)
-    assert extract_features(folder, WORDS_AND_FACES).done == 0
 
 
 def test_an_interrupted_call_goes_on_where_it_was(folder, monkeypatch):
@@ -124,11 +93,11 @@ def test_an_interrupted_call_goes_on_where_it_was(folder, monkeypatch):
 
     monkeypatch.setattr(extraction_module, "do_parts", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        extract_features(folder, WORDS_AND_FACES)
+        mme2e.features(folder, WORDS_AND_FACES)
     with pytest.raises(UserError, match="no hand-crafted features"):
         load_features(folder)
     monkeypatch.setattr(extraction_module, "do_parts", whole)
-    summary = extract_features(folder, WORDS_AND_FACES)
+    summary = mme2e.features(folder, WORDS_AND_FACES)
     assert summary.done == 15 - sum(part.stop - part.start for part in calls)
     assert [sum(split["visual"] for split in summary.info.counts.values()), summary.info.skipped] == [15, ()]
 
@@ -136,9 +105,9 @@ def test_an_interrupted_call_goes_on_where_it_was(folder, monkeypatch):
 def test_workers_make_what_one_process_makes(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(parts_module, "PART_UTTERANCES", 2)
     words = FeatureExtractionSettings(modalities="t", text_size=20)
-    alone = extract_features(folder, words)
+    alone = mme2e.features(folder, words)
     other = write_tiny_corpus(tmp_path / "other", 5)
-    together = extract_features(other, replace(words, jobs=2))
+    together = mme2e.features(other, replace(words, jobs=2))
     assert together.info == alone.info
     matrices = load_features(folder).split("test")
     for identity, found in load_features(other).split("test").items():
@@ -146,11 +115,11 @@ def test_workers_make_what_one_process_makes(folder, tmp_path, monkeypatch):
 
 
 def test_new_utterances_make_the_features_stale(folder):
-    extract_features(folder, WORDS_AND_FACES)
+    mme2e.features(folder, WORDS_AND_FACES)
     change_rows(folder, lambda rows: rows.append({**rows[0], "id": "another"}))
     with pytest.raises(UserError, match="were made of other utterances"):
         load_features(folder)
-    assert extract_features(folder, WORDS_AND_FACES).done == 16
+    assert mme2e.features(folder, WORDS_AND_FACES).done == 16
 
 
 def test_glove_and_openface_of_the_user(folder, tmp_path):
@@ -159,12 +128,12 @@ def test_glove_and_openface_of_the_user(folder, tmp_path):
     openface.mkdir()
     (openface / "train_001.csv").write_text("frame, timestamp, success, AU01_r\n1, 0.0, 1, 2.5\n")
     settings = FeatureExtractionSettings(modalities="tv", glove=str(glove), openface=str(openface))
-    info = extract_features(folder, settings).info
+    info = mme2e.features(folder, settings).info
     assert (info.text.kind, info.text.size, info.visual.kind) == ("glove", 2, "openface")
     assert info.counts["train"] == {"text": 5, "acoustic": 0, "visual": 1}
     assert load_features(folder).split("train")["train_001"].visual.tolist() == [[2.5]]
     glove.write_text("it 1 2\nwas 3 4\nlovely 5 7\n")  # another file under the same name
-    assert extract_features(folder, settings).done == 15
+    assert mme2e.features(folder, settings).done == 15
 
 
 def test_a_corpus_that_has_nothing_of_the_modality(folder):
@@ -174,7 +143,7 @@ def test_a_corpus_that_has_nothing_of_the_modality(folder):
         texts = pa.nulls(len(rows), pa.string())
         pq.write_table(rows.set_column(rows.schema.names.index("text"), rows.schema.field("text"), texts), path)
     with pytest.raises(UserError, match=r"no utterance of .* has features of text"):
-        extract_features(folder, FeatureExtractionSettings(modalities="t"))
+        mme2e.features(folder, FeatureExtractionSettings(modalities="t"))
 
 
 def test_errors_of_the_command_line(folder, tmp_path, capsys, monkeypatch):

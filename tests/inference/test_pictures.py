@@ -22,10 +22,10 @@ from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
 from mme2e.data.schema import ROW_SCHEMA
 from mme2e.errors import UserError
+from mme2e.inference.picture import picture
 from mme2e.inference.pictures import MAX_FRAMES, Caption, draw_selection, selection_figure
 from mme2e.inference.result import Emotion
 from mme2e.inference.selected_sites import SelectedSites, StageSelection, selected_sites
-from mme2e.inference.utterance_picture import draw_utterance
 
 LABELS = ("angry", "happy", "sad")
 
@@ -190,7 +190,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_utterance_of_a_corpus(run: Path, corpus: Path, tmp_path: Path) -> None:
-    sites = draw_utterance(run, data=corpus, utterance="test_002", out=tmp_path / "kept.png")
+    sites = picture(run, data=corpus, utterance="test_002", out=tmp_path / "kept.png").sites
     assert sites.visual is not None
     assert sites.acoustic is not None
     assert len(sites.visual[0].kept) == 3  # the third utterance has three frames
@@ -200,7 +200,7 @@ def test_an_utterance_of_a_corpus(run: Path, corpus: Path, tmp_path: Path) -> No
 
 def test_a_run_that_does_not_use_a_modality(corpus: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", modalities="tv")
-    sites = draw_utterance(run, data=corpus, utterance="valid_000", out=tmp_path / "kept.png")
+    sites = picture(run, data=corpus, utterance="valid_000", out=tmp_path / "kept.png").sites
     assert sites.visual is not None
     assert sites.acoustic is None
 
@@ -212,8 +212,8 @@ def test_an_utterance_with_nothing_in_it_and_the_one_after_it(run: Path, tmp_pat
     rows[0] |= {"text": None, "audio": None, "num_samples": 0, "face_crops": [], "face_times_s": [], "face_flags": []}
     pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), file)
     with pytest.raises(UserError, match="test_000 has none of the modalities 'tav'"):
-        draw_utterance(run, data=corpus, utterance="test_000", out=tmp_path / "kept.png")
-    sites = draw_utterance(run, data=corpus, utterance="test_001", out=tmp_path / "kept.png")
+        picture(run, data=corpus, utterance="test_000", out=tmp_path / "kept.png")
+    sites = picture(run, data=corpus, utterance="test_001", out=tmp_path / "kept.png").sites
     assert sites.visual is not None
     assert len(sites.visual[0].kept) == 2
 

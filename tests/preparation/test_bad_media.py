@@ -18,7 +18,7 @@ from mme2e.config import PrepareSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
 from mme2e.media.region import Region
-from mme2e.preparation import prepare_corpus
+from mme2e.preparation.corpus import prepare_corpus
 
 
 def prepare(raw, out, make_tracker=mean_tracker):

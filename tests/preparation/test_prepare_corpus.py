@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from rich.console import Console
+from shown import shown
 from small_recordings import (
     LEFT,
     RIGHT,
@@ -26,7 +26,7 @@ from mme2e.data.schema import ROW_SCHEMA, SCHEMA_VERSION
 from mme2e.errors import UserError
 from mme2e.media.audio import decode_flac
 from mme2e.media.region import Region
-from mme2e.preparation import prepare_corpus
+from mme2e.preparation.corpus import prepare_corpus
 
 
 def prepare(raw, out, make_tracker=mean_tracker, **settings):
@@ -303,9 +303,7 @@ def test_the_summary_can_be_shown(tmp_path):
     for path in (tmp_path / "raw").glob("*.wav"):
         path.write_bytes(b"")
     for expected in ("7 s of utterances in", "nothing: all was done already"):
-        console = Console(record=True, width=150)
-        console.print(prepare(raw, tmp_path / "out").table())
-        text = console.export_text()
+        text = shown(prepare(raw, tmp_path / "out"))
         assert expected in text
         assert "6, of them 6 unreadable" in text
         assert "first_0: sound missing: first.wav cannot be read" in text
@@ -316,6 +314,5 @@ def test_the_summary_can_be_shown(tmp_path):
 
 
 def test_the_summary_warns_of_empty_splits(tmp_path, media):
-    console = Console(record=True, width=150)
-    console.print(prepare(corpus(utterance("u", "r", 0.0, 1.0, **media)), tmp_path / "out").table())
-    assert "no utterances in valid, test: training will want some" in console.export_text()
+    summary = prepare(corpus(utterance("u", "r", 0.0, 1.0, **media)), tmp_path / "out")
+    assert "no utterances in valid, test: training requires some" in shown(summary)

@@ -17,8 +17,8 @@ from mme2e.corpora.manifest import read_manifest
 from mme2e.corpora.ravdess import read_ravdess
 from mme2e.corpora.splits import assign_splits
 from mme2e.data.corpus import load_corpus
-from mme2e.preparation import prepare_corpus
-from mme2e.training.trainer import train
+from mme2e.preparation.corpus import prepare_corpus
+from mme2e.training.train import train
 
 TINY = TrainSettings(
     model=TINY_MODEL,

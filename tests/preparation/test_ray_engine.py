@@ -27,7 +27,8 @@ from small_recordings import (
 from mme2e.config import PrepareSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
-from mme2e.preparation import prepare_corpus, ray_engine
+from mme2e.preparation import ray_engine
+from mme2e.preparation.corpus import prepare_corpus
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="needs the library ray: pip install 'mme2e[cluster]'"

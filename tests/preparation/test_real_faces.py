@@ -8,7 +8,7 @@ from small_recordings import corpus, utterance
 from mme2e.config import PrepareSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.faces.face_crop import FaceFlag
-from mme2e.preparation import prepare_corpus
+from mme2e.preparation.corpus import prepare_corpus
 
 
 @pytest.mark.parametrize(("name", "face"), [("single_face.mp4", True), ("no_face.mp4", False)])

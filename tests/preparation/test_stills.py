@@ -10,7 +10,7 @@ from mme2e.data.corpus import load_corpus
 from mme2e.faces.detector import FaceDetector
 from mme2e.faces.face_crop import FaceFlag
 from mme2e.faces.tracker import FaceTracker
-from mme2e.preparation import prepare_corpus
+from mme2e.preparation.corpus import prepare_corpus
 
 
 def write_images(folder, greys, size_px=(64, 48)):

@@ -12,14 +12,14 @@ from small_recordings import KILLER_GREY, dead_on_arrival, killed_tracker, mean_
 from mme2e.config import PrepareSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
-from mme2e.preparation import prepare_corpus
+from mme2e.preparation.corpus import prepare_corpus
 
 SLOWLY = """
 import sys
 from pathlib import Path
 from small_recordings import slow_tracker, three_recordings
 from mme2e.config import PrepareSettings
-from mme2e.preparation import prepare_corpus
+from mme2e.preparation.corpus import prepare_corpus
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

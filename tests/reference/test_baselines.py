@@ -11,7 +11,7 @@ from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.reference.baselines import baseline_name, baseline_of
-from mme2e.reference.checkpoint import import_checkpoint
+from mme2e.reference.import_checkpoint import import_checkpoint
 from mme2e.runs.folder import load_run
 
 SIZES = {"t": 8, "a": 6, "v": 5}

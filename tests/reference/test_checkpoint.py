@@ -12,7 +12,8 @@ import mme2e.reference.checkpoint as reference_checkpoint
 from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
-from mme2e.reference.checkpoint import import_checkpoint, read_state_dict
+from mme2e.reference.checkpoint import read_state_dict
+from mme2e.reference.import_checkpoint import import_checkpoint
 from mme2e.runs.folder import load_run
 from mme2e.text import train_tokenizer
 
@@ -390,7 +391,7 @@ def test_an_imported_published_encoder_works_without_its_tokenizer(
 
 def test_an_unpublished_text_encoder_wants_its_configuration(tmp_path: Path) -> None:
     path = save(make().state_dict(), tmp_path)
-    with pytest.raises(UserError, match=r"vocabulary 40, .* is no published ALBERT v2: give --text_model"):
+    with pytest.raises(UserError, match=r"vocabulary 40, .* is no published ALBERT v2: give --text-model"):
         import_checkpoint(path, tmp_path / "run")
 
 

@@ -170,7 +170,7 @@ def test_the_lists_give_the_splits(iemocap: Path):
 
 @pytest.mark.parametrize("source_fps", [2, 15, 60])
 def test_images_that_come_at_another_rate_are_a_user_error(iemocap: Path, source_fps: float):
-    with pytest.raises(UserError, match=r"there are 30 images a second, not .*; --source_fps 30 may be wanted"):
+    with pytest.raises(UserError, match=r"there are 30 images a second, not .*; --source-fps 30 may be wanted"):
         read_reference(iemocap, corpus="iemocap", source_fps=source_fps)
 
 

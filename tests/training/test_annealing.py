@@ -13,7 +13,7 @@ from mme2e.models import MESM
 from mme2e.runs.folder import load_run
 from mme2e.training.annealing import top_p_at
 from mme2e.training.module import EmotionModule
-from mme2e.training.trainer import train
+from mme2e.training.train import train
 
 
 def settings(**changes: object) -> TrainSettings:

@@ -12,7 +12,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from mme2e.config import ModelSettings, TrainSettings
-from mme2e.training.trainer import train
+from mme2e.training.train import train
 
 sizes = {"tower_channels": (4, 4, 8, 8), "tower_dim": 16, "trans_dim": 8, "feedforward_dim": 16}
 model = ModelSettings(modalities="av", num_layers=1, num_heads=2, **sizes)

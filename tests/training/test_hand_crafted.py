@@ -9,22 +9,21 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from rich.console import Console
 from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 from tiny_features import SIZES, write_tiny_features
 
 import mme2e
-from mme2e.benchmarking.run import benchmark
+from mme2e.benchmarking.benchmark import benchmark
 from mme2e.config import AugmentSettings, FeatureSettings, ModelSettings, RnnSettings, TrainSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.data.features import load_features
 from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
-from mme2e.evaluation.score_run import evaluate
+from mme2e.evaluation.evaluate import evaluate
 from mme2e.models import build_model
 from mme2e.runs.folder import load_run
 from mme2e.training.hand_crafted import open_dataset, standardise, with_sizes
-from mme2e.training.trainer import train
+from mme2e.training.train import train
 
 TINY = TrainSettings(
     model=ModelSettings(name="lf_rnn", num_layers=1, feedforward_dim=8, dropout=0.0),
@@ -60,7 +59,7 @@ def test_a_baseline_learns_is_saved_and_is_scored(name: str, corpus: Path, tmp_p
     assert not (tmp_path / "run" / "text_encoder").exists()
     assert "8 numbers a word" in (tmp_path / "run" / "README.md").read_text()
 
-    evaluation = evaluate(tmp_path / "run", data=corpus, console=Console(quiet=True))
+    evaluation = evaluate(tmp_path / "run", data=corpus)
     assert evaluation.macro_f1 > 0.9
     with pytest.raises(UserError, match=f"{name} reads hand-crafted features, not recordings"):
         mme2e.load(tmp_path / "run").predict("clip.mp4")
@@ -147,7 +146,7 @@ class TestBadInput:
         train(dataclasses.replace(TINY, epochs=1), data=corpus, out=tmp_path / "run")
         other = write_tiny_features(write_tiny_corpus(tmp_path / "corpus", 3), {**SIZES, "visual": 7})
         with pytest.raises(UserError, match=r"visual_size is 5, but the visual features in .* have 7 columns"):
-            evaluate(tmp_path / "run", data=other, console=Console(quiet=True))
+            evaluate(tmp_path / "run", data=other)
 
     def test_a_feature_set_that_the_features_do_not_have(self, corpus: Path, tmp_path: Path) -> None:
         model = dataclasses.replace(TINY.model, features=FeatureSettings(audio_feature_type=0))

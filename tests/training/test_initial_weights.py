@@ -13,7 +13,7 @@ from mme2e.config import InitSettings, ModelSettings, TextSettings, TrainSetting
 from mme2e.errors import UserError
 from mme2e.runs.folder import load_run
 from mme2e.training.initial_weights import InitialWeights, load_initial
-from mme2e.training.trainer import train
+from mme2e.training.train import train
 
 LABELS = ("angry", "happy", "sad")
 TINY = TrainSettings(

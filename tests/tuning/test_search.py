@@ -19,7 +19,7 @@ from mme2e.data.corpus import ClosedSplitError
 from mme2e.errors import UserError
 from mme2e.runs.folder import load_run
 from mme2e.training.history import TrainingReport, settings_to_yaml
-from mme2e.tuning.run import search
+from mme2e.tuning.search import search
 
 BASE = TrainSettings(
     model=dataclasses.replace(TINY_MODEL, modalities="t"),
@@ -77,13 +77,13 @@ def count_trainings(monkeypatch) -> list[float]:
     """Learning rates of the runs that are trained from now on."""
     from mme2e.training import trainer
 
-    train, rates = trainer.train, []
+    train, rates = trainer.train_model, []
 
     def counting(settings, **options):
         rates.append(settings.learning_rate)
         return train(settings, **options)
 
-    monkeypatch.setattr(trainer, "train", counting)
+    monkeypatch.setattr(trainer, "train_model", counting)
     return rates
 
 

@@ -1,16 +1,15 @@
 """An audit as tables and files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from rich.console import Console
 
 from mme2e.atomic import replacing
 from mme2e.auditing.plot import plot_audit
 from mme2e.auditing.result import Audit, SplitAudit
 from mme2e.errors import UserError
 from mme2e.evaluation.overlap import Overlap
-from mme2e.evaluation.tables import UNDEFINED, markdown_table, print_table
+from mme2e.evaluation.tables import UNDEFINED, markdown_table
+from mme2e.report import Part, Table
 from mme2e.scores.published import SOURCE
 
 SHOWN_REASONS = 12
@@ -19,27 +18,21 @@ SHOWN_REASONS = 12
 _NO_EMOTION = "no emotion"
 _UTTERANCES = "utterances"
 
-Table = tuple[list[str], list[list[str]]]
+_Grid = tuple[list[str], list[list[str]]]
 """Heads and rows, as many cells as heads."""
 
 
-def print_audit(audit: Audit, console: Console | None = None) -> None:
-    """Prints the tables of an audit and its findings.
-
-    Args:
-        audit: What to print.
-        console: Where; standard output when None.
-    """
-    console = console or Console()
+def audit_parts(audit: Audit) -> Iterator[Part]:
+    """The tables of an audit and its findings, for the screen."""
     for title, (heads, rows) in _tables(audit).items():
-        print_table(heads, rows, title, [_UTTERANCES], console)
+        yield Table(title=title, heads=heads, rows=rows, summary=[_UTTERANCES])
     lines = [f"{group.count} x {group.reason} (first: {group.example})" for group in audit.skipped]
     if len(lines) > SHOWN_REASONS:
         lines = [*lines[:SHOWN_REASONS], f"{len(lines) - SHOWN_REASONS} more reasons are in the report"]
     if lines:
-        console.print("left out, or kept without a modality:")
-    for line in [*(f"  {line}" for line in lines), *_about(audit)]:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        yield "left out, or kept without a modality:"
+    yield from (f"  {line}" for line in lines)
+    yield from _about(audit)
 
 
 def write_audit(audit: Audit, out: Path) -> None:
@@ -80,7 +73,7 @@ def _about(audit: Audit) -> list[str]:
     return [f"split: {audit.split_protocol}", *audit.findings]
 
 
-def _tables(audit: Audit) -> dict[str, Table]:
+def _tables(audit: Audit) -> dict[str, _Grid]:
     """Tables by title."""
     tables = {
         f"Utterances of {audit.corpus.split(' ')[0]} by emotion": _emotions(audit),
@@ -92,7 +85,7 @@ def _tables(audit: Audit) -> dict[str, Table]:
     return tables
 
 
-def _emotions(audit: Audit) -> Table:
+def _emotions(audit: Audit) -> _Grid:
     parts = (*audit.splits, audit.all)
     rows = [
         [name, *(_count_and_share(part.positives[index], part.utterances) for part in parts)]
@@ -107,7 +100,7 @@ def _emotions(audit: Audit) -> Table:
     return ["emotion", *(part.name for part in parts)], rows
 
 
-def _contents(audit: Audit) -> Table:
+def _contents(audit: Audit) -> _Grid:
     parts = (*audit.splits, audit.all)
 
     def seconds(field: str) -> Callable[[SplitAudit], str]:
@@ -132,7 +125,7 @@ def _contents(audit: Audit) -> Table:
     return ["", *(part.name for part in parts)], [[head, *map(tell, parts)] for head, tell in lines.items()]
 
 
-def _shared(audit: Audit) -> Table:
+def _shared(audit: Audit) -> _Grid:
     rows = [
         [f"of {found.split}, in {found.against}", *map(_overlap, (found.recordings, found.speakers, found.texts))]
         for found in audit.leakages
@@ -145,7 +138,7 @@ def _overlap(overlap: Overlap) -> str:
     return f"{overlap.shared} of {overlap.of} ({share})"
 
 
-def _co_occurrence(audit: Audit) -> Table:
+def _co_occurrence(audit: Audit) -> _Grid:
     counts = audit.all.co_occurrence
     rows = [[name, *map(str, row)] for name, row in zip(audit.label_names, counts, strict=True)]
     return ["", *audit.label_names], rows

@@ -1,6 +1,7 @@
 """What an audit found, as one object."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from mme2e.evaluation.overlap import Leakage
 from mme2e.evaluation.result import plain
+from mme2e.report import Part, Result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ class SkippedGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Audit:
+class Audit(Result):
     """What a prepared corpus holds and what speaks against trusting scores on it.
 
     Attributes:
@@ -137,6 +139,17 @@ class Audit:
     def leaks(self) -> bool:
         """Whether train and test share a recording although the split protocol does not say so."""
         return self.leakages[0].recordings.shared > 0 and not self.recordings_shared_by_design
+
+    @property
+    def complete(self) -> bool:
+        """Whether no recording is where it must not be."""
+        return not self.leaks
+
+    def report(self) -> Iterator[Part]:
+        """For the screen."""
+        from mme2e.auditing.report import audit_parts
+
+        return audit_parts(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what is undefined is None. Shares are in [0, 1]."""

@@ -1,23 +1,18 @@
-"""`audit`: what a prepared corpus holds, and what its splits share."""
+"""What a prepared corpus contains, and what its splits share."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from mme2e.auditing.report import print_audit, write_audit
 from mme2e.auditing.result import Audit, Durations, SplitAudit
 from mme2e.auditing.skip_reasons import group_reasons
-from mme2e.data.corpus import Corpus, load_corpus, multi_hot
+from mme2e.data.corpus import Corpus, multi_hot
 from mme2e.data.schema import SPLITS, UNASSIGNED, CorpusInfo
 from mme2e.evaluation.overlap import PUBLISHED_LISTS, Leakage, leakage_of, may_share_recordings
 from mme2e.faces.face_crop import FaceFlag
 from mme2e.scores.published import UTTERANCES
-
-AUDIT_FOLDER = "audit"
 
 _COLUMNS = ("id", "recording", "speaker", "start_s", "end_s", "text", "labels", "face_flags", "num_samples")
 _PAIRS = (("test", "train"), ("valid", "train"), ("test", "valid"))
@@ -26,30 +21,12 @@ _FACE_FLAGS = frozenset(int(flag) for flag in FaceFlag if flag.has_face)
 Row = dict[str, Any]
 
 
-def audit(corpus_folder: Path, *, out: Path | None = None, console: Console | None = None) -> Audit:
-    """Counts what a prepared corpus holds and writes audit.json, audit.md and audit.png.
-
-    Pictures and sound are not read: an audit of a large corpus takes seconds.
-
-    Args:
-        corpus_folder: Prepared corpus.
-        out: Folder to write into; CORPUS/audit when None.
-        console: Where the tables are printed; standard output when None.
+def audit_corpus(corpus: Corpus) -> Audit:
+    """Counts what a prepared corpus contains; faces and audio are not read.
 
     Raises:
-        UserError: There is no such corpus, it has a newer schema, one of its files is damaged, it has a label that it
-            does not declare, or the report cannot be written.
+        UserError: One of its files is damaged, or it has a label that it does not declare.
     """
-    corpus = load_corpus(Path(corpus_folder))
-    with Console(stderr=True).status(f"reading {corpus.folder}"):
-        found = audit_corpus(corpus)
-    write_audit(found, corpus.folder / AUDIT_FOLDER if out is None else out)
-    print_audit(found, console)
-    return found
-
-
-def audit_corpus(corpus: Corpus) -> Audit:
-    """As `audit`, without printing or writing anything."""
     info = corpus.info
     names = (*SPLITS, UNASSIGNED) if UNASSIGNED in corpus.splits else SPLITS
     rows = {name: corpus.columns(name, _COLUMNS).to_pylist() for name in names}

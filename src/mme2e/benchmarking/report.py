@@ -3,15 +3,15 @@
 import csv
 import io
 import math
+from collections.abc import Iterator
 from pathlib import Path
-
-from rich.console import Console
 
 from mme2e.atomic import replacing
 from mme2e.benchmarking.plot import plot_benchmark
 from mme2e.benchmarking.result import AS_TRAINED, FE2E_NAME, THIS_RUN, Account, BenchmarkResult, PartAccount
 from mme2e.errors import UserError
-from mme2e.evaluation.tables import UNDEFINED, markdown_table, percent, print_table
+from mme2e.evaluation.tables import UNDEFINED, markdown_table, percent
+from mme2e.report import Part, Table
 from mme2e.scores.published import FE2E_GFLOPS, SOURCE, published_share
 
 _CURVE_HEADS = ["p", "F1", "WAcc", "AUC", "GFLOPs", "%FE2E", "paper", "ms", "min-max", "%FE2E"]
@@ -20,21 +20,16 @@ _COMPARING = {"%FE2E", "paper", "FE2E", "density", "pairs", "selecting"}
 """Columns that say nothing about an FE2E that stands alone."""
 
 
-def print_benchmark(result: BenchmarkResult, console: Console | None = None) -> None:
-    """Prints the curve of each device, the parts at the p of training, and what must be known to read them.
-
-    Args:
-        result: What to print.
-        console: Where; standard output when None.
-    """
-    console = console or Console()
+def benchmark_parts(result: BenchmarkResult) -> Iterator[Part]:
+    """The curve of each device, the parts at the p of training, and what must be known to read them."""
     for device in result.devices:
-        print_table(*_curve(result, device), _title(result, device), [AS_TRAINED, FE2E_NAME], console)
+        heads, rows = _curve(result, device)
+        yield Table(title=_title(result, device), heads=heads, rows=rows, summary=[AS_TRAINED, FE2E_NAME])
     for device in result.devices:
         account = result.typical(device)
-        print_table(*_parts(result, account), _part_title(account), ["all"], console)
-    for line in _about(result):
-        console.print(line, highlight=False, soft_wrap=True)
+        heads, rows = _parts(result, account)
+        yield Table(title=_part_title(account), heads=heads, rows=rows, summary=["all"])
+    yield from _about(result)
 
 
 def write_benchmark(result: BenchmarkResult, out: Path) -> None:

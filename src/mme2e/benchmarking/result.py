@@ -2,12 +2,13 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mme2e.benchmarking.machine import Machine
 from mme2e.evaluation.result import plain
+from mme2e.report import Part, Result
 from mme2e.scores.published import FE2E_GFLOPS, MESM_GFLOPS, SOURCE
 
 FE2E_NAME = "FE2E"
@@ -125,7 +126,7 @@ class Load:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkResult:
+class BenchmarkResult(Result):
     """All of a benchmark.
 
     Attributes:
@@ -191,6 +192,12 @@ class BenchmarkResult:
         wanted = sum(self.trained_top_p) / len(self.trained_top_p)
         trained = [account for account in accounts if account.name == AS_TRAINED]
         return trained[0] if trained else min(accounts, key=lambda account: abs((account.top_p or 0) - wanted))
+
+    def report(self) -> Iterator[Part]:
+        """For the screen."""
+        from mme2e.benchmarking.report import benchmark_parts
+
+        return benchmark_parts(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with the paper's figures; what is undefined is None."""

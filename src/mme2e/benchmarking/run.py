@@ -1,4 +1,4 @@
-"""`benchmark`: what a run scores and what it costs, at every p, beside FE2E."""
+"""What a run scores and what it costs, at every p, beside FE2E."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from mme2e import console
 from mme2e.benchmarking.interleaved import Contestant, measure_in_turns
 from mme2e.benchmarking.machine import describe_machine
-from mme2e.benchmarking.report import print_benchmark, write_benchmark
+from mme2e.benchmarking.report import write_benchmark
 from mme2e.benchmarking.result import (
     AS_TRAINED,
     FE2E_NAME,
@@ -34,50 +34,26 @@ from mme2e.models.normalised_convolution import settle_normalisations
 from mme2e.ops.top_p import check_top_p
 from mme2e.runs.folder import LoadedRun
 from mme2e.scores.metrics import average
-from mme2e.scores.published import TOP_P
 
 BENCHMARK_FOLDER = "benchmark"
 
 
-def benchmark(
+def run_benchmark(
     run: Path,
     *,
     data: Path,
-    split: str = "test",
-    top_p: Sequence[float] = TOP_P,
-    against: Path | None = None,
-    utterances: int = 16,
-    batch_size: int = 8,
-    rounds: int = 5,
-    device: str = "auto",
-    out: Path | None = None,
-    console: Console | None = None,
+    split: str,
+    top_p: Sequence[float],
+    against: Path | None,
+    utterances: int,
+    batch_size: int,
+    rounds: int,
+    device: str,
+    out: Path | None,
 ) -> BenchmarkResult:
-    """Scores, counts and times a run at every p; writes benchmark_SPLIT.json, .csv, .md and .png.
-
-    Scores are of the whole split, with thresholds chosen on validation at that very p. Operations and seconds are of
-    some utterances of the split; the networks take turns, so that a machine with other work slows all of them alike.
-
-    Args:
-        run: Run folder, of MESM or FE2E. FE2E has no p: its numbers are one row.
-        data: Prepared corpus.
-        split: "train", "valid" or "test".
-        top_p: Values of p, each in (0, 1].
-        against: Run folder of the FE2E to compare with. When None, a MESM is compared with the costs of an FE2E of the
-            same sizes with random weights, which has no score.
-        utterances: How many are counted and timed, evenly spread over the split; all of a smaller one.
-        batch_size: Utterances at a time.
-        rounds: How often they are timed.
-        device: "auto" measures on the CPU and, where there is one, on the GPU; "cpu", "cuda", ... there alone.
-        out: Folder to write into; RUN/benchmark when None.
-        console: Where the tables are printed; standard output when None.
-
-    Raises:
-        UserError: A p is not in (0, 1]; a run or the corpus cannot be read or they do not fit; there is no such split.
-        KeyboardInterrupt: With the message that nothing was written.
-    """
+    """Does what `mme2e.benchmark` does, with its arguments and errors."""
     if not top_p:
-        raise UserError("top_p has no value: at least one in (0, 1] is wanted")
+        raise UserError("top_p has no value: it requires at least one in (0, 1]")
     for value in top_p:
         check_top_p(value)
     for name, count in {"utterances": utterances, "batch_size": batch_size, "rounds": rounds}.items():
@@ -109,7 +85,6 @@ def benchmark(
         machine=machine,
     )
     write_benchmark(result, Path(run) / BENCHMARK_FOLDER if out is None else out)
-    print_benchmark(result, console)
     return result
 
 
@@ -267,11 +242,8 @@ def _devices(name: str) -> list[torch.device]:
 @contextmanager
 def _progress(steps: int) -> Iterator[tuple[Progress, Callable[[], None]]]:
     """A progress bar on standard error, and what is to be called after each step."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = console.is_terminal
     # Drawn by a thread of its own: rarely, for the sake of what is timed.
-    with Progress(*columns, console=console, transient=True, disable=not shown, refresh_per_second=1) as progress:
+    with console.progress(only_on_terminals=True, refresh_per_second=1) as progress:
         bar = progress.add_task("benchmark", total=steps)
         try:
             yield progress, lambda: progress.advance(bar)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mme2e.console import tracked
 from mme2e.data.batch import Batch
 from mme2e.data.corpus import Corpus
 from mme2e.data.dataset import UtteranceDataset
@@ -164,8 +164,7 @@ def _probabilities(logits: Floats, loss: str, split: str) -> Floats:
 
 def _tracked(batches: DataLoader, title: str, progress: Progress | None) -> Iterator[Any]:
     if progress is None:
-        console = Console(stderr=True)
-        yield from track(batches, title, console=console, transient=True, disable=not console.is_terminal)
+        yield from tracked(batches, len(batches), title)
         return
     bar = progress.add_task(title, total=len(batches))
     try:

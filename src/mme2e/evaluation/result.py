@@ -4,19 +4,23 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mme2e.evaluation.overlap import Leakage
+from mme2e.report import Part, Result
 from mme2e.scores.calibration import Calibration, Reliability
 from mme2e.scores.chance import Chance
 from mme2e.scores.metrics import ChoiceScores, EmotionScores, SetScores, average, weighted_average
 
+if TYPE_CHECKING:
+    from mme2e.evaluation.subsets import SubsetScores
+
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(Result):
     """All scores of one run on one split.
 
     Attributes:
@@ -71,6 +75,12 @@ class Evaluation:
         """Mean F1 over the emotions that the split has."""
         return average(self.scores.f1).value
 
+    def report(self) -> list[Part]:
+        """For the screen."""
+        from mme2e.evaluation.tables import evaluation_parts
+
+        return evaluation_parts(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what is undefined is None. Scores per emotion come with their average, over how many
         emotions that is, and their average weighted by positives.
@@ -89,6 +99,25 @@ class Evaluation:
     def to_json(self) -> str:
         """`to_dict` as text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluations(Result):
+    """Several runs, scored on one split.
+
+    Attributes:
+        runs: All scores of each, or of each with every set of its modalities.
+    """
+
+    runs: "tuple[Evaluation | SubsetScores, ...]"
+
+    def report(self) -> list[Part]:
+        """For the screen: each, then all side by side."""
+        from mme2e.evaluation.tables import comparison
+
+        parts = [part for each in self.runs for part in each.report()]
+        compared = [each for each in self.runs if isinstance(each, Evaluation)]
+        return [*parts, comparison(compared)] if len(compared) > 1 else parts
 
 
 def _with_averages(

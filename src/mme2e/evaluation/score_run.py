@@ -1,4 +1,4 @@
-"""`evaluate`: a run folder on a split of a prepared corpus."""
+"""A run folder on a split of a prepared corpus."""
 
 import csv
 import io
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
 from mme2e.atomic import write_text
@@ -20,7 +19,6 @@ from mme2e.evaluation.plots import plot_evaluation
 from mme2e.evaluation.predictions import Predictions, predict_split
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_report import to_markdown
-from mme2e.evaluation.tables import print_evaluation
 from mme2e.runs.folder import LoadedRun, load_run
 from mme2e.runs.info import RunInfo
 from mme2e.scores.calibration import Calibration, calibrate
@@ -31,42 +29,14 @@ from mme2e.scores.thresholds import DEFAULT_THRESHOLD, choose_thresholds, decide
 EVALUATION_FOLDER = "evaluation"
 
 
-def evaluate(
-    run: Path,
-    *,
-    data: Path,
-    split: str = "test",
-    out: Path | None = None,
-    batch_size: int = 8,
-    device: str = "cpu",
-    console: Console | None = None,
-) -> Evaluation:
-    """Scores a run and writes metrics_SPLIT.json, .md and .png, reliability_SPLIT.png and predictions_SPLIT.csv.
-
-    Thresholds come from validation data only: those that the run stores when it was trained on this very corpus, else
-    chosen on the validation split of `data`, else 0.5; the result says which. Temperatures are fitted on the validation
-    split of `data`; decisions do without them. Without a validation split there is no calibration and no
-    reliability_SPLIT.png.
-
-    Args:
-        run: Run folder.
-        data: Prepared corpus.
-        split: "train", "valid" or "test".
-        out: Folder to write into; RUN/evaluation when None.
-        batch_size: Utterances at a time.
-        device: "auto" (CUDA when present), "cpu", "cuda", "cuda:1", ...
-        console: Where the table is printed; standard output when None.
-
-    Raises:
-        UserError: Run or corpus cannot be read, their label names differ, or the corpus has no such split.
-    """
+def evaluate_run(run: Path, *, data: Path, split: str, out: Path | None, batch_size: int, device: str) -> Evaluation:
+    """Does what `mme2e.evaluate` does for one run, with its arguments and errors."""
     loaded, corpus, chosen = open_run(run, data, batch_size=batch_size, device=device)
     name = Path(run).resolve().name
     evaluation, predictions = score_loaded(
         loaded, name, corpus, split, batch_size=batch_size, device=chosen, calibrated=True
     )
     _write(evaluation, predictions, Path(run) / EVALUATION_FOLDER if out is None else out)
-    print_evaluation(evaluation, console)
     return evaluation
 
 

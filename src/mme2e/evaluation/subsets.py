@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from mme2e.atomic import write_text
 from mme2e.config import MODALITIES, ModelSettings
@@ -20,14 +19,15 @@ from mme2e.evaluation.predictions import Predictions, predict_subsets
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_run import EVALUATION_FOLDER, open_run, score
 from mme2e.evaluation.subsets_plot import plot_subsets
-from mme2e.evaluation.tables import COLUMNS, markdown_table, percent, print_table
+from mme2e.evaluation.tables import COLUMNS, markdown_table, percent
+from mme2e.report import Part, Result, Table
 from mme2e.runs.folder import LoadedRun
 from mme2e.scores.metrics import Floats, average
 from mme2e.scores.thresholds import DEFAULT_THRESHOLD, choose_thresholds
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubsetScores:
+class SubsetScores(Result):
     """One run, one split, several sets of modalities.
 
     Attributes:
@@ -70,6 +70,11 @@ class SubsetScores:
             cells = ("" if np.isnan(value) else f"{value:.6f}" for value in values)
             writer.writerow([subset, each.utterances, *cells])
         return file.getvalue()
+
+    def report(self) -> list[Part]:
+        """For the screen."""
+        heads, rows = self.table()
+        return [Table(title=self.title, heads=heads, rows=rows), *self.describe()]
 
     @property
     def title(self) -> str:
@@ -117,39 +122,12 @@ def modality_subsets(settings: ModelSettings) -> tuple[str, ...]:
 
 
 def evaluate_subsets(
-    run: Path,
-    *,
-    data: Path,
-    split: str = "test",
-    out: Path | None = None,
-    batch_size: int = 8,
-    device: str = "cpu",
-    console: Console | None = None,
+    run: Path, *, data: Path, split: str, out: Path | None, batch_size: int, device: str
 ) -> SubsetScores:
-    """Scores a run with every set of its modalities and writes subsets_SPLIT.json, .md, .csv and .png.
-
-    Thresholds are chosen on the validation split of `data` with the same modalities, for each set anew; without one
-    they are 0.5.
-
-    Args:
-        run: Run folder.
-        data: Prepared corpus.
-        split: "train", "valid" or "test".
-        out: Folder to write into; RUN/evaluation when None.
-        batch_size: Utterances at a time.
-        device: "auto" (CUDA when present), "cpu", "cuda", "cuda:1", ...
-        console: Where the table is printed; standard output when None.
-
-    Raises:
-        UserError: Run or corpus cannot be read, their label names differ, or the corpus has no such split.
-    """
+    """Does what `mme2e.evaluate` does for one run with `subsets`, with its arguments and errors."""
     loaded, corpus, chosen = open_run(run, data, batch_size=batch_size, device=device)
     found = _score_all(loaded, Path(run).resolve().name, corpus, split, batch_size=batch_size, device=chosen)
     _write(found, Path(run) / EVALUATION_FOLDER if out is None else out)
-    heads, rows = found.table()
-    print_table(heads, rows, found.title, [], console)
-    for line in found.describe():
-        (console or Console()).print(line, highlight=False, soft_wrap=True)
     return found
 
 

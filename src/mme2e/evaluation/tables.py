@@ -3,12 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-
 from mme2e.errors import UserError
 from mme2e.evaluation.result import Evaluation
+from mme2e.report import Part, Table
 from mme2e.scores.metrics import average
 
 COLUMNS = {
@@ -25,26 +22,18 @@ COLUMNS = {
 UNDEFINED = "\N{EN DASH}"
 
 
-def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
-    """Prints the table of one evaluation and what must be known to read it.
-
-    Args:
-        evaluation: What to print.
-        console: Where; standard output when None.
-    """
+def evaluation_parts(evaluation: Evaluation) -> list[Part]:
+    """The table of one evaluation and what must be known to read it, for the screen."""
     heads, rows = emotion_table(evaluation)
-    print_table(heads, rows, evaluation_title(evaluation), ["average", "chance"], console)
-    console = console or Console()
-    for line in describe(evaluation):
-        console.print(line, highlight=False, soft_wrap=True)
+    table = Table(title=evaluation_title(evaluation), heads=heads, rows=rows, summary=["average", "chance"])
+    return [table, *describe(evaluation)]
 
 
-def compare(evaluations: Sequence[Evaluation], console: Console | None = None) -> None:
-    """Prints several evaluations side by side: F1 of each emotion and the averages that carry information.
+def comparison(evaluations: Sequence[Evaluation]) -> Table:
+    """Several evaluations side by side: F1 of each emotion and the averages that carry information.
 
     Args:
         evaluations: At least one.
-        console: Where; standard output when None.
 
     Raises:
         UserError: Their label names differ.
@@ -59,7 +48,8 @@ def compare(evaluations: Sequence[Evaluation], console: Console | None = None) -
     rows.append(["chance F1", *(percent(average(one.chance.f1).value) for one in evaluations)])
     splits = ", ".join(sorted({f"{one.corpus.split(' ')[0]} {one.split}" for one in evaluations}))
     title = f"{len(evaluations)} runs on {splits} (%)"
-    print_table(["", *(one.run for one in evaluations)], rows, title, [*averages, "chance F1"], console)
+    heads = ["", *(one.run for one in evaluations)]
+    return Table(title=title, heads=heads, rows=rows, summary=[*averages, "chance F1"])
 
 
 def evaluation_title(evaluation: Evaluation) -> str:
@@ -141,29 +131,8 @@ def describe(evaluation: Evaluation) -> list[str]:
     return [*lines, *evaluation.notes]
 
 
-def print_table(
-    heads: list[str], rows: list[list[str]], title: str, summary: list[str], console: Console | None
-) -> None:
-    """Prints a table that fits into eighty columns, the width of a terminal and of most logs.
-
-    Args:
-        heads: Of the columns.
-        rows: As many cells as heads; the first is a name, the others are numbers.
-        title: Above it.
-        summary: Names of rows that are set off from those before them.
-        console: Where; standard output when None.
-    """
-    table = Table(title=title, title_justify="left", box=SIMPLE, collapse_padding=True)
-    for index, head in enumerate(heads):
-        table.add_column(head, justify="right" if index else "left", no_wrap=not index, overflow="fold")
-    for position, row in enumerate(rows):
-        ends = position + 1 < len(rows) and row[0] not in summary and rows[position + 1][0] in summary
-        table.add_row(*row, style="bold" if row[0] == "average" else None, end_section=ends)
-    (console or Console()).print(table)
-
-
 def markdown_table(heads: list[str], rows: list[list[str]]) -> str:
-    """The same as Markdown."""
+    """Heads and rows as Markdown; the first column is a name, the others are numbers."""
     rule = ["---"] + ["---:"] * (len(heads) - 1)
     return "\n".join(f"| {' | '.join(row)} |" for row in [heads, rule, *rows])
 

@@ -1,200 +1,54 @@
-"""`experiment`: runs what is missing of a grid of runs, and writes its tables."""
+"""`experiment`: a grid of runs, compared in one table."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
-from rich.console import Console
-
-from mme2e.atomic import replacing, write_text
 from mme2e.config.experiment import ExperimentSettings
-from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.errors import UserError
-from mme2e.evaluation.overlap import leakage
-from mme2e.evaluation.result import plain
-from mme2e.evaluation.tables import print_table
-from mme2e.experiments.costs import operations_of
-from mme2e.experiments.latex import to_latex
-from mme2e.experiments.plan import PlannedRun, Stage, plan_runs, stage_of
-from mme2e.experiments.plot import plot_experiment, value_of
-from mme2e.experiments.report import HEADS, CorpusFacts, Report, narrow_table, to_markdown
-from mme2e.experiments.rows import Cell, Comparison, RunScore
-from mme2e.experiments.runner import Failure, do_runs
-from mme2e.experiments.summary import summarise
-from mme2e.locking import locked
 
-LOCK_FILE = ".lock"
+if TYPE_CHECKING:
+    from mme2e.experiments.run import ExperimentResult
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExperimentResult:
-    """What came of an experiment.
-
-    Attributes:
-        report: All numbers; None for a dry run, or when no run is done.
-        stages: Where each run stands now.
-        failures: Runs that failed this time.
-    """
-
-    report: Report | None
-    stages: Mapping[PlannedRun, Stage]
-    failures: tuple[Failure, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether all runs are done."""
-        return all(stage is Stage.SCORED for stage in self.stages.values())
-
-
-def run_experiment(
-    settings: ExperimentSettings,
+def experiment(
+    file: str | Path | ExperimentSettings,
     *,
-    out: Path,
+    out: str | Path,
+    data: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    set: Sequence[str] = (),  # noqa: A002  # the option is called --set
     dry_run: bool = False,
     only_report: bool = False,
-    console: Console | None = None,
-) -> ExperimentResult:
-    """Does what is missing of an experiment and writes results.csv, .parquet, .md, .tex and .png and the summary.
+) -> "ExperimentResult":
+    """Trains and scores a grid of models x modalities x seeds x splits, and compares them in one table.
 
-    Can be killed at any moment and called again: what was done is kept, and a run that was killed in the middle goes on
-    after its last finished epoch. A run that fails is reported, the others are done all the same.
+    Does what is missing: can be killed at any moment and called again. A run that was killed in the middle goes on
+    after its last finished epoch; a run that fails is reported, the others are done all the same. The exit status is 1
+    when a run failed or is missing.
 
     Args:
-        settings: Of the experiment.
-        out: Folder; run folders are in OUT/runs/PROTOCOL/[FOLD/]VARIANT/SEED.
-        dry_run: Only tell which runs there are and where they stand; nothing is written.
-        only_report: Make the tables of what is done; train and score nothing.
-        console: Where tables are printed; standard output when None. Progress is told on standard error.
+        file: YAML with variants, seeds and the rest; docs/experiments.md describes its keys, configs/experiments has
+            examples.
+        out: Folder for the runs (OUT/runs/PROTOCOL/[FOLD/]VARIANT/SEED), results.csv, .parquet, .md, .tex and .png.
+        data: Prepared corpus; for several splits NAME=CORPUS each, for folds NAME=CORPUS,CORPUS,...
+        seeds: Instead of the file's.
+        set: KEY=VALUE, as epochs=1 or model.top_p=0.5: settings of every run, over those of the file.
+        dry_run: Only show which runs there are and where they stand; nothing is written.
+        only_report: Only make the tables of the runs that are done.
 
     Raises:
-        UserError: A corpus cannot be read; a folder holds another run than the one planned; `out` is in use or cannot
-            be written.
+        UserError: The file cannot be read or contradicts itself; a corpus cannot be read; a folder holds another run
+            than the one planned; `out` is in use or cannot be written.
         KeyboardInterrupt: With the message that the same command goes on.
     """
-    console = console or Console()
-    if settings.along is not None:
-        for variant in settings.variants:
-            value_of(variant, settings.along)
-    corpora = {data: load_corpus(data) for protocol in settings.protocols for data in protocol.folds}
-    for corpus in corpora.values():
-        _require_splits(corpus)
-    runs = plan_runs(settings, out)
-    stages = {run: stage_of(run, corpora[run.data]) for run in runs}
-    if dry_run:
-        _print_plan(settings, stages, console)
-        return ExperimentResult(report=None, stages=stages, failures=())
-    failures: tuple[Failure, ...] = ()
-    taken = f"another 'mme2e experiment' is working on {out}: wait for its end, or give another --out"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with locked(out / LOCK_FILE, taken):
-            if not only_report:
-                failures = do_runs(runs, stages, Console(stderr=True))
-                stages = {run: stage_of(run, corpora[run.data]) for run in runs}
-            report = _report(settings, stages, failures, corpora)
-            if report is not None:
-                _write(report, out)
-    except OSError as error:
-        raise UserError(f"cannot write to {out} ({error.strerror or error}): what was finished is kept") from error
-    if report is None:
-        console.print(f"{out}: no run is done, there is nothing to show")
+    from mme2e.experiments.file import read_experiment
+    from mme2e.experiments.run import run_experiment
+
+    if isinstance(file, ExperimentSettings):
+        if data or seeds or set:
+            raise UserError("data, seeds and set replace what an experiment file says; settings already say it")
+        settings = file
     else:
-        _print(report, out, console)
-    return ExperimentResult(report=report, stages=stages, failures=failures)
-
-
-def _require_splits(corpus: Corpus) -> None:
-    lacking = [split for split in ("train", "valid", "test") if split not in corpus.splits]
-    if lacking:
-        raise UserError(f"{corpus.folder} has no utterances in split '{lacking[0]}': an experiment wants all three")
-
-
-def _report(
-    settings: ExperimentSettings,
-    stages: Mapping[PlannedRun, Stage],
-    failures: Sequence[Failure],
-    corpora: Mapping[Path, Corpus],
-) -> Report | None:
-    done = [run for run, stage in stages.items() if stage is Stage.SCORED]
-    if not done:
-        return None
-    return Report(
-        settings=settings,
-        summary=summarise(settings, done),
-        facts={p.name: [_facts(corpora[data]) for data in p.folds] for p in settings.protocols},
-        operations=_operations(settings, done),
-        planned=len(stages),
-        done=len(done),
-        failures=[f"{failure.run}: {failure.reason}" for failure in failures],
-    )
-
-
-def _facts(corpus: Corpus) -> CorpusFacts:
-    return CorpusFacts(
-        corpus=f"{corpus.info.name} {corpus.fingerprint}",
-        split_protocol=corpus.info.split_protocol,
-        shared=str(leakage(corpus)),
-        test_utterances=len(corpus.columns("test", ["id"])),
-    )
-
-
-def _operations(settings: ExperimentSettings, done: Sequence[PlannedRun]) -> dict[str, float]:
-    """Multiply-adds an utterance of the first run of each variant."""
-    counted: dict[str, float] = {}
-    for run in done if settings.operations else ():
-        if run.variant.name not in counted and (found := operations_of(run, settings.operations)) is not None:
-            counted[run.variant.name] = found.multiply_adds
-    return counted
-
-
-def _write(report: Report, out: Path) -> None:
-    summary = report.summary
-    scores = _table(RunScore, summary.scores)
-    _write_csv(scores, out / "results.csv")
-    with replacing(out / "results.parquet") as temporary:
-        pq.write_table(scores, temporary)
-    _write_csv(_table(Cell, summary.cells), out / "summary.csv")
-    _write_csv(_table(Comparison, summary.comparisons), out / "comparisons.csv")
-    write_text(out / "results.md", to_markdown(report))
-    write_text(out / "results.tex", to_latex(report))
-    plot_experiment(report, out / "results.png")
-
-
-def _table(kind: type, rows: Sequence[object]) -> pa.Table:
-    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-    schema = pa.schema([(field.name, types[field.type]) for field in fields(kind)])  # type: ignore[index]
-    contents = [asdict(row) for row in rows]  # type: ignore[call-overload]
-    return pa.Table.from_pylist(
-        [{key: plain(value) for key, value in each.items()} for each in contents], schema=schema
-    )
-
-
-def _write_csv(table: pa.Table, path: Path) -> None:
-    with replacing(path) as temporary:
-        pyarrow.csv.write_csv(table, temporary)
-
-
-def _print_plan(settings: ExperimentSettings, stages: Mapping[PlannedRun, Stage], console: Console) -> None:
-    rows = [[str(run), stage.value] for run, stage in stages.items()]
-    print_table(["run", "state"], rows, settings.name, [], console)
-    left = sum(stage is not Stage.SCORED for stage in stages.values())
-    console.print(f"{left} of {len(stages)} runs are to be done", highlight=False)
-
-
-def _print(report: Report, out: Path, console: Console) -> None:
-    settings = report.settings
-    for protocol in settings.protocols:
-        if protocol.name not in report.summary.label_names:
-            continue
-        for metric in settings.metrics:
-            heads, rows = narrow_table(report, protocol.name, metric)
-            title = f"{settings.name}, {protocol.name}: {HEADS[metric]}, average over emotions (%)"
-            print_table(heads, rows, title, ["chance"], console)
-        for line in report.describe(protocol):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-    for line in report.notes():
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{out}/results.md, .tex, .png, .csv, .parquet", highlight=False, markup=False, soft_wrap=True)
+        settings = read_experiment(Path(file), data=data, seeds=seeds, changes=set)
+    return run_experiment(settings, out=Path(out), dry_run=dry_run, only_report=only_report)

@@ -1,12 +1,13 @@
 """What an experiment found, as text: the parts that all its forms share, and Markdown."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mme2e.config.experiment import ExperimentSettings, Protocol
 from mme2e.evaluation.tables import COLUMNS, UNDEFINED, markdown_table, number, percent
 from mme2e.experiments.rows import AVERAGE, Cell, Comparison, Summary
+from mme2e.report import Part, Table
 from mme2e.scores.published import SOURCE, TABLES, UTTERANCES, published_gflops
 
 HEADS = {field: head for head, field in COLUMNS.items()} | {"weighted_f1": "weighted F1"}
@@ -218,3 +219,17 @@ def _told_comparison(comparison: Comparison | None) -> list[str]:
         number(comparison.p, "{:.3f}"),
         number(comparison.p_holm, "{:.3f}") + mark,
     ]
+
+
+def report_parts(report: Report) -> Iterator[Part]:
+    """The tables of an experiment and how they are meant, for the screen."""
+    settings = report.settings
+    for protocol in settings.protocols:
+        if protocol.name not in report.summary.label_names:
+            continue
+        for metric in settings.metrics:
+            heads, rows = narrow_table(report, protocol.name, metric)
+            title = f"{settings.name}, {protocol.name}: {HEADS[metric]}, average over emotions (%)"
+            yield Table(title=title, heads=heads, rows=rows, summary=["chance"])
+        yield from report.describe(protocol)
+    yield from report.notes()

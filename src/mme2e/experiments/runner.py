@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from mme2e.atomic import write_text
+from mme2e.console import show
 from mme2e.errors import UserError
-from mme2e.evaluation.score_run import evaluate
+from mme2e.evaluation.score_run import evaluate_run
 from mme2e.experiments.plan import PlannedRun, Stage, clear_false_start
 from mme2e.training.history import TrainingReport
-from mme2e.training.trainer import train
+from mme2e.training.trainer import train_model
 
 FAILURE_FILE = "failure.txt"
 """In the folder of a run that failed by a fault of the program: the traceback."""
@@ -54,24 +55,25 @@ def do_runs(runs: Sequence[PlannedRun], stages: Mapping[PlannedRun, Stage], cons
         console.rule(f"run {number} of {len(missing)}: {run}{left}", align="left", style="dim")
         began_s = time.perf_counter()
         try:
-            _do(run, stages[run])
+            _do(run, stages[run], console)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("interrupted; the same command goes on from here") from None
         except Exception as error:  # told, written down, and part of the exit status
             failures.append(Failure(run=run, reason=_reason(run, error)))
-            console.print(f"failed: {failures[-1].reason}", style="red", markup=False, highlight=False, soft_wrap=True)
+            show(f"failed: {failures[-1].reason}", console=console)
         else:
             clock.add(run, time.perf_counter() - began_s)
     return tuple(failures)
 
 
-def _do(run: PlannedRun, stage: Stage) -> None:
+def _do(run: PlannedRun, stage: Stage, console: Console) -> None:
     clear_false_start(run)
     device = "cpu" if run.settings.accelerator == "cpu" else "auto"
     if stage is not Stage.TRAINED:
         run.folder.parent.mkdir(parents=True, exist_ok=True)
-        train(run.settings, data=run.data, out=run.folder, resume=run.folder.exists())
-    evaluate(run.folder, data=run.data, batch_size=run.settings.batch_size, device=device, console=Console(quiet=True))
+        trained = train_model(run.settings, data=run.data, out=run.folder, resume=run.folder.exists())
+        show(*trained.report(), console=console)
+    evaluate_run(run.folder, data=run.data, split="test", out=None, batch_size=run.settings.batch_size, device=device)
     (run.folder / FAILURE_FILE).unlink(missing_ok=True)
 
 

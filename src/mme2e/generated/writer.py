@@ -8,11 +8,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from mme2e.config import SampleSettings
 from mme2e.errors import UserError
+from mme2e.report import Result
 
 _SMALL = 4  # recordings that are made sooner than another process starts
 
@@ -35,19 +37,39 @@ _IEMOCAP_PAIRS = """ Each has a pair that it confuses:
 anger and frustration in the face, anger and excitement in the voice, frustration and sadness in the words."""
 
 
-def write_sample(out: Path, settings: SampleSettings) -> None:
-    """Writes a generated corpus that the reader of its layout reads. The same settings give the same corpus.
+@dataclass(frozen=True, kw_only=True)
+class SampleResult(Result):
+    """A generated corpus.
+
+    Attributes:
+        folder: Where it is.
+        settings: Its layout, size and seed.
+    """
+
+    folder: Path
+    settings: SampleSettings
+
+    def report(self) -> list[str]:
+        """For the screen."""
+        return [f"{self.folder}: {self.settings.utterances} generated utterances, layout {self.settings.layout}"]
+
+
+def sample(out: str | Path, settings: SampleSettings = SampleSettings()) -> SampleResult:
+    """Writes a generated corpus in the raw layout of a real one, with real encoded media.
+
+    The same settings give the same corpus. The folder appears when everything is written.
 
     Args:
-        out: Folder to make; it may exist if it is empty. It appears when everything is written.
+        out: Folder to create; it may exist if it is empty.
         settings: Layout, size and seed.
 
     Raises:
         UserError: `out` is not an empty folder, or cannot be written.
         KeyboardInterrupt: With the message that nothing is kept.
     """
+    out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is not empty; the sample wants a new or empty folder")
+        raise UserError(f"{out} is not empty; the sample requires a new or empty folder")
     try:
         with _temporary_sibling(out) as folder:
             _write(folder, settings)
@@ -58,6 +80,7 @@ def write_sample(out: Path, settings: SampleSettings) -> None:
         raise KeyboardInterrupt(f"interrupted; nothing was written to {out}") from None
     except OSError as error:
         raise UserError(f"the sample cannot be written to {out}: {error.strerror or error}") from error
+    return SampleResult(folder=out, settings=settings)
 
 
 @contextmanager
@@ -119,11 +142,9 @@ def _write_processed(folder: Path, corpus: str, settings: SampleSettings) -> Non
 @contextmanager
 def _progress(name: str, utterances: int) -> Iterator[Callable[[float], None]]:
     """A progress bar over utterances on standard error; what it yields is called with how many more are done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from mme2e import console
 
-    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("utterances"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with console.progress("utterances") as progress:
         bar = progress.add_task(name, total=utterances)
         yield lambda done: progress.advance(bar, done)
 

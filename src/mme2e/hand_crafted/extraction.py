@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mme2e import console
 from mme2e.config import FeatureExtractionSettings
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.feature_schema import FEATURES_FOLDER, MODALITY_NAMES, FeaturesInfo, ModalityFeatures, digest
-from mme2e.data.feature_writer import FeatureWriter, writing_features
+from mme2e.data.feature_writer import FeatureWriter
 from mme2e.data.features import load_features
 from mme2e.errors import UserError
 from mme2e.hand_crafted.extractor import Extractor, make_extractors
@@ -34,46 +33,27 @@ PARTS_FOLDER = ".parts"
 
 
 def extract_features(corpus: Path, settings: FeatureExtractionSettings) -> FeaturesSummary:
-    """Makes the hand-crafted features of a prepared corpus; what it had before is replaced.
-
-    Can be interrupted at any moment and called again with the same settings. A progress bar runs on standard error.
-    An utterance of which something cannot be read lacks that modality and is listed in `info.skipped`.
-
-    Args:
-        corpus: Folder of the prepared corpus.
-        settings: Which features.
-
-    Raises:
-        UserError: No prepared corpus, a library is missing, a file of the user cannot be used, none of the
-            utterances has any of the modalities, or another process makes features of the corpus at this moment.
-    """
+    """Does what `features` does."""
     started_s = monotonic()
     opened = load_corpus(corpus)
     extractors = make_extractors(settings, opened)
     key = _key(opened, extractors)
     made = _made_before(opened, key)
-    done = 0
-    if made is None:
-        with writing_features(opened):
-            made, done = _make(opened, extractors, key, settings.jobs)
-    return FeaturesSummary(
-        folder=opened.folder / FEATURES_FOLDER, info=made, done=done, elapsed_s=monotonic() - started_s
-    )
-
-
-def _make(corpus: Corpus, extractors: dict[str, Extractor], key: str, jobs: int) -> tuple[FeaturesInfo, int]:
-    """The features, and of how many utterances they were made just now."""
-    made = _made_before(corpus, key)  # by another process, since it was last looked for
     if made is not None:
-        return made, 0
-    folder = corpus.folder / FEATURES_FOLDER / PARTS_FOLDER / key
-    parts = parts_of(corpus)
+        return FeaturesSummary(folder=opened.folder / FEATURES_FOLDER, info=made, done=0, elapsed_s=0.0)
+    folder = opened.folder / FEATURES_FOLDER / PARTS_FOLDER / key
+    parts = parts_of(opened)
     _forget_others(folder)
     todo = [part for part in parts if not part.notes_file(folder).is_file()]
-    _do(parts, todo, corpus, extractors, folder, jobs)
-    info = _put_together(corpus, extractors, parts, folder, key)
+    _do(parts, todo, opened, extractors, folder, settings.jobs)
+    info = _put_together(opened, extractors, parts, folder, key)
     shutil.rmtree(folder.parent)
-    return info, sum(part.stop - part.start for part in todo)
+    return FeaturesSummary(
+        folder=opened.folder / FEATURES_FOLDER,
+        info=info,
+        done=sum(part.stop - part.start for part in todo),
+        elapsed_s=monotonic() - started_s,
+    )
 
 
 def _key(corpus: Corpus, extractors: dict[str, Extractor]) -> str:
@@ -107,24 +87,15 @@ def _do(
 ) -> None:
     sizes = {part: part.stop - part.start for part in parts}
     with (
-        _progress() as progress,
+        console.progress("utterances") as progress,
         closing(do_parts(todo, corpus, extractors, folder, jobs)) as done,
     ):
         total = sum(sizes.values())
-        bar = progress.add_task("", total=total, completed=total - sum(sizes[part] for part in todo))
+        bar = progress.add_task(
+            "hand-crafted features", total=total, completed=total - sum(sizes[part] for part in todo)
+        )
         for part in done:
             progress.advance(bar, sizes[part])
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("hand-crafted features"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("utterances"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 def _put_together(

@@ -224,7 +224,7 @@ class Recognizer:
             evidence.missing["text"] = "no transcript was given"
         elif self.tokenizer is None:
             raise UserError(
-                "this run has no tokenizer; import it with a --text_model that has one, or give no transcript"
+                "this run has no tokenizer; import it with a --text-model that has one, or give no transcript"
             )
         else:
             evidence.text = (transcript or "").strip()

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from mme2e.atomic import write_text
 from mme2e.errors import UserError
 from mme2e.records import plain, to_json
+from mme2e.report import Part, Result, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +27,7 @@ class Emotion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmotionResult:
+class EmotionResult(Result):
     """The emotions of one stretch of one file.
 
     Attributes:
@@ -82,26 +80,28 @@ class EmotionResult:
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
-    def print(self) -> None:
-        """Prints a table to standard output."""
-        table = Table(title=f"{self.source}  {self.start_s:.1f} s to {self.end_s:.1f} s")
-        table.add_column("emotion")
-        table.add_column("probability", justify="right")
-        table.add_column("threshold", justify="right")
-        table.add_column("decision")
-        for emotion in sorted(self.emotions, key=lambda each: -each.probability):
-            mark = "[bold]present[/bold]" if emotion.present else ""
-            threshold = "" if emotion.threshold is None else f"{emotion.threshold:.2f}"
-            table.add_row(emotion.name, f"{emotion.probability:.2f}", threshold, mark)
-        console = Console()
-        console.print(table)
-        console.print(f"rests on {', '.join(self.used)}; a face in {self.frames_with_face} of {self.frames} frames")
-        for modality, reason in self.missing.items():
-            console.print(f"without {modality}: {reason}")
-        for note in self.notes:
-            console.print(f"note: {note}")
-        spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self.seconds.items())
-        console.print(f"seconds: {spent}", highlight=False)
+    def report(self) -> list[Part]:
+        """For the screen."""
+        rows = [
+            [
+                emotion.name,
+                f"{emotion.probability:.2f}",
+                "" if emotion.threshold is None else f"{emotion.threshold:.2f}",
+                "present" if emotion.present else "",
+            ]
+            for emotion in sorted(self.emotions, key=lambda each: -each.probability)
+        ]
+        return [
+            Table(
+                title=f"{self.source}  {self.start_s:.1f} s to {self.end_s:.1f} s",
+                heads=["emotion", "probability", "threshold", "decision"],
+                rows=rows,
+            ),
+            f"rests on {', '.join(self.used)}; a face in {self.frames_with_face} of {self.frames} frames",
+            *(f"without {modality}: {reason}" for modality, reason in self.missing.items()),
+            *(f"note: {note}" for note in self.notes),
+            "seconds: " + ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self.seconds.items()),
+        ]
 
 
 def check_writable(path: Path) -> None:

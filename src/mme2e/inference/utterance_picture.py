@@ -1,6 +1,7 @@
 """The picture of an utterance of a prepared corpus."""
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 
 from mme2e.data.batch import collate
@@ -10,29 +11,34 @@ from mme2e.errors import UserError
 from mme2e.inference.pictures import Caption, check_picture, draw_selection
 from mme2e.inference.recognizer import load
 from mme2e.inference.selected_sites import SelectedSites, check_selects, selected_sites
+from mme2e.report import Result
 
 
-def draw_utterance(
-    run: str | Path, *, data: str | Path, utterance: str, out: str | Path, device: str = "auto"
-) -> SelectedSites:
-    """Draws which sites of an utterance's face crops and mel chunks a run of MESM kept.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class UtterancePicture(Result):
+    """A picture that was drawn.
 
-    Args:
+    Attributes:
+        path: The file.
         run: Run folder.
-        data: Prepared corpus.
-        utterance: Id, in any split.
-        out: PNG, SVG or PDF to write.
-        device: "auto" (CUDA when present), "cpu", "cuda", "cuda:1", ...
-
-    Returns:
-        What is drawn.
-
-    Raises:
-        UserError: Run or corpus cannot be read, the run is none of MESM, there is no such utterance, it has none of
-            the run's modalities, or the picture cannot be written.
+        utterance: Id.
+        sites: What is drawn.
     """
-    check_picture(Path(out))
-    corpus = load_corpus(Path(data))
+
+    path: Path
+    run: Path
+    utterance: str
+    sites: SelectedSites
+
+    def report(self) -> list[str]:
+        """For the screen."""
+        return [f"{self.path}: what {self.run} kept of utterance {self.utterance}"]
+
+
+def draw_utterance(run: Path, *, data: Path, utterance: str, out: Path, device: str) -> UtterancePicture:
+    """Does what `mme2e.picture` does, with its arguments and errors."""
+    check_picture(out)
+    corpus = load_corpus(data)
     split, row_number = _find(corpus, utterance)
     recognizer = load(run, device=device)
     check_selects(recognizer.model)
@@ -57,8 +63,8 @@ def draw_utterance(
             name: "the run does not use it" for name in ("visual", "acoustic") if name[0] not in settings.modalities
         },
     )
-    draw_selection(Path(out), sites=sites, batch=batch, caption=caption)
-    return sites
+    draw_selection(out, sites=sites, batch=batch, caption=caption)
+    return UtterancePicture(path=out, run=run, utterance=utterance, sites=sites)
 
 
 def _find(corpus: Corpus, utterance: str) -> tuple[str, int]:

@@ -178,7 +178,7 @@ def _connect(address: str, jobs: int) -> None:
         ray.init(address, log_to_driver=False, configure_logging=False, **(own if address == "local" else {}))
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = "can be started here" if address == "local" else f"can be joined at {address}"
-        raise UserError(f"no Ray cluster {where} ({error}); wanted is --ray_address HOST:PORT, or none") from error
+        raise UserError(f"no Ray cluster {where} ({error}); wanted is --ray-address HOST:PORT, or none") from error
 
 
 def _check_reachable(address: str) -> None:
@@ -188,7 +188,7 @@ def _check_reachable(address: str) -> None:
             return
     except (OSError, ValueError) as error:
         raise UserError(
-            f"no Ray cluster answers at {address} ({error}); wanted is --ray_address HOST:PORT of one that runs"
+            f"no Ray cluster answers at {address} ({error}); wanted is --ray-address HOST:PORT of one that runs"
         ) from error
 
 

@@ -5,19 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
+from mme2e import console
 from mme2e.corpora.utterance import Skipped
 from mme2e.data.schema import SPLITS
 from mme2e.preparation.worker import Outcome
+from mme2e.report import Part, Result, Table
 
 SHOWN_REASONS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareSummary:
+class PrepareSummary(Result):
     """What `prepare_corpus` did.
 
     Attributes:
@@ -34,6 +32,8 @@ class PrepareSummary:
         frames: Sampled frames in the corpus.
         frames_with_face: Those in which a face was seen.
         stage_s: Seconds of work by stage, added over workers.
+        reference_features: What became of the hand-crafted features of the reference's data, in one line; empty for
+            other layouts.
     """
 
     folder: Path
@@ -48,51 +48,51 @@ class PrepareSummary:
     frames: int
     frames_with_face: int
     stage_s: dict[str, float]
+    reference_features: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file could be read."""
+        return not self.failed
 
     @property
     def face_share(self) -> float | None:
         """Share of the frames in which a face was seen; None without frames."""
         return self.frames_with_face / self.frames if self.frames else None
 
-    def table(self) -> Table:
-        """The summary for the terminal."""
-        table = Table(title=f"prepared corpus {self.folder}", show_header=False, title_justify="left")
+    def report(self) -> list[Part]:
+        """For the screen."""
+        table = Table(title=f"prepared corpus {self.folder}", rows=list(self._rows()))
+        return [table, self.reference_features] if self.reference_features else [table]
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
         listed = {split: f" of {count} listed" for split, count in self.listed.items()}
         splits = ", ".join(f"{split} {count}{listed.get(split, '')}" for split, count in self.counts.items())
-        table.add_row("utterances", splits)
+        yield "utterances", splits
         empty = [split for split in SPLITS if not self.counts.get(split)]
         if empty:
-            table.add_row("warning", f"no utterances in {', '.join(empty)}: training will want some")
-        table.add_row("prepared now", f"{self.done}" if self.done else "nothing: all was done already")
-        table.add_row("done before", f"{self.already_done}")
+            yield "warning", f"no utterances in {', '.join(empty)}: training requires some"
+        yield "prepared now", f"{self.done}" if self.done else "nothing: all was done already"
+        yield "done before", f"{self.already_done}"
         if self.done:
             speed = self.video_s / self.elapsed_s
             took = f"{self.video_s:.0f} s of utterances in {self.elapsed_s:.1f} s: {speed:.1f} a second"
-            table.add_row("speed", took)
+            yield "speed", took
         if self.face_share is not None:
-            table.add_row("frames with a face", f"{self.face_share:.1%} of {self.frames}")
-        table.add_row("left out or incomplete", f"{len(self.skipped)}, of them {self.failed} unreadable")
+            yield "frames with a face", f"{self.face_share:.1%} of {self.frames}"
+        yield "left out or incomplete", f"{len(self.skipped)}, of them {self.failed} unreadable"
         for item in self.skipped[:SHOWN_REASONS]:
-            table.add_row("", f"{item.item}: {item.reason}")
+            yield "", f"{item.item}: {item.reason}"
         if len(self.skipped) > SHOWN_REASONS:
-            table.add_row("", f"... all of them are in {self.folder / 'corpus.json'}")
-        return table
+            yield "", f"... all of them are in {self.folder / 'corpus.json'}"
 
 
 @contextmanager
 def recording_progress(*, total: int, done: int) -> Iterator[Callable[[Outcome], None]]:
     """Shows a progress bar over recordings on standard error; what it yields is called after each recording."""
-    progress = Progress(
-        TextColumn("preparing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("recordings {task.fields[speed]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
     seconds = 0.0
-    with progress:
-        bar = progress.add_task("", total=total, completed=done, speed="")
+    with console.progress("recordings {task.fields[speed]}") as progress:
+        bar = progress.add_task("preparing", total=total, completed=done, speed="")
 
         def advance(outcome: Outcome) -> None:
             nonlocal seconds

@@ -35,34 +35,17 @@ _PUBLISHED = {
 """The text encoders that the reference offers; all else is as AlbertConfig has it."""
 
 
-def import_checkpoint(
+def convert_checkpoint(
     checkpoint: Path,
     run: Path,
     *,
-    text_model: str | None = None,
-    modalities: str = "tav",
-    num_heads: int = 4,
-    top_p: float = 0.8,
-    label_names: tuple[str, ...] | None = None,
+    text_model: str | None,
+    modalities: str,
+    num_heads: int,
+    top_p: float,
+    label_names: tuple[str, ...] | None,
 ) -> None:
-    """Writes a run folder with the weights of a reference checkpoint.
-
-    Sizes are read from the shapes; the arguments are what shapes do not tell.
-
-    Args:
-        checkpoint: Torch file with a state dict under the reference's names.
-        run: Run folder to write.
-        text_model: Hugging Face name or folder with `config.json` of the text encoder, which may hold its tokenizer
-            too. Not needed for the published ALBERT v2 base, large and xlarge, nor without text.
-        modalities: What the checkpoint was trained with: some of t, a, v.
-        num_heads: Attention heads of the sequence encoders of the end-to-end models.
-        top_p: Threshold of the sparse model, which is recognised by its weights; of no meaning to the others.
-        label_names: Emotions in the order of the logits; `emotion_0`, `emotion_1`, ... when not given.
-
-    Raises:
-        UserError: The file cannot be read, is of a model that cannot be converted, or holds a key that is unknown,
-            missing or of another shape than the others ask for.
-    """
+    """Does what `mme2e.import_checkpoint` does, with its arguments and errors."""
     state = read_state_dict(checkpoint)
     text_config, text_name = None, ""
     if baseline_of(state):
@@ -208,7 +191,7 @@ def _text_config(state: Mapping[str, Tensor], text_model: str | None) -> tuple[A
             return config, name
     raise UserError(
         f"the text encoder (vocabulary {vocab_size}, embedding {embedding_size}, hidden {hidden_size}, feed-forward "
-        f"{intermediate_size}) is no published ALBERT v2: give --text_model a Hugging Face name or a folder with its "
+        f"{intermediate_size}) is no published ALBERT v2: give --text-model a Hugging Face name or a folder with its "
         "config.json"
     )
 

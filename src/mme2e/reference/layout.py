@@ -218,5 +218,5 @@ def _check_rate(utterances: Sequence[Utterance], source_fps: float) -> None:
     if rates and not 1 / WRONG_RATE <= median(rates) / source_fps <= WRONG_RATE:
         raise UserError(
             f"by the length of the sounds there are {median(rates):.3g} images a second, not {source_fps:g}; "
-            f"--source_fps {max(1, round(median(rates)))} may be wanted"
+            f"--source-fps {max(1, round(median(rates)))} may be wanted"
         )

@@ -11,9 +11,9 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mme2e.atomic import replacing, write_text
+from mme2e.console import progress, show
 from mme2e.training.history import (
     CSV_FILE,
     EpochRecord,
@@ -88,16 +88,7 @@ class Reporter(Checkpoint):
         self.run = run
         self.report = report
         self.console = console
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self.progress = progress("{task.fields[status]}", console=console, only_on_terminals=True)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Shows a fresh bar."""
@@ -124,7 +115,7 @@ class Reporter(Checkpoint):
             return
         history = pl_module.history
         write_report(self.run, self.report, history, finished=False)
-        self.console.print(describe_epoch(history, trainer.max_epochs), highlight=False, soft_wrap=True)
+        show(describe_epoch(history, trainer.max_epochs), console=self.console)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """Takes the bar away."""

@@ -1,10 +1,9 @@
-"""`train`: from a prepared corpus to a run folder."""
+"""Training, step by step: corpus, model, Lightning, run folder."""
 
 import logging
 import os
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,13 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from mme2e.config import AugmentSettings, FaceSettings, TrainSettings
+from mme2e.console import screen, show
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.features import Features, load_features
 from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.models.debug import refuse_nan
+from mme2e.report import Result
 from mme2e.runs.folder import RunInfo, save_run
 from mme2e.text import load_text
 from mme2e.training.annealing import TopPAnnealing
@@ -44,7 +45,7 @@ from mme2e.training.history import EpochRecord, TrainingReport, best_epoch
 from mme2e.training.initial_weights import load_initial
 from mme2e.training.losses import check_loss_fits, positive_weights
 from mme2e.training.module import MONITORED, EmotionModule
-from mme2e.training.resume import Standing, begin, owned, require_begun, require_free, take_up
+from mme2e.training.resume import Standing, begin, require_free, take_up
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ LIGHTNING_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainResult:
+class TrainResult(Result):
     """What came of a training run.
 
     Attributes:
@@ -67,8 +68,12 @@ class TrainResult:
     history: tuple[EpochRecord, ...]
     seconds: float
 
+    def report(self) -> list[str]:
+        """For the screen."""
+        return [f"{self.run}: best epoch {self.best.epoch}, validation macro F1 {self.best.valid_macro_f1:.3f}"]
 
-def train(
+
+def train_model(
     settings: TrainSettings,
     *,
     data: Path | Corpus,
@@ -77,41 +82,19 @@ def train(
     console: Console | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> TrainResult:
-    """Trains a model and writes a run folder.
-
-    Beside the files of `mme2e.runs.folder` the run folder gets `train_settings.yaml` (for `--config`),
-    `metrics.json` (validation scores of every epoch), `checkpoints/` and `logs/` (TensorBoard, CSV).
+    """Does what `mme2e.train` does, with its arguments and errors.
 
     Args:
         settings: How to train.
         data: Prepared corpus, or its folder.
-        out: Run folder; new or empty, unless resuming.
-        resume: Go on after the last finished epoch. On the same machine and with `settings.deterministic` the numbers
-            are those of a run that was never interrupted, bit by bit. A run that is finished is left as it is.
-        console: Where to tell how it goes; standard error when None.
+        out: Run folder.
+        resume: Go on after the last finished epoch.
+        console: Where progress is shown; standard error when None.
         on_epoch: Called after each epoch, when it is saved; may raise to end training, and whatever it raises comes
             out of here.
-
-    Raises:
-        UserError: Settings and corpus do not fit, `out` holds something already or another training works on it, or
-            there is nothing to resume; or the loss stopped being a number.
     """
-    with ExitStack() as lock:
-        return _train(settings, data, out, resume, console, on_epoch, lock)
-
-
-def _train(
-    settings: TrainSettings,
-    data: Path | Corpus,
-    out: Path,
-    resume: bool,
-    console: Console | None,
-    on_epoch: Callable[[EpochRecord], None] | None,
-    lock: ExitStack,
-) -> TrainResult:
-    """As `train`; the lock on the run folder is entered into a stack, as soon as the folder may be written to."""
     began_s = time.perf_counter()
-    console = console or Console(stderr=True, quiet=process_rank() != 0, highlight=False, soft_wrap=True)
+    console = console or screen(stderr=True, quiet=process_rank() != 0)
     corpus = data if isinstance(data, Corpus) else load_corpus(data)
     _check_hardware(settings)
     _check_corpus(corpus, settings)
@@ -120,17 +103,14 @@ def _train(
         settings = _fitted(settings, features)
     standing = Standing()
     if resume:
-        require_begun(out)
-        with writing(out):
-            lock.enter_context(owned(out))
         standing = take_up(out, settings, corpus_identity(corpus, features))
     elif process_rank() == 0:
         require_free(out)
     if standing.finished:
-        console.print(f"{out} is finished after {len(standing.history)} epochs: nothing to resume")
+        show(f"{out} is finished after {len(standing.history)} epochs: nothing to resume", console=console)
         return _result(out, standing.history, began_s)
     if resume:
-        console.print(f"resuming {out} after epoch {len(standing.history)}")
+        show(f"resuming {out} after epoch {len(standing.history)}", console=console)
     seed_all(settings.seed)
     initial = load_initial(settings, corpus.info.label_names)
     text = None if initial is None else initial.text
@@ -160,7 +140,6 @@ def _train(
         validation = validation_batches(corpus, settings, tokenizer)
         with writing(out):
             if not resume and process_rank() == 0:
-                lock.enter_context(owned(out))
                 begin(out, settings, report)
             listeners: list[Any] = [Reporter(out, report, console), *([EachEpoch(on_epoch)] if on_epoch else [])]
             _fit(module, validation, settings, out, standing.checkpoint, listeners)
@@ -172,7 +151,6 @@ def _train(
             info = _run_info(settings, corpus, features, result.best)
             save_run(out, model=module.model, tokenizer=tokenizer, info=info)
             write_report(out, report, list(history), finished=True)
-        console.print(f"{out}: best epoch {result.best.epoch}, validation macro F1 {result.best.valid_macro_f1:.3f}")
     return result
 
 
@@ -247,7 +225,7 @@ def _make_trainer(settings: TrainSettings, out: Path, callbacks: list[Any]) -> T
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the loader shares its batches out by itself
-        deterministic=settings.deterministic,
+        deterministic=True,
         benchmark=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -10,6 +10,7 @@ from typing import Any
 from mme2e.atomic import write_text
 from mme2e.config import TrainSettings
 from mme2e.config.search import SearchSettings
+from mme2e.report import Result
 from mme2e.training.history import settings_to_yaml
 from mme2e.tuning.space import Point
 
@@ -44,10 +45,11 @@ class TrialResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchResult:
+class SearchResult(Result):
     """A search as it stands.
 
     Attributes:
+        folder: Of the search.
         settings: Of the search.
         corpus: Name and fingerprint.
         trials: Those that are done, by number.
@@ -58,6 +60,7 @@ class SearchResult:
         optuna_version: Of the library.
     """
 
+    folder: Path
     settings: SearchSettings
     corpus: str
     trials: tuple[TrialResult, ...]
@@ -66,6 +69,13 @@ class SearchResult:
     best_run: Path | None
     importances: dict[str, float]
     optuna_version: str
+
+    def report(self) -> list[str]:
+        """For the screen."""
+        if self.best is None:
+            return [f"{self.folder}: no trial is complete"]
+        best = f"trial {self.best.number}, {self.settings.objective} {self.best.value:.3f}"
+        return [f"{self.folder}: best is {best}; train it with 'mme2e train --config {self.folder / BEST_FILE} ...'"]
 
     def ranked(self) -> list[TrialResult]:
         """Complete trials, the best first; then those given up, then those failed."""

@@ -1,6 +1,5 @@
-"""`search`: trial after trial, each a training run that is judged by the validation split."""
+"""Trial after trial, each a training run that is judged by the validation split."""
 
-import io
 import math
 import shutil
 import time
@@ -9,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeElapsedColumn
 
 from mme2e.config.search import SearchSettings
+from mme2e.console import progress, screen, show
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.errors import UserError
 from mme2e.training.history import EpochRecord
@@ -30,26 +29,12 @@ MOST_FAILURES = 3
 """So many failed trials in a row end the search: it is then not their settings that are wrong."""
 
 
-def search(
-    settings: SearchSettings, *, data: Path, out: Path, trials: int = 20, timeout_s: float | None = None
+def run_search(
+    settings: SearchSettings, *, data: Path, out: Path, trials: int, timeout_s: float | None
 ) -> SearchResult:
-    """Looks for the settings of training with the best validation score.
+    """Does what `mme2e.search` does, with its arguments and errors.
 
-    The test split is closed (`Corpus.without`). `out` gets `study.db` (Optuna's), `trials.csv`, `search.md`,
-    `best.yaml` for `mme2e train --config`, plots, and the run folder of the best trial. All but the plots are written
-    after every trial. A search that was killed goes on with the same call; the trial that was cut off is repeated.
-
-    Args:
-        settings: What is varied, and what decides.
-        data: Prepared corpus.
-        out: Folder of the search; new, empty, or one of the same search.
-        trials: How many there shall be in `out`, those of earlier calls included.
-        timeout_s: No trial begins later than this after the call.
-
-    Raises:
-        UserError: Optuna is missing, the settings and the corpus do not fit, `out` holds something else, or no trial
-            could be completed.
-        KeyboardInterrupt: After everything that is done was written.
+    The test split is closed (`Corpus.without`). All files but the plots are written after every trial.
     """
     if trials < 1:
         raise UserError(f"trials must be at least 1, not {trials}")
@@ -97,16 +82,9 @@ class _Search:
         self.corpus = corpus
         self.out = out
         self.trials = trials
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self.progress = Progress(
-            TextColumn("trials"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[status]}"),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
+        self.console = screen(stderr=True)
+        self.progress = progress(
+            TimeElapsedColumn(), "{task.fields[status]}", console=self.console, only_on_terminals=True
         )
 
     def go(self, timeout_s: float | None) -> None:
@@ -120,10 +98,10 @@ class _Search:
         if not self.study.get_trials(deepcopy=False) and (base := self.space.base_parameters()):
             self.study.enqueue_trial(base)  # what the search finds is so at least as good
         with self.progress:
-            self._bar = self.progress.add_task("", total=self.trials, status="")
+            self._bar = self.progress.add_task("trials", total=self.trials, status="")
             while (done := len(settled_trials(self.study))) < self.trials:
                 if timeout_s is not None and time.perf_counter() - began_s >= timeout_s:
-                    self.console.print(f"the time is up after {done} of {self.trials} trials")
+                    show(f"the time is up after {done} of {self.trials} trials", console=self.console)
                     break
                 self.progress.update(self._bar, completed=done)
                 self.study.sampler = make_sampler(self.settings.seed, done)
@@ -174,7 +152,7 @@ class _Search:
             UserError: Its settings contradict each other, or training ends in an error of the user's.
             optuna.TrialPruned: It is given up.
         """
-        from mme2e.training.trainer import train
+        from mme2e.training.trainer import train_model
 
         point = {key: axis.suggest(trial) for key, axis in self.space.axes.items()}
         settings = self.space.train_settings(point)
@@ -196,8 +174,8 @@ class _Search:
             if trial.should_prune():
                 raise TrialPruned
 
-        silent = Console(quiet=True, file=io.StringIO())
-        result = train(settings, data=self.corpus, out=self._run(trial.number), console=silent, on_epoch=after_epoch)
+        out, silent = self._run(trial.number), screen(stderr=True, quiet=True)
+        result = train_model(settings, data=self.corpus, out=out, console=silent, on_epoch=after_epoch)
         return float(getattr(result.best, self.settings.objective))
 
     def _run(self, number: int) -> Path:
@@ -224,10 +202,8 @@ class _Search:
         last = result.trials[-1]
         value = "" if last.value is None else f"  {self.settings.objective} {last.value:.3f}"
         star = "*" if last is result.best else ""
-        self.console.print(
-            f"trial {last.number}  {last.state}{value}{star}  {last.epochs} epochs  {last.seconds:.1f} s"
-            f"{f'  {last.reason}' if last.reason else ''}"
-        )
+        line = f"trial {last.number}  {last.state}{value}{star}  {last.epochs} epochs  {last.seconds:.1f} s"
+        show(f"{line}  {last.reason}" if last.reason else line, console=self.console)
 
     def result(self) -> SearchResult:
         """The search as it stands."""
@@ -237,6 +213,7 @@ class _Search:
         best = self._best()
         found = next((trial for trial in trials if best is not None and trial.number == best.number), None)
         return SearchResult(
+            folder=self.out,
             settings=self.settings,
             corpus=f"{self.corpus.info.name} {self.corpus.fingerprint}",
             trials=trials,

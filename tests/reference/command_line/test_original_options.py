@@ -201,7 +201,7 @@ def test_options_without_effect_are_named(words: str, told: list[str]) -> None:
         ("model.features.text_size is 3", "model.features.text_size is 3"),
         ("init.run savings/x is mesm", "--ckpt savings/x is mesm"),
         ("a/seed/batch_size/x", "a/seed/batch_size/x"),
-        ("--source_fps 2 may be wanted", "--source-fps 2 may be wanted"),
+        ("source_fps 2 may be wanted", "--source-fps 2 may be wanted"),
     ],
 )
 def test_names_of_settings_become_options(message: str, told: str) -> None:

@@ -14,10 +14,11 @@ from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.models.acoustic_feature_sets import acoustic_columns
 from mme2e.reference.baselines import baseline_of
-from mme2e.reference.checkpoint import import_checkpoint, read_state_dict
+from mme2e.reference.checkpoint import read_state_dict
 from mme2e.reference.command_line.data_folder import with_features
 from mme2e.reference.command_line.options import Options, value_at
 from mme2e.reference.command_line.translation import MODEL_NAMES, model_values, text_model_of_size
+from mme2e.reference.import_checkpoint import import_checkpoint
 from mme2e.runs.folder import NO_TOKENIZER, RunInfo, load_run, read_info, save_run
 from mme2e.runs.info import CONFIG_FILE
 

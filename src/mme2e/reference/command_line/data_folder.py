@@ -4,9 +4,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from mme2e.config import PrepareSettings
+from mme2e.console import screen, show
 from mme2e.data.arrow_cache import digest
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.feature_schema import FeaturesInfo
@@ -14,21 +13,20 @@ from mme2e.data.features import load_features
 from mme2e.data.schema import CORPUS_FILE
 from mme2e.errors import UserError
 from mme2e.models.acoustic_feature_sets import acoustic_columns
-from mme2e.preparation import prepare_corpus
+from mme2e.preparation.prepare import prepare
 from mme2e.reference.command_line.options import Options
-from mme2e.reference.layout import read_reference
+from mme2e.reference.layout import ReferenceCorpus
 from mme2e.reference.prepare_features import copy_reference_features
 
 CACHE_FOLDER = ".mme2e"
 INTERVAL_MS = 500
 
 
-def open_data(options: Options, console: Console) -> Corpus:
+def open_data(options: Options) -> Corpus:
     """The prepared corpus that the options mean; made when it is not there yet.
 
     Args:
         options: `datapath`, `dataset` and what decides about preparation.
-        console: Where to tell what is done and where.
 
     Raises:
         UserError: The folder holds neither, cannot be prepared, or does not fit the options.
@@ -38,7 +36,7 @@ def open_data(options: Options, console: Console) -> Corpus:
         corpus = load_corpus(datapath)
         _refuse_of_preparation(options)
     else:
-        corpus = load_corpus(_prepared(options, datapath, console))
+        corpus = load_corpus(_prepared(options, datapath))
     _check(corpus, options)
     return corpus
 
@@ -58,7 +56,7 @@ def with_features(options: Options, corpus: Corpus) -> Options:
     return replace(options, audio_feature_type=feature_set)
 
 
-def _prepared(options: Options, datapath: Path, console: Console) -> Path:
+def _prepared(options: Options, datapath: Path) -> Path:
     """Folder of the authors' data in prepared form."""
     name = f"{options.dataset.upper()}_RAW_PROCESSED"
     meta = datapath / name / "meta.pkl"
@@ -74,14 +72,16 @@ def _prepared(options: Options, datapath: Path, console: Console) -> Path:
     )
     out = Path(options.prepared) if options.prepared else _cache(options, datapath, meta, settings)
     known = (out / CORPUS_FILE).is_file()
-    if known:
-        console.print(f"{datapath}: prepared before, in {out}")
-    else:
-        console.print(f"{datapath}: preparing it, this once, in {out}")
-        read = read_reference(datapath, corpus=options.dataset, source_fps=options.source_fps)  # type: ignore[arg-type]
-        console.print(prepare_corpus(read, out, settings, source=datapath.name).table())
-    if options.hand_crafted or not known:
-        console.print(copy_reference_features(datapath, out, corpus=options.dataset))  # type: ignore[arg-type]
+    corpus: ReferenceCorpus = options.dataset  # type: ignore[assignment]  # one of the choices
+    messages = screen(stderr=True)
+    if not known:
+        show(f"{datapath}: preparing it, this once, in {out}", console=messages)
+        summary = prepare("reference", datapath, out, settings, corpus=corpus, source_fps=options.source_fps)
+        show(*summary.report(), console=messages)
+        return out
+    show(f"{datapath}: prepared before, in {out}", console=messages)
+    if options.hand_crafted:
+        show(copy_reference_features(datapath, out, corpus=corpus), console=messages)
     return out
 
 

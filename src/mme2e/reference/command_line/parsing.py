@@ -1,10 +1,10 @@
 """Words to `Options`, and settings' names in messages to the words that the user knows."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from mme2e.command_line import name_options
 from mme2e.errors import UserError
 from mme2e.reference.command_line.options import OPTIONS, Option, Options
 
@@ -46,11 +46,7 @@ def parse(words: Sequence[str]) -> Options:
 
 def in_original_words(message: str) -> str:
     """A message with the long options in the place of the settings that they set."""
-    for name, flag in _FLAGS.items():
-        # A name without a dot may be a plain word: it is a setting's where a complaint begins with it.
-        place = "" if "." in name or "_" in name else "^"
-        message = re.sub(rf"{place}(?<![\w./-])(?:--)?{re.escape(name)}(?![\w/]|\.\w)", flag, message)
-    return message
+    return name_options(message, _FLAGS)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mme2e.__main__ import run_guarded
+from mme2e.__main__ import EXIT_OK, run_guarded
 from mme2e.errors import UserError
 from mme2e.reference.command_line.options import BASELINES, Options
 from mme2e.reference.command_line.parsing import PROGRAM, in_original_words, parse
@@ -17,7 +17,6 @@ from mme2e.reference.command_line.translation import (
     train_words,
     without_effect,
 )
-from mme2e.verbs import EXIT_OK
 
 SAVINGS = Path("savings")
 
@@ -61,50 +60,53 @@ def _run(words: Sequence[str]) -> int:
 
 def _score(options: Options, accelerator: str) -> None:
     """Scores `--ckpt`."""
-    from rich.console import Console
-
-    from mme2e.evaluation.score_run import evaluate
+    from mme2e.console import show
+    from mme2e.evaluation.evaluate import evaluate
     from mme2e.reference.command_line.checkpoint import run_folder_of
     from mme2e.reference.command_line.data_folder import open_data
 
-    corpus = open_data(options, Console(stderr=True, soft_wrap=True))
+    corpus = open_data(options)
     run = run_folder_of(options, corpus)
     split = "test" if options.test else "valid"
     out = None if options.out is None else Path(options.out)
-    evaluate(run, data=corpus.folder, split=split, out=out, batch_size=options.batch_size, device=_device(accelerator))
+    scores = evaluate(
+        run, data=corpus.folder, split=split, out=out, batch_size=options.batch_size, device=_device(accelerator)
+    )
+    show(*scores.report())
     _say(f"{out or run / 'evaluation'}: the scores and predictions")
 
 
 def _train(options: Options, accelerator: str) -> None:
     """Trains a run for each seed and scores it on the test split."""
-    from rich.console import Console
-
-    from mme2e import verbs
+    from mme2e.console import show
+    from mme2e.evaluation.evaluate import evaluate
     from mme2e.evaluation.result import Evaluation
-    from mme2e.evaluation.score_run import evaluate
     from mme2e.reference.command_line.checkpoint import run_folder_of
     from mme2e.reference.command_line.data_folder import open_data, with_features
-    from mme2e.reference.command_line.seeds import print_mean
+    from mme2e.reference.command_line.seeds import mean_of_seeds
+    from mme2e.training.allocation import keep_freed_memory
+    from mme2e.training.train import train
 
-    corpus = open_data(options, Console(stderr=True, soft_wrap=True))
+    keep_freed_memory()
+    corpus = open_data(options)
     if options.model in BASELINES:
         options = with_features(options, corpus)
     init = None if options.ckpt is None else run_folder_of(options, corpus)
     results: list[Evaluation] = []
     for seed in options.seed:
         out = _run_folder(options, seed)
-        train = train_words(options, seed=seed, accelerator=accelerator, init=init)
+        words = train_words(options, seed=seed, accelerator=accelerator, init=init)
         resume = options.resume and (out.exists() or len(options.seed) == 1)
-        told = ["--data", str(corpus.folder), "--out", str(out), *(["--resume"] if resume else [])]
-        _say(f"the same as: {shlex.join(['mme2e', 'train', *told, *train])}")
-        verbs.train(corpus.folder, out, train_settings(train), resume=resume)
+        places = ["--data", str(corpus.folder), "--out", str(out), *(["--resume"] if resume else [])]
+        _say(f"the same as: {shlex.join(['mme2e', 'train', *places, *words])}")
+        show(*train(train_settings(words), data=corpus.folder, out=out, resume=resume).report())
         _say(f"{out}: the run; score it again with: python {PROGRAM} {_scoring(options, out)}")
         if "test" in corpus.splits:
-            results.append(
-                evaluate(out, data=corpus.folder, batch_size=options.batch_size, device=_device(accelerator))
-            )
+            device = _device(accelerator)
+            results.append(evaluate(out, data=corpus.folder, batch_size=options.batch_size, device=device))
+            show(*results[-1].report())
     if len(results) > 1:
-        print_mean(results)
+        show(mean_of_seeds(results))
 
 
 def _require_text_model(options: Options) -> None:
@@ -163,4 +165,6 @@ def _device(accelerator: str) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201
+    from mme2e.console import screen, show
+
+    show(line, console=screen(stderr=True))

@@ -1,10 +1,8 @@
 """`Options` to the settings of `mme2e train`, and what contradicts itself on the way."""
 
-from dataclasses import fields
 from pathlib import Path
 
-from mme2e import verbs
-from mme2e.command_line import parse_verb
+from mme2e.command_line import settings_from_words
 from mme2e.config import TrainSettings
 from mme2e.errors import UserError
 from mme2e.reference.command_line.options import BASELINES, OPTIONS, Options, option
@@ -122,7 +120,8 @@ def train_words(options: Options, *, seed: int, accelerator: str = "auto", init:
     }
     if init is not None:
         values |= {"init.run": init, "init.modalities": options.ckpt_mod}
-    return [f"--{name}={_written(value)}" for name, value in values.items() if value is not None] + list(options.more)
+    words = [f"--{name.replace('_', '-')}={_written(value)}" for name, value in values.items() if value is not None]
+    return words + list(options.more)
 
 
 def text_model_of_size(options: Options) -> str:
@@ -136,8 +135,7 @@ def train_settings(words: list[str]) -> TrainSettings:
     Raises:
         UserError: They contradict each other, or a word is unknown.
     """
-    found = parse_verb("train", verbs.train, (), TrainSettings, "", ["--data=.", "--out=.", *words])
-    return TrainSettings(**{field.name: found[field.name] for field in fields(TrainSettings)})
+    return settings_from_words(TrainSettings, words, "mme2e train")
 
 
 def _written(value: object) -> str:

@@ -1,0 +1,70 @@
+"""`predict`: the emotions of a video."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mme2e.media.region import Region, parse_region
+
+if TYPE_CHECKING:
+    from mme2e.inference.result import EmotionResult
+
+
+def predict(
+    run: str | Path,
+    video: str | Path,
+    *,
+    transcript: str | None = None,
+    out: str | Path | None = None,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    region: str | Region | None = None,
+    audio_channel: int | None = None,
+    picture: str | Path | None = None,
+    device: str = "auto",
+) -> "EmotionResult":
+    """Recognises the emotions of a video: probabilities, decisions and what they rest on.
+
+    For several videos `mme2e.load(run)` loads the model once.
+
+    Args:
+        run: Run folder.
+        video: Any file with video, with audio, or both.
+        transcript: What is said: a text file, or the text itself.
+        out: JSON file to write.
+        start_s: Where to start, in seconds.
+        end_s: Where to end, in seconds; the end of the file when not given.
+        region: Part of the video's frame with the speaker: x,y,width,height in pixels.
+        audio_channel: Channel with the speaker's voice, from 0; all are mixed when not given.
+        picture: PNG, SVG or PDF to draw, of the sites that MESM kept of each face crop and mel chunk.
+        device: auto, cpu, cuda, cuda:1, ...
+
+    Raises:
+        MediaError: The video cannot be read.
+        UserError: The run cannot be read or reads hand-crafted features; nothing that it uses is in the video; or a
+            file cannot be written.
+    """
+    from mme2e.inference.recognizer import load
+    from mme2e.inference.result import check_writable
+    from mme2e.inference.transcript import read_transcript
+
+    # Mistakes before the model is loaded.
+    text = read_transcript(transcript)
+    rectangle = parse_region(region) if isinstance(region, str) else region
+    if out is not None:
+        check_writable(Path(out))
+    if picture is not None:
+        from mme2e.inference.pictures import check_picture
+
+        check_picture(Path(picture))
+    result = load(run, device=device).predict(
+        video,
+        transcript=text,
+        start_s=start_s,
+        end_s=end_s,
+        region=rectangle,
+        audio_channel=audio_channel,
+        picture=picture,
+    )
+    if out is not None:
+        result.write_json(Path(out))
+    return result
