@@ -1,11 +1,15 @@
 """Fixtures that every test may use."""
 
+import os
 import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# A process of the suite runs on each core: threads of their own would only wait for each other. Before torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NO_COMPILER = shutil.which("cc") is None
 SHARED = Path(__file__).resolve().parents[2] / "shared"
