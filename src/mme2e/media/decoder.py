@@ -19,9 +19,9 @@ import signal
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import mme2e
 from mme2e.errors import MediaError
@@ -38,6 +38,8 @@ SILENCE_LIMIT_S = 20.0
 START_LIMIT_S = 120.0
 PIPE_BYTES = 1 << 20
 
+Answer = TypeVar("Answer")
+
 
 class DecoderProcess:
     """A child process that decodes one recording after the other; for one thread at a time. Close it, or use `with`.
@@ -53,6 +55,7 @@ class DecoderProcess:
         self._silence_limit_s = silence_limit_s
         self._process: subprocess.Popen[bytes] | None = None
         self._end: weakref.finalize | None = None
+        self._busy = False
 
     def __enter__(self) -> "DecoderProcess":
         return self
@@ -66,14 +69,15 @@ class DecoderProcess:
             self._end()
         self._process = self._end = None
 
-    def probe(self, path: Path | str) -> MediaInfo:
+    def probe(self, path: Path | str, *, video_track: int | None = None, square_pixels: bool = True) -> MediaInfo:
         """As `mme2e.media.video.probe`.
 
         Raises:
             MediaError: The file cannot be read, or it killed the child.
         """
-        found = [header["fields"] for header, _ in self._ask(path, {"call": "probe"})]
-        return MediaInfo(**found[0])
+        settings = {"video_track": video_track, "square_pixels": square_pixels}
+        (media,) = self._ask(path, {"call": "probe", "settings": settings}, wire.media_from)
+        return media
 
     def read_recording(
         self, path: Path | str, intervals: Sequence[Interval], settings: ReadSettings
@@ -88,16 +92,19 @@ class DecoderProcess:
             "intervals": [wire.fields_of(interval) for interval in intervals],
             "settings": wire.fields_of(settings),
         }
-        for header, array in self._ask(path, request):
-            yield wire.event_from(header, array)
+        return self._ask(path, request, wire.event_from)
 
-    def _ask(self, path: Path | str, request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Any]]:
+    def _ask(
+        self, path: Path | str, request: dict[str, Any], answer_from: Callable[[dict[str, Any], Any], Answer]
+    ) -> Iterator[Answer]:
         """Sends a request and yields the answers."""
+        if self._busy:
+            raise RuntimeError(f"{path}: this decoder process is still reading another recording")
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
         absolute = Path(path).absolute()
-        finished = False
+        finished, self._busy = False, True
         try:
             wire.send(process.stdin, request | {"path": str(absolute)})
             while True:
@@ -109,12 +116,13 @@ class DecoderProcess:
                 if kind == "memory":
                     break
                 if kind != "progress":
-                    yield header, array
+                    yield answer_from(header, array)
         except TimeoutError:
             raise MediaError(f"{path}: decoding made no progress for {self._silence_limit_s:g} s") from None
         except (EOFError, BrokenPipeError, wire.WireError) as error:
             raise MediaError(f"{path}: decoding it ended the decoder process ({_death(process)})") from error
         finally:
+            self._busy = False
             if not finished:
                 self.close()
         if kind == "memory":
@@ -137,9 +145,13 @@ class DecoderProcess:
         # -P: a file av.py in the working folder is not what is meant.
         command = [sys.executable, "-P", "-m", "mme2e.media.decoder_child", str(self._memory_limit_mb)]
         process = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Ctrl-C, which is for the whole terminal, is its parent's business
         )
-        self._process, self._end = process, weakref.finalize(self, _end_process, process)
+        self._process, self._end = process, weakref.finalize(self, _end_process, process, os.getpid())
         assert process.stdout is not None
         if hasattr(fcntl, "F_SETPIPE_SZ"):  # fewer changes of process for a picture; it may be forbidden
             with contextlib.suppress(OSError):
@@ -152,7 +164,9 @@ class DecoderProcess:
         return process
 
 
-def _end_process(process: subprocess.Popen[bytes]) -> None:
+def _end_process(process: subprocess.Popen[bytes], parent: int) -> None:
+    if os.getpid() != parent:  # a fork of the parent forgets what it inherited
+        return
     process.kill()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -167,13 +181,14 @@ def _receive(pipe: IO[bytes], silence_limit_s: float) -> tuple[dict[str, Any], A
     Raises:
         TimeoutError: Nothing came for so long.
     """
-    descriptor = pipe.fileno()
+    poll = select.poll()
+    poll.register(pipe.fileno(), select.POLLIN)
 
     def fill(buffer: memoryview) -> None:
         while buffer:
-            if not select.select([descriptor], [], [], silence_limit_s)[0]:
+            if not poll.poll(silence_limit_s * 1000):
                 raise TimeoutError
-            count = os.readv(descriptor, [buffer])
+            count = os.readv(pipe.fileno(), [buffer])
             if count == 0:
                 raise EOFError
             buffer = buffer[count:]
@@ -184,7 +199,7 @@ def _receive(pipe: IO[bytes], silence_limit_s: float) -> tuple[dict[str, Any], A
 def _death(process: subprocess.Popen[bytes]) -> str:
     """How a process ended."""
     try:
-        status = process.wait(timeout=5)
+        status = process.wait(timeout=2)
     except subprocess.TimeoutExpired:
         return "it answers nonsense"
     return signal.Signals(-status).name if status < 0 else f"exit status {status}"

@@ -1,46 +1,46 @@
 """The process that decodes: `python -m mme2e.media.decoder_child MEMORY_LIMIT_MB`, started by `DecoderProcess`.
 
 It imports numpy and av only, reads requests from its standard input, answers on its standard output, and ends when its
-standard input does. Ctrl-C is its parent's business.
+standard input does.
 """
 
 import os
 import queue
-import signal
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
 from mme2e.errors import MediaError
 from mme2e.media import wire
 from mme2e.media.recording import ReadSettings, read_recording
 from mme2e.media.video import probe
 
+PROGRESS_EVERY_S = 0.5
+
 
 def main(memory_limit_mb: int) -> None:
     """Answers requests until the parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What prints to standard output, a library say, must not end up between messages.
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     if memory_limit_mb:
         _limit_memory(memory_limit_mb)
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    on_packet = _progress(answers)
     wire.send(answers, {"kind": "ready"})
     while True:
         request = requests.get()
         try:
-            for header, array in _answers(request):
+            for header, array in _answers(request, on_packet):
                 wire.send(answers, header, array)
             wire.send(answers, {"kind": "done"})
         except MediaError as error:
             wire.send(answers, {"kind": "unreadable", "reason": str(error)})
-        except MemoryError:
+        except MemoryError:  # the parent ends this process: there may not be enough left for another file
             wire.send(answers, {"kind": "memory"})
         except BrokenPipeError:
             return
@@ -52,7 +52,9 @@ def _limit_memory(limit_mb: int) -> None:
     import resource
 
     # What is allocated, and not all of the address space: libraries reserve of that what they never use.
-    resource.setrlimit(resource.RLIMIT_DATA, (limit_mb << 20, limit_mb << 20))
+    _, highest = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = limit_mb << 20 if highest == resource.RLIM_INFINITY else min(limit_mb << 20, highest)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
@@ -70,13 +72,28 @@ def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
         os._exit(0)
 
 
-def _answers(request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
+def _answers(request: dict[str, Any], on_packet: Callable[[], None]) -> Iterator[tuple[dict[str, Any], Any]]:
     if request["call"] == "probe":
-        yield {"kind": "media", "fields": wire.fields_of(probe(request["path"]))}, None
+        yield {"kind": "media", "fields": wire.fields_of(probe(request["path"], **request["settings"]))}, None
         return
     intervals = [wire.interval_from(fields) for fields in request["intervals"]]
-    for event in read_recording(request["path"], intervals, ReadSettings(**request["settings"])):
+    settings = ReadSettings(**request["settings"])
+    for event in read_recording(request["path"], intervals, settings, on_packet=on_packet):
         yield wire.message_of(event)
+
+
+def _progress(answers: IO[bytes]) -> Callable[[], None]:
+    """Tells the parent, at most once in a while, that packets are still coming."""
+    last_s = time.monotonic()
+
+    def on_packet() -> None:
+        nonlocal last_s
+        now_s = time.monotonic()
+        if now_s - last_s > PROGRESS_EVERY_S:
+            last_s = now_s
+            wire.send(answers, {"kind": "progress"})
+
+    return on_packet
 
 
 if __name__ == "__main__":

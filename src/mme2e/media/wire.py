@@ -15,7 +15,7 @@ import numpy as np
 
 from mme2e.media.recording import Interval, IntervalEnd, StreamReport
 from mme2e.media.region import Region
-from mme2e.media.video import Frame
+from mme2e.media.video import Frame, MediaInfo
 
 MOST_HEADER_BYTES = 1 << 24  # a list of all utterances of a long recording takes a hundredth of it
 MOST_ARRAY_BYTES = 1 << 32
@@ -58,11 +58,12 @@ def receive(read_into: Callable[[memoryview], None]) -> tuple[dict[str, Any], np
         raise WireError("a header that is no object")
     if "array" not in header:
         return header, None
-    name, shape = header.pop("array")
-    if name not in _DTYPES or not all(isinstance(side, int) and side >= 0 for side in shape):
-        raise WireError(f"an array of {name} {shape}")
-    if math.prod(shape) * np.dtype(_DTYPES[name]).itemsize > MOST_ARRAY_BYTES:
-        raise WireError(f"an array of {name} {shape}")
+    match header.pop("array"):
+        case [("uint8" | "int16") as name, [*shape]] if all(isinstance(side, int) and side >= 0 for side in shape):
+            if math.prod(shape) * np.dtype(_DTYPES[name]).itemsize > MOST_ARRAY_BYTES:
+                raise WireError(f"an array of {name} {shape}")
+        case other:
+            raise WireError(f"an array of {other}")
     array = np.empty(shape, dtype=_DTYPES[name])
     if array.size:
         read_into(array.data.cast("B"))
@@ -95,6 +96,18 @@ def message_of(event: Frame | IntervalEnd) -> tuple[dict[str, Any], np.ndarray]:
     if isinstance(event, Frame):
         return {"kind": "frame", "fields": fields_of(event)}, event.image
     return {"kind": "end", "fields": fields_of(event)}, event.samples
+
+
+def media_from(header: dict[str, Any], array: np.ndarray | None) -> MediaInfo:
+    """What a file holds, from the fields of a message.
+
+    Raises:
+        WireError: It is none.
+    """
+    try:
+        return MediaInfo(**header["fields"])
+    except (KeyError, TypeError) as error:
+        raise WireError(f"a message of kind {header.get('kind')}: {error}") from error
 
 
 def event_from(header: dict[str, Any], array: np.ndarray | None) -> Frame | IntervalEnd:
