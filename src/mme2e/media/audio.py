@@ -4,7 +4,6 @@ Times are seconds from the start of the recording (see `mme2e.media.clock`).
 """
 
 import io
-import wave
 from pathlib import Path
 
 import av
@@ -15,6 +14,7 @@ from mme2e.media.audio_cuts import AudioCollector, AudioCut, collect
 from mme2e.media.notes import Damage
 from mme2e.media.resampling import SAMPLE_RATE_HZ
 from mme2e.media.source import MediaSource
+from mme2e.media.wav import plain_wav
 
 QUIET_PEAK = 1000  # a mix that is louder was not cancelled
 CANCELLED = 100.0  # the mix has less than a hundredth of the power of one of its channels
@@ -54,11 +54,12 @@ def read_audio(
         raise MediaError(f"{path}: cannot cut audio from {start_s} s to {end_s} s; expected 0 <= start <= end")
     damage = damage if damage is not None else Damage()
     cut = AudioCut(start_s=start_s, end_s=end_s, channel=channel, damage=damage)
-    plain = _plain_wav(path, cut.first, cut.last, channel)
+    plain = plain_wav(path, cut.first, cut.last, channel)
     if plain is not None:
         remark_silence(plain, damage)
         return plain
-    source = MediaSource(path, audio_track=track, audio_damage=damage)
+    of_track = Damage()
+    source = MediaSource(path, audio_track=track, audio_damage=of_track)
     try:
         if source.audio is None:
             raise MediaError(f"{path} has no audio")
@@ -67,6 +68,7 @@ def read_audio(
             pass
     finally:
         source.close()
+    damage.remarks.update(of_track.remarks)
     fault = collector.fault(channel)
     if fault is not None:
         raise MediaError(f"{path} {fault}")
@@ -120,29 +122,6 @@ def _power(samples: np.ndarray) -> float:
     """Mean square of (samples,) int16; 0 without any."""
     blocks = np.array_split(samples, len(samples) // BLOCK_SAMPLES + 1)
     return float(sum(np.square(block, dtype=np.float64).sum() for block in blocks)) / max(1, len(samples))
-
-
-def _plain_wav(path: Path | str, first: int, last: int | None, channel: int | None) -> np.ndarray | None:
-    """Samples [first, last) of a WAV file that holds them as they are wanted, which takes FFmpeg 100 times as long.
-
-    None for any other file, and for one whose header does not fit its size: FFmpeg knows what to make of it.
-    """
-    try:
-        with Path(path).open("rb") as raw, wave.open(raw) as file:
-            channels, frames = file.getnchannels(), file.getnframes()
-            wanted = file.getframerate() == SAMPLE_RATE_HZ and file.getsampwidth() == np.dtype(np.int16).itemsize
-            taken = 0 if channel is None and channels == 1 else channel
-            whole = raw.tell() + frames * channels * file.getsampwidth() <= Path(path).stat().st_size
-            if not (wanted and whole and frames and taken is not None and 0 <= taken < channels):
-                return None
-            end = frames if last is None else min(last, frames)
-            if first >= end:
-                return np.zeros(0, dtype=np.int16)
-            file.setpos(first)
-            samples = np.frombuffer(file.readframes(end - first), dtype="<i2").reshape(-1, channels)
-            return samples[:, taken].astype(np.int16)
-    except (wave.Error, EOFError, OSError):
-        return None
 
 
 def encode_flac(samples: np.ndarray) -> bytes:

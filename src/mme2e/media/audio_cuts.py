@@ -17,6 +17,9 @@ from mme2e.media.source import MediaSource
 SEEK_FROM_S = 10.0  # what starts later is jumped to; what is earlier is decoded from the start
 SEEK_RUN_UP_S = 1.0  # codecs with memory (AAC, MP3, Opus) need some packets before they sound right
 BREAK_OFF_S = 0.5  # containers round the lengths that they claim; a track that is shorter by more was cut off
+COUNTED_FORMATS = {"aac", "mp3", "ogg", "flac"}
+CONTINUOUS_FORMATS = {"flac", "wav", "w64", "aiff", "ogg"}
+SHORT_HOLE_S = 0.02
 
 
 class JumpError(Exception):
@@ -105,6 +108,10 @@ class AudioCollector:
         self._seconds = self._source.seconds(self._source.audio)
         self._reached_s = 0.0  # time of the last packet
         self._decoded_s = 0.0  # end of the last frame
+        self._due_s = 0.0  # when the next frame has to begin
+        self._rate = 0  # of the first frame
+        self._counts = False
+        self._decoder: Any = None  # in place of the track's own
         self._landed_before: int | None = None
         for resampler in self._resamplers.values():
             resampler.restart()
@@ -132,12 +139,12 @@ class AudioCollector:
         if packet.pts is not None:
             self._reached_s = self._seconds(packet.pts)
             if self._is_before_all():
-                self._skipped = True
+                self._skipped, self._due_s = True, 0.0
                 return
         if packet.is_corrupt:
             self._lose()
         try:
-            for frame in packet.decode():
+            for frame in self._decode(packet):
                 self._take(frame)
         except MemoryError:
             raise
@@ -146,9 +153,21 @@ class AudioCollector:
                 self._source.audio_damage.lost_packets += 1
                 self._lose()
 
+    def _decode(self, packet: Any) -> list[Any]:
+        try:
+            frames: list[Any] = (self._decoder or packet).decode(*([packet] if self._decoder else []))
+        except av.error.InvalidDataError:
+            # The header of a chained FLAC stream does not hold for what follows; without one, its frames are enough.
+            if self._source.audio.codec_context.name != "flac":
+                raise
+            decoder: Any = av.CodecContext.create("flac", "r")
+            frames = decoder.decode(packet)
+            self._decoder = decoder
+        return frames
+
     def _is_before_all(self) -> bool:
         """Whether the packet at hand is too early for any cut."""
-        if self._active or not self._waiting:
+        if self._active or not self._waiting or self._counts:
             return False
         from_s = self._cuts[self._waiting[0]].start_s - SEEK_RUN_UP_S
         return self._reached_s < from_s and from_s - self._decoded_s >= SEEK_FROM_S - SEEK_RUN_UP_S
@@ -159,12 +178,24 @@ class AudioCollector:
         for position in (*self._active, *started):
             self._cuts[position].damage.lost_packets += 1
 
+    def _lose_frames(self) -> None:
+        """Time stamps went ahead: in formats whose audio is continuous that is damage that the decoder passed over."""
+        if self._due_s > 0 and self._source.container.format.name in CONTINUOUS_FORMATS and self._landed_before is None:
+            self._source.audio_damage.lost_packets += 1
+            self._lose()
+
     def _take(self, frame: Any) -> None:
         if not LOWEST_RATE_HZ <= frame.sample_rate <= HIGHEST_RATE_HZ:
             self._fault = f"has audio that claims a sampling rate of {frame.sample_rate} Hz"
             self._finish_all()
             return
-        time_s = None if frame.pts is None else float(frame.pts * frame.time_base) - self._source.origin_s
+        # Where time stamps are counted in samples, or made up from them, they are wrong once the rate changes.
+        self._rate = self._rate or frame.sample_rate
+        self._counts |= frame.sample_rate != self._rate and self._source.container.format.name in COUNTED_FORMATS
+        time_s = None if self._counts or frame.pts is None else self._seconds(frame.pts)
+        if time_s is not None and time_s - self._due_s > SHORT_HOLE_S:
+            self._lose_frames()
+        self._due_s = (self._due_s if time_s is None else time_s) + frame.samples / frame.sample_rate
         self.most_channels = max(self.most_channels, frame.layout.nb_channels)
         for channel, resampler in self._resamplers.items():
             for position, piece in resampler.push(frame, time_s):
@@ -200,7 +231,7 @@ class AudioCollector:
         if self._landed_before is not None:
             raise JumpError
         self.end_s = max(self._decoded_s, self._reached_s)
-        claimed_s = claimed_end_s(self._source.container, self._source.audio)
+        claimed_s = claimed_end_s(self._source.path, self._source.container, self._source.audio)
         unfinished = [*self._active, *self._waiting]
         if claimed_s is not None and self.end_s < claimed_s - BREAK_OFF_S:
             for damage in (self._source.audio_damage, *(self._cuts[number].damage for number in unfinished)):
@@ -266,7 +297,7 @@ class AudioCollector:
 
     def jumped(self, time_s: float) -> None:
         """The source was sought to a time."""
-        self._reached_s = time_s
+        self._reached_s, self._due_s = time_s, 0.0
         self._landed_before = self._cuts[self._waiting[0]].first if self._waiting else None
         for resampler in self._resamplers.values():
             resampler.restart()

@@ -12,6 +12,7 @@ from av.sidedata.sidedata import Type as SideDataType
 
 from mme2e.errors import MediaError
 from mme2e.media.notes import Damage
+from mme2e.media.wav import claimed_wav_s
 
 CONTAINER_TICKS_PER_S = 1_000_000  # FFmpeg's AV_TIME_BASE: unit of the container's duration and start
 ESTIMATED_LENGTHS = {"mp3", "aac", "ac3", "eac3", "mpeg", "h264", "hevc", "mpegvideo"}
@@ -44,11 +45,13 @@ def start_of_clock_s(container: Any) -> float:
     return (container.start_time or 0) / CONTAINER_TICKS_PER_S
 
 
-def claimed_end_s(container: Any, stream: Any) -> float | None:
+def claimed_end_s(path: Path | str, container: Any, stream: Any) -> float | None:
     """Where a track ends as the container claims, in seconds from the start of the recording.
 
     None where it claims nothing, where that may be the end of another track, and where FFmpeg has only estimated it.
     """
+    if container.format.name == "wav":
+        return claimed_wav_s(path)
     if container.format.name in ESTIMATED_LENGTHS or may_leap(container):
         return None
     if stream.duration is not None:

@@ -136,7 +136,7 @@ class VideoCursor:
 
     def _look_for_break(self, end_s: float) -> None:
         """Compares where the video ended with what the container claims."""
-        claimed_s = claimed_end_s(self._source.container, self._stream)
+        claimed_s = claimed_end_s(self._source.path, self._source.container, self._stream)
         if claimed_s is not None and end_s < claimed_s - BREAK_OFF_S:
             self._damage.broke_off_s, self._damage.claimed_end_s = end_s, claimed_s
 

@@ -76,8 +76,10 @@ class DecoderProcess:
             MediaError: The file cannot be read, or it killed the child.
         """
         settings = {"video_track": video_track, "square_pixels": square_pixels}
-        (media,) = self._ask(path, {"call": "probe", "settings": settings}, wire.media_from)
-        return media
+        found = list(self._ask(path, {"call": "probe", "settings": settings}, wire.media_from))
+        if len(found) != 1:
+            raise MediaError(f"{path}: the decoder process gave {len(found)} answers")
+        return found[0]
 
     def read_recording(
         self, path: Path | str, intervals: Sequence[Interval], settings: ReadSettings
