@@ -37,7 +37,7 @@ $(DEMO)/runs/mesm/config.yaml: | $(DEMO)/corpus/corpus.json
 test: $(BIN)/.installed lint type ## lint, types and the whole test suite
 	$(BIN)/pytest
 
-lint: $(BIN)/.installed
+lint: $(BIN)/.installed 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-import mme2e
 from mme2e.errors import MediaError
 from mme2e.media import wire
 from mme2e.media.recording import Interval, IntervalEnd, ReadSettings
@@ -139,7 +138,7 @@ class DecoderProcess:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.close()
-        package = str(Path(mme2e.__file__).parents[1])
+        package = str(Path(__file__).resolve().parents[2])
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
             "OPENBLAS_NUM_THREADS": "1",  # its threads reserve memory that counts
