@@ -15,9 +15,12 @@ from mme2e.__main__ import main
 from mme2e.config import PrepareSettings, TrainSettings
 from mme2e.corpora.manifest import read_manifest
 from mme2e.corpora.ravdess import read_ravdess
+from mme2e.corpora.readers import READERS
 from mme2e.corpora.splits import assign_splits
 from mme2e.data.corpus import load_corpus
+from mme2e.errors import UserError
 from mme2e.preparation.corpus import prepare_corpus
+from mme2e.preparation.prepare import prepare
 from mme2e.training.train import train
 
 TINY = TrainSettings(
@@ -140,3 +143,10 @@ def test_ravdess_is_split_by_actor(shared):
     assert set.union(*splits.values()) == {"train", "valid", "test"}
     labels = {split: {u.labels for u in corpus.utterances if u.split == split} for split in ("train", "valid", "test")}
     assert all(len(found) == 8 for found in labels.values())
+
+
+def test_every_reader_is_a_layout(tmp_path, capsys):
+    assert main(["prepare", "nonsense", str(tmp_path), str(tmp_path / "out")]) == 2
+    assert f"one of {', '.join(READERS)}, reference, not 'nonsense'" in capsys.readouterr().err
+    with pytest.raises(UserError, match=f"unknown layout 'nonsense'; choose from {', '.join(READERS)}"):
+        prepare("nonsense", tmp_path, tmp_path / "out")

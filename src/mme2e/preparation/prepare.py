@@ -5,14 +5,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mme2e.config import PrepareSettings
+from mme2e.corpora.readers import READERS, read_corpus
 from mme2e.errors import UserError
 
 if TYPE_CHECKING:
     from mme2e.preparation.summary import PrepareSummary
 
+    Layout = str
+else:
+    Layout = Literal[(*READERS, "reference")]
+"""A row of the table of corpus readers, or the reference's own layout (see `mme2e.corpora.readers`)."""
+
 
 def prepare(
-    layout: Literal["iemocap", "mosei", "reference", "manifest", "ravdess", "crema_d", "meld"],
+    layout: Layout,
     raw: str | Path,
     out: str | Path,
     settings: PrepareSettings = PrepareSettings(),
@@ -39,7 +45,6 @@ def prepare(
             use, was prepared with other settings or cannot be written; Ray is not installed, or its cluster cannot be
             reached.
     """
-    from mme2e.corpora.readers import read_corpus
     from mme2e.preparation.corpus import prepare_corpus
     from mme2e.reference.layout import read_reference
     from mme2e.reference.prepare_features import copy_reference_features
