@@ -1,5 +1,7 @@
 """Ragged softmax and top-p against their definitions."""
 
+import math
+
 import pytest
 import torch
 
@@ -49,6 +51,15 @@ def test_kept_sites_hold_p_and_one_fewer_would_not() -> None:
 def test_ties_go_by_order_of_sites() -> None:
     weights = torch.full((8,), 0.125)
     assert top_p_mask(weights, offsets_of([8]), 0.5).tolist() == [True] * 4 + [False] * 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
+def test_sums_are_exact_in_every_precision(dtype: torch.dtype, p: float) -> None:
+    """Many small weights behind a large one: half precision would not notice them, float32 would round."""
+    weights = torch.tensor([0.5, *[0.5 / 4096] * 4096], dtype=dtype)
+    kept = top_p_mask(weights, offsets_of([4097]), p)
+    assert int(kept.sum()) == (1 if p <= 0.5 else 1 + math.ceil((p - 0.5) * 8192))
 
 
 def test_every_frame_keeps_a_site_and_an_empty_one_none() -> None:

@@ -1,5 +1,6 @@
 """Ragged softmax and top-p over all frames of a batch at once, without a Python loop."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -9,6 +10,9 @@ from mme2e.errors import UserError
 from mme2e.ops.compiler import call, can_compile
 
 _SOURCE = Path(__file__).with_name("kernels.c")
+
+_WHOLE = 2.0**60
+"""What a frame's weight of 1 is in whole numbers."""
 
 
 def check_top_p(p: float) -> None:
@@ -51,7 +55,8 @@ def top_p_mask(weights: Tensor, frame_offsets: Tensor, p: float) -> Tensor:
 
     A site is kept when the sites before it, by falling weight, hold less than p (Dai et al. 2021, section 4.2). So
     every frame that has a site keeps one; equal weights go by order of sites; p = 1 keeps all, whatever rounding
-    does to the sum. Sums are taken in float64. A frame with NaN keeps all, so that NaN is not lost on the way.
+    does to the sum. Sums are exact to 2^-60 of the weight or taken in float64 (the compiled kernel). A frame with NaN
+    keeps all, so that NaN is not lost on the way.
 
     Args:
         weights: (sites,) float, not negative, adding up to 1 in each frame.
@@ -73,11 +78,17 @@ def top_p_mask(weights: Tensor, frame_offsets: Tensor, p: float) -> Tensor:
     frame = frame_of_site(frame_offsets, len(weights))
     place = torch.arange(len(weights), device=weights.device) - frame_offsets[frame]
     # Frames side by side, short ones filled with a weight that no site has, so that the filling sorts last.
-    table = weights.new_full((len(counts), int(counts.max())), -1.0, dtype=torch.float64)
-    table[frame, place] = weights.detach().double()
+    table = weights.new_full(
+        (len(counts), int(counts.max())), -1.0, dtype=torch.promote_types(weights.dtype, torch.float32)
+    )
+    table[frame, place] = weights.detach().to(table.dtype)
     ordered, order = table.sort(dim=1, descending=True, stable=True)
-    before = ordered.cumsum(dim=1) - ordered
-    kept = torch.empty_like(table, dtype=torch.bool).scatter_(1, order, ~(before >= p))
+    # Summed as whole numbers: float32 would round, Apple's GPUs have no float64, and CUDA has no deterministic sum of
+    # floats but one that takes the square of the memory.
+    parts = (ordered * _WHOLE).long()
+    before = parts.cumsum(dim=1) - parts
+    keeps = (before < math.ceil(p * _WHOLE)) | ordered.isnan().any(dim=1, keepdim=True)
+    kept = torch.empty_like(table, dtype=torch.bool).scatter_(1, order, keeps)
     return kept[frame, place]
 
 
