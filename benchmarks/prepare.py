@@ -42,8 +42,8 @@ from mme2e.faces.detector import FaceDetector
 from mme2e.faces.tracker import FaceTracker
 from mme2e.media.region import Region
 from mme2e.media.video import Frame, cut_region, frame_times, probe
+from mme2e.perception.stopwatch import Stopwatch
 from mme2e.preparation.corpus import prepare_corpus
-from mme2e.preparation.stopwatch import Stopwatch
 from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"

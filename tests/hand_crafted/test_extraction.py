@@ -65,7 +65,7 @@ def test_a_corpus_with_gaps_and_damage(folder, capsys):
 def test_what_is_there_is_not_made_again(folder, monkeypatch):
     first = mme2e.features(folder, WORDS_AND_FACES)
     assert first.done == 15
-    monkeypatch.setattr(extraction_module, "do_parts", None)
+    monkeypatch.setattr(extraction_module.LocalEngine, "run", None)
     again = mme2e.features(folder, WORDS_AND_FACES)
     assert again.done == 0
     assert again.info == first.info
@@ -82,21 +82,20 @@ def test_other_settings_are_other_features(folder):
 
 def test_an_interrupted_call_goes_on_where_it_was(folder, monkeypatch):
     monkeypatch.setattr(parts_module, "PART_UTTERANCES", 2)
-    whole, calls = extraction_module.do_parts, []
+    whole, calls = parts_module.do_part, []
 
-    def interrupted(todo, *rest):
-        for part in whole(todo, *rest):
-            calls.append(part)
-            yield part
-            if len(calls) == 4:
-                raise KeyboardInterrupt
+    def interrupted(part, *rest):
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        calls.append(part)
+        return whole(part, *rest)
 
-    monkeypatch.setattr(extraction_module, "do_parts", interrupted)
+    monkeypatch.setattr(parts_module, "do_part", interrupted)
     with pytest.raises(KeyboardInterrupt):
         mme2e.features(folder, WORDS_AND_FACES)
     with pytest.raises(UserError, match="no hand-crafted features"):
         load_features(folder)
-    monkeypatch.setattr(extraction_module, "do_parts", whole)
+    monkeypatch.setattr(parts_module, "do_part", whole)
     summary = mme2e.features(folder, WORDS_AND_FACES)
     assert summary.done == 15 - sum(part.stop - part.start for part in calls)
     assert [sum(split["visual"] for split in summary.info.counts.values()), summary.info.skipped] == [15, ()]

@@ -58,7 +58,7 @@ def test_a_video_that_cannot_be_read_costs_the_picture_only(tmp_path, media, nam
     row, reason, summary = one(tmp_path, media, video=media[name])
     assert row["face_crops"] == row["face_flags"] == row["face_times_s"] == row["face_boxes"] == []
     assert row["num_samples"] == 16000
-    assert reason.startswith("picture missing: ")
+    assert reason.startswith("video missing: ")
     assert media[name].name in reason
     assert summary.failed == 1
 
@@ -69,7 +69,7 @@ def test_a_sound_that_cannot_be_read_costs_the_sound_only(tmp_path, media, name)
     assert row["audio"] is None
     assert row["num_samples"] == 0
     assert len(row["face_crops"]) == 2
-    assert reason.startswith("sound missing: ")
+    assert reason.startswith("audio missing: ")
     assert media[name].name in reason
     assert summary.failed == 1
 
@@ -77,13 +77,13 @@ def test_a_sound_that_cannot_be_read_costs_the_sound_only(tmp_path, media, name)
 @pytest.mark.parametrize(
     ("changes", "expected", "frames", "samples"),
     [
-        ({"video": None}, "picture missing: the corpus has no video", 0, 16000),
-        ({"audio": None}, "sound missing: the corpus has no sound", 2, 0),
-        ({"text": None}, "words missing", 2, 16000),
-        ({"text": " "}, "words missing", 2, 16000),
-        ({"start_s": 10.0, "end_s": 11.0}, "picture missing: good.mp4 ends before; sound missing", 0, 0),
-        ({"start_s": 3.0, "end_s": 6.0}, "picture cut short, 2 of 6 frames: good.mp4 ends before", 2, 16000),
-        ({"start_s": 3.0, "end_s": 6.0}, "sound cut short, 1.0 of 3.0 s: good.wav ends before", 2, 16000),
+        ({"video": None}, "video missing: the corpus has none", 0, 16000),
+        ({"audio": None}, "audio missing: the corpus has none", 2, 0),
+        ({"text": None}, "text missing", 2, 16000),
+        ({"text": " "}, "text missing", 2, 16000),
+        ({"start_s": 10.0, "end_s": 11.0}, "video missing: good.mp4 ends before; audio missing", 0, 0),
+        ({"start_s": 3.0, "end_s": 6.0}, "video incomplete, 2 of 6 frames: good.mp4 ends before", 2, 16000),
+        ({"start_s": 3.0, "end_s": 6.0}, "audio incomplete, 1.0 of 3.0 s: good.wav ends before", 2, 16000),
         ({"start_s": 3.0, "end_s": None}, "", 2, 16000),
         ({"start_s": 1.0, "end_s": 1.0001}, "", 1, 2),
     ],
@@ -99,10 +99,10 @@ def test_what_is_missing_is_reported_and_the_rest_kept(tmp_path, media, changes,
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"video": None, "audio": None, "text": None}, "left out: picture missing"),
+        ({"video": None, "audio": None, "text": None}, "left out: video missing"),
         ({"end_s": 0.5}, "left out: it ends at 0.5 s, not after its start"),
-        ({"start_s": 9.0, "end_s": None}, "left out: it ends at 4 s"),
-        ({"video": None, "audio": None, "text": None, "end_s": None}, "left out: picture missing"),
+        ({"start_s": 9.0, "end_s": None}, "left out: its files end"),
+        ({"video": None, "audio": None, "text": None, "end_s": None}, "left out: video missing"),
     ],
 )
 def test_an_utterance_with_nothing_left_is_left_out(tmp_path, media, changes, expected):
@@ -121,12 +121,12 @@ def test_a_video_with_garbage_inside_is_damaged(tmp_path, media):
     path = media["good_video"].with_name("garbage.mp4")
     path.write_bytes(content)
     row, reason, summary = one(tmp_path, media, video=path, start_s=1.0, end_s=4.0)
-    assert reason.startswith("picture incomplete: garbage.mp4 is damaged: ")
+    assert reason.startswith("video incomplete: garbage.mp4 is damaged: ")
     assert "could not be decoded" in reason
     assert (len(row["face_crops"]), summary.failed) == (6, 1)
 
 
-@pytest.mark.parametrize(("start_s", "what"), [(0.0, "picture cut short, "), (3.0, "picture missing: ")])
+@pytest.mark.parametrize(("start_s", "what"), [(0.0, "video incomplete, "), (3.0, "video missing: ")])
 def test_a_video_that_was_cut_off_is_damaged(tmp_path, media, start_s, what):
     whole = write_video(media["good_video"].with_name("whole.avi"), 4).read_bytes()
     path = media["good_video"].with_name("cut.avi")

@@ -306,7 +306,7 @@ def test_the_summary_can_be_shown(tmp_path):
         text = shown(prepare(raw, tmp_path / "out"))
         assert expected in text
         assert "6, of them 6 unreadable" in text
-        assert "first_0: sound missing: first.wav cannot be read" in text
+        assert "first_0: audio missing: first.wav cannot be read" in text
         assert "100.0% of 18" in text
         assert "all of them are in" in text
         assert "warning" not in text

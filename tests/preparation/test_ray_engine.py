@@ -27,8 +27,9 @@ from small_recordings import (
 from mme2e.config import PrepareSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
-from mme2e.preparation import ray_engine
+from mme2e.preparation import worker
 from mme2e.preparation.corpus import prepare_corpus
+from mme2e.scheduling import ray_engine
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="needs the library ray: pip install 'mme2e[cluster]'"
@@ -243,7 +244,7 @@ def test_a_full_disk_is_one_line(tmp_path, cluster):
 
 @needs_ray
 def test_a_machine_that_does_not_see_the_files_is_named(tmp_path, cluster, monkeypatch):
-    monkeypatch.setattr(ray_engine, "fingerprint", lambda task: "of other files")
+    monkeypatch.setattr(worker, "fingerprint", lambda task: "of other files")
     with pytest.raises(UserError, match=f"machine {socket.gethostname()} does not see the files of recording r0"):
         on_ray(six_recordings(tmp_path / "raw"), tmp_path / "out", never)
 

@@ -77,7 +77,7 @@ def test_a_film_gives_the_image_nearest_to_each_time(tmp_path):
     assert tracker.runs == [3]
     row, reason, summary = prepare_one(tmp_path, images=images, images_per_s=30.0, end_s=3.0)
     assert greys(row) == [100, 115, 130]
-    assert "picture incomplete, 3 of 6 frames: its images end before" in reason
+    assert "video incomplete, 3 of 6 frames: its images end before" in reason
     assert summary.failed == 0
 
 
@@ -102,7 +102,7 @@ def test_images_that_cannot_be_read_cost_their_frames_only(tmp_path, images_per_
     row, reason, summary = prepare_one(tmp_path, images=images, images_per_s=images_per_s)
     assert greys(row) == [10, 40]
     assert row["face_times_s"] == [0.0, 1.5]
-    assert "picture incomplete, 2 of 4 frames: image_1.png cannot be read" in reason
+    assert "video incomplete, 2 of 4 frames: image_1.png cannot be read" in reason
     assert "and 1 more images" in reason
     assert (summary.failed, summary.counts) == (1, {"train": 2})
 
@@ -111,10 +111,10 @@ def test_without_a_readable_image_the_picture_is_missing(tmp_path):
     images = (write_sound(tmp_path / "sound.wav", 1),)
     row, reason, summary = prepare_one(tmp_path, images=images, text="words")
     assert row["face_crops"] == []
-    assert reason.startswith("picture missing: sound.wav cannot be read as an image: no image file")
+    assert reason.startswith("video missing: sound.wav cannot be read as an image: no image file")
     row, reason, summary = prepare_one(tmp_path, images=images)
     assert row is None
-    assert reason.startswith("left out: picture missing")
+    assert reason.startswith("left out: video missing")
     assert summary.failed == 1
 
 
@@ -141,17 +141,17 @@ def test_words_alone_take_no_time(tmp_path):
     # What the whole corpus lacks is told once, not of every utterance.
     assert reason == ""
     assert [(item.item, item.reason) for item in summary.skipped] == [
-        ("small", "sound missing: no utterance has any"),
-        ("small", "picture missing: no utterance has any"),
+        ("small", "audio missing: no utterance has any"),
+        ("small", "video missing: no utterance has any"),
     ]
 
 
 def test_a_modality_that_others_have_is_told_of_each_that_lacks_it(tmp_path):
     _, reason, summary = prepare_one(tmp_path, images=write_images(tmp_path / "images", [10]))
-    assert reason == "words missing: no transcript"
+    assert reason == "text missing: no transcript"
     told = {item.item: item.reason for item in summary.skipped}
-    assert told["words"] == "picture missing: the corpus has no video of it"
-    assert told["small"] == "sound missing: no utterance has any"
+    assert told["words"] == "video missing: the corpus has none of it"
+    assert told["small"] == "audio missing: no utterance has any"
 
 
 def test_words_stay_when_files_without_a_told_end_cannot_be_read(tmp_path):
@@ -170,7 +170,7 @@ def test_a_silent_video_is_not_damaged(tmp_path):
     video = write_video(tmp_path / "video.mp4", 1)
     row, reason, summary = prepare_one(tmp_path, video=video, audio=video)
     assert len(row["face_crops"]) == 2
-    assert "sound missing: video.mp4 has no audio" in reason
+    assert "audio missing: video.mp4: the file has no audio" in reason
     assert summary.failed == 0
 
 

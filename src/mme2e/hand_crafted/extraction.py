@@ -25,9 +25,10 @@ from mme2e.data.feature_writer import FeatureWriter
 from mme2e.data.features import load_features
 from mme2e.errors import UserError
 from mme2e.hand_crafted.extractor import Extractor, make_extractors
-from mme2e.hand_crafted.parts import Part, parts_of
+from mme2e.hand_crafted.parts import Part, PartWorker, parts_of
 from mme2e.hand_crafted.summary import FeaturesSummary
-from mme2e.hand_crafted.workers import do_parts
+from mme2e.scheduling.job import Killed
+from mme2e.scheduling.local import LocalEngine
 
 PARTS_FOLDER = ".parts"
 
@@ -86,15 +87,23 @@ def _do(
     parts: list[Part], todo: list[Part], corpus: Corpus, extractors: dict[str, Extractor], folder: Path, jobs: int
 ) -> None:
     sizes = {part: part.stop - part.start for part in parts}
+    if min(jobs, len(todo)) > 1:
+        for split in {part.split for part in todo}:
+            corpus.split(split)  # unpacked once, before the workers all ask for it
+    worker = PartWorker(corpus=corpus.folder, extractors=extractors, folder=folder)
     with (
         console.progress("utterances") as progress,
-        closing(do_parts(todo, corpus, extractors, folder, jobs)) as done,
+        closing(LocalEngine().run(worker, todo, jobs)) as done,
     ):
         total = sum(sizes.values())
         bar = progress.add_task(
             "hand-crafted features", total=total, completed=total - sum(sizes[part] for part in todo)
         )
         for part in done:
+            if isinstance(part, Killed):
+                raise UserError(
+                    "a worker process was killed, twice (memory?); what was done is kept: call again, with fewer --jobs"
+                )
             progress.advance(bar, sizes[part])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mme2e.atomic import write_text
-from mme2e.data.corpus import Corpus
+from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.feature_writer import FeatureFile
 from mme2e.hand_crafted.extractor import Extractor
 
@@ -48,6 +49,35 @@ def parts_of(corpus: Corpus) -> list[Part]:
         for split, size in sizes.items()
         for start in range(0, size, PART_UTTERANCES)
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartWorker:
+    """Makes the features of parts, in whatever process; a job of `mme2e.scheduling`.
+
+    Attributes:
+        corpus: Folder of the corpus.
+        extractors: By modality.
+        folder: Where parts are written.
+    """
+
+    corpus: Path
+    extractors: dict[str, Extractor]
+    folder: Path
+
+    @property
+    def preload(self) -> tuple[str, ...]:
+        """What every worker imports."""
+        return (__name__,)
+
+    def start(self, stopped: Callable[[], bool] | None) -> Callable[[Part], Part]:
+        """Opens the corpus; see `mme2e.scheduling.job.Job`."""
+        if stopped is not None and "visual" in self.extractors:  # each worker has one core
+            import torch
+
+            torch.set_num_threads(1)
+        corpus = load_corpus(self.corpus)
+        return lambda part: do_part(part, corpus, self.extractors, self.folder)
 
 
 def do_part(part: Part, corpus: Corpus, extractors: dict[str, Extractor], folder: Path) -> Part:

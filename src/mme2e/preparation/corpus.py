@@ -1,5 +1,6 @@
 """Preparing a corpus: what is to do, doing it, `corpus.json`."""
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable
 from contextlib import closing
@@ -15,16 +16,27 @@ from mme2e.corpora.utterance import RawCorpus, Skipped, first_reason
 from mme2e.data.schema import CORPUS_FILE, CorpusInfo
 from mme2e.errors import UserError
 from mme2e.media.audio import SAMPLE_RATE_HZ
+from mme2e.perception.perceive import Tracker
 from mme2e.preparation.journal import Journal, RecordingEntry
-from mme2e.preparation.pictures import Tracker
-from mme2e.preparation.pool import do_recordings
 from mme2e.preparation.recording import RecordingTask, modalities_of
 from mme2e.preparation.summary import PrepareSummary, recording_progress
-from mme2e.preparation.worker import OUTPUT_ERRORS, Failure, Outcome, TrackerMaker
+from mme2e.preparation.worker import (
+    OUTPUT_ERRORS,
+    Failure,
+    Outcome,
+    RecordingWorker,
+    SharedFolderWorker,
+    SharedRecording,
+    TrackerMaker,
+)
 from mme2e.preparation.writer import FOLDERS
+from mme2e.scheduling.job import KILLED_TWICE, Killed
+from mme2e.scheduling.local import LocalEngine
 from mme2e.text_files import printable
 
-MODALITY_WORDS = {"t": "words", "a": "sound", "v": "picture"}
+MODALITY_WORDS = {"t": "text", "a": "audio", "v": "video"}
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def make_face_tracker(settings: FaceSettings) -> Tracker:
@@ -112,25 +124,39 @@ def _do_what_is_missing(
     failures: list[Failure] = []
     with (
         recording_progress(total=len(tasks), done=len(already)) as advance,
-        closing(_engine(todo, journal.out, settings, make_tracker)) as outcomes,
+        closing(_outcomes(todo, journal.out, settings, make_tracker)) as outcomes,
     ):
         for outcome in outcomes:
             advance(outcome)
             if isinstance(outcome, Failure):
+                _LOGGER.error("recording %s failed: %s", outcome.recording, outcome.reason)
                 failures.append(outcome)
             else:
                 entries[outcome.recording] = outcome
     return entries, failures, already
 
 
-def _engine(
+def _outcomes(
     tasks: list[RecordingTask], out: Path, settings: PrepareSettings, make_tracker: TrackerMaker
 ) -> Generator[Outcome, None, None]:
+    """Does the recordings, in no particular order; closing the iterator ends the workers."""
     if settings.engine == "ray":
-        from mme2e.preparation.ray_engine import do_recordings_on_ray
+        from mme2e.scheduling.ray_engine import RayEngine
 
-        return do_recordings_on_ray(tasks, out, settings.jobs, make_tracker, address=settings.ray_address)
-    return do_recordings(tasks, out, settings.jobs, make_tracker)
+        worker = RecordingWorker(out=out.absolute(), face=settings.face, make_tracker=make_tracker)
+        shared = [SharedRecording.of(task) for task in tasks]
+        with closing(RayEngine(settings.ray_address).run(SharedFolderWorker(worker), shared, settings.jobs)) as done:
+            for each in done:
+                yield _killed(each.task.task.recording) if isinstance(each, Killed) else each
+        return
+    worker = RecordingWorker(out=out, face=settings.face, make_tracker=make_tracker)
+    with closing(LocalEngine().run(worker, tasks, settings.jobs)) as outcomes:
+        for outcome in outcomes:
+            yield _killed(outcome.task.recording) if isinstance(outcome, Killed) else outcome
+
+
+def _killed(recording: str) -> Failure:
+    return Failure(recording=recording, reason=KILLED_TWICE)
 
 
 def _with_splits(corpus: RawCorpus, settings: PrepareSettings) -> RawCorpus:

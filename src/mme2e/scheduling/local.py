@@ -1,86 +1,69 @@
-"""Many recordings, in this process or in several."""
+"""Work in this process, or in several on this machine."""
 
 import ctypes
 import multiprocessing
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
-from pathlib import Path
 from types import FrameType
-
-import torch
+from typing import Any
 
 from mme2e.errors import UserError
-from mme2e.preparation.pictures import Tracker
-from mme2e.preparation.recording import RecordingTask
-from mme2e.preparation.worker import Failure, Outcome, TrackerMaker, Workshop
-from mme2e.worker_process import deaf_to_interrupts, end_with_parent
+from mme2e.scheduling.job import Job, Killed, Outcome, Task
+from mme2e.scheduling.worker_process import deaf_to_interrupts, end_with_parent
 
 
-def do_recordings(
-    tasks: Sequence[RecordingTask], out: Path, jobs: int, make_tracker: TrackerMaker
-) -> Generator[Outcome, None, None]:
-    """Prepares recordings, in no particular order; closing the iterator ends the workers.
+class LocalEngine:
+    """See `mme2e.scheduling.job.Engine`. A single job works in this process, and dies with it."""
 
-    Args:
-        tasks: What to do; all with the same face settings.
-        out: Folder of the prepared corpus.
-        jobs: Processes; 1 works in this one.
-        make_tracker: A function at the top level of a module.
-
-    Raises:
-        OSError: The output folder is full or cannot be written.
-        UserError: Workers die as soon as they start.
-    """
-    if not tasks:
-        return
-    if jobs > 1:
-        yield from _do_in_workers(tasks, out, min(jobs, len(tasks)), make_tracker)
-        return
-    workshop = Workshop(out=out, make_tracker=make_tracker)
-    tracker = make_tracker(tasks[0].face)
-    for task in tasks:
-        yield workshop.attempt(task, tracker)
+    def run(
+        self, job: Job[Task, Outcome], tasks: Sequence[Task], jobs: int
+    ) -> Generator[Outcome | Killed[Task], None, None]:
+        """See `mme2e.scheduling.job.Engine`."""
+        jobs = min(jobs, len(tasks))
+        if jobs > 1:
+            yield from _run_in_workers(job, tasks, jobs)
+        elif tasks:
+            do = job.start(None)
+            for task in tasks:
+                yield do(task)
 
 
-def _do_in_workers(
-    tasks: Sequence[RecordingTask], out: Path, jobs: int, make_tracker: TrackerMaker
-) -> Generator[Outcome, None, None]:
-    """A worker that dies (of memory, mostly) takes its pool along. The recordings that were in work are then tried
-    again one by one; the one that kills its worker again is to blame and is given up.
+def _run_in_workers(
+    job: Job[Task, Outcome], tasks: Sequence[Task], jobs: int
+) -> Generator[Outcome | Killed[Task], None, None]:
+    """A worker that dies takes its pool along. The tasks that were in work are then tried again one by one; the one
+    that kills its worker again is to blame and is given up.
     """
     pending = deque(tasks)
     while pending:
-        suspects = yield from _one_pool(pending, out, jobs, make_tracker)
+        suspects = yield from _one_pool(job, pending, jobs)
         guilty = 0
         for suspect in suspects:
-            if (yield from _one_pool(deque([suspect]), out, 1, make_tracker)):
+            if (yield from _one_pool(job, deque([suspect]), 1)):
                 guilty += 1
-                yield Failure(recording=suspect.recording, reason="its worker process was killed, twice (memory?)")
+                yield Killed(suspect)
         if pending and guilty == len(suspects) == len(tasks) - len(pending):
             raise UserError("worker processes die as soon as they start; --jobs 1 works without them")
 
 
-def _one_pool(
-    pending: deque[RecordingTask], out: Path, jobs: int, make_tracker: TrackerMaker
-) -> Generator[Outcome, None, list[RecordingTask]]:
+def _one_pool(job: Job[Task, Outcome], pending: deque[Task], jobs: int) -> Generator[Outcome, None, list[Task]]:
     """Takes tasks from `pending` until it is empty, or a worker dies.
 
     Returns:
         The tasks that were in work when a worker died.
     """
-    context = _context()
+    context = _context(job.preload)
     # No Event: a worker that is killed while it looks would leave its lock locked.
     stop = context.RawValue(ctypes.c_bool, False)
-    workshop = Workshop(out=out, make_tracker=make_tracker, stop=stop)
-    executor = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(workshop,))
-    running: dict[Future[Outcome], RecordingTask] = {}
+    executor = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(job, stop))
+    running: dict[Future[Outcome], Task] = {}
     try:
         while pending or running:
             while pending and len(running) < jobs:
@@ -101,14 +84,14 @@ def _one_pool(
     return []
 
 
-def _context() -> BaseContext:
+def _context(preload: tuple[str, ...]) -> BaseContext:
     """Workers are not forked from this process, whose threads (torch, the progress bar) would not survive that, but
     from a server that imports torch once for all of them; where there is none, each worker imports it.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mme2e.preparation.pool", "mme2e.faces.tracker"])
+    context.set_forkserver_preload([__name__, *preload])
     resource_tracker.ensure_running()  # it would unblock the signal
     with deaf_to_interrupts():  # the server, and so its workers: not even while they import
         forkserver.ensure_running()
@@ -131,19 +114,18 @@ def _interrupts_deferred() -> Iterator[None]:
         before(*came[0])
 
 
-_in_worker: tuple[Workshop, list[Tracker]]
+_in_worker: tuple[Job, ctypes.c_bool, list[Callable[[Any], Any]]]
 
 
-def _start_worker(workshop: Workshop) -> None:
+def _start_worker(job: Job, stop: ctypes.c_bool) -> None:
     global _in_worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent tells the workers what to do
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent stops the workers
     end_with_parent()
-    torch.set_num_threads(1)
-    _in_worker = (workshop, [])
+    _in_worker = (job, stop, [])
 
 
-def _work(task: RecordingTask) -> Outcome:
-    workshop, trackers = _in_worker
-    if not trackers:
-        trackers.append(workshop.make_tracker(task.face))
-    return workshop.attempt(task, trackers[0])
+def _work(task: Any) -> Any:
+    job, stop, started = _in_worker
+    if not started:  # not when the process starts, where an error would be no more than a dead process
+        started.append(job.start(lambda: bool(stop.value)))
+    return started[0](task)

@@ -1,13 +1,13 @@
 import pytest
 
-from mme2e.preparation.stopwatch import Stopwatch
+from mme2e.perception.stopwatch import Stopwatch
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that only moves when told."""
     now = [0.0]
-    monkeypatch.setattr("mme2e.preparation.stopwatch.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("mme2e.perception.stopwatch.time.perf_counter", lambda: now[0])
 
     def move(seconds):
         now[0] += seconds

@@ -1,0 +1,1 @@
+"""Intervals of a recording in, observations out: what training and prediction see and hear, by the same road."""

@@ -1,0 +1,108 @@
+"""Still frames in place of a video: the face crops of an interval that comes as image files."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mme2e.errors import MediaError
+from mme2e.faces.face_crop import FaceCrop
+from mme2e.media.image import read_image
+from mme2e.media.recording import Interval, ReadSettings, StreamReport
+from mme2e.media.region import Region
+from mme2e.media.video import Frame, frame_times
+from mme2e.perception.observation import Observation, count_frames
+from mme2e.perception.perceive import Senses, perceive
+
+
+def stills_duration_s(images: Sequence[Path], images_per_s: float | None, frame_interval_ms: float) -> float:
+    """Seconds that still frames cover; 0 without any."""
+    return len(images) * frame_interval_ms / 1000 if images_per_s is None else len(images) / images_per_s
+
+
+def perceive_stills(
+    images: Sequence[Path],
+    images_per_s: float | None,
+    audio: Path | None,
+    interval: Interval,
+    settings: ReadSettings,
+    senses: Senses,
+) -> Observation:
+    """As `perceive`, for one interval whose first image is at its start.
+
+    Without `images_per_s` every image is a photograph of its own and the sampled frame of the time `start_s` + its
+    position * the interval, even if that is past the end; a face is looked for in each by itself. With `images_per_s`
+    the images are a film: the one nearest to each sampled time is taken, and the face is followed through them.
+
+    Args:
+        images: Image files, one or more.
+        images_per_s: How many of them make a second.
+        audio: File with the audio; None: none is asked for.
+        interval: Without an end it ends with the longer one of images and audio.
+        settings: How the audio is read, and how often a frame is sampled.
+        senses: Decoders and face tracker.
+
+    Returns:
+        What was seen and heard. The report of the video names the first image that cannot be read, and says how many
+        more there are.
+    """
+    (heard,) = perceive(None, [audio], [interval], settings, senses)
+    start_s, step_ms = interval.start_s, settings.frame_interval_ms
+    images_end_s = start_s + stills_duration_s(images, images_per_s, step_ms)
+    end_s = max(heard.end_s, images_end_s) if interval.end_s is None else interval.end_s
+    chosen = _chosen_images(images, images_per_s, start_s, end_s, step_ms)
+    errors: list[str] = []
+    reductions: dict[float, int] = {}
+    frames = senses.stopwatch.each("decode", _readable(chosen, interval.region, errors, reductions))
+    runs: Iterable[Iterable[Frame]] = ([frame] for frame in frames) if images_per_s is None else [frames]
+    faces: list[FaceCrop] = []
+    for run in runs:
+        for crop in senses.stopwatch.each("faces", senses.tracker.crops(run)):
+            x1, y1, x2, y2 = (edge * reductions[crop.time_s] for edge in crop.box)
+            faces.append(replace(crop, box=(x1, y1, x2, y2)))
+    expected = len(chosen) if images_per_s is None else count_frames(start_s, end_s, step_ms)
+    others = f", and {len(errors) - 1} more images" if len(errors) > 1 else ""
+    end_of_images_s = images_end_s if images_end_s < end_s else None
+    return replace(
+        heard,
+        end_s=end_s,
+        open_ended=False,
+        faces=tuple(faces),
+        frames_expected=expected,
+        video_file=images[0],
+        of_stills=True,
+        video=StreamReport(
+            missing=errors[0] + others if errors else None, unreadable=bool(errors), end_s=end_of_images_s
+        ),
+    )
+
+
+def _chosen_images(
+    images: Sequence[Path], images_per_s: float | None, start_s: float, end_s: float, frame_interval_ms: float
+) -> list[tuple[float, Path]]:
+    """The time and the image of each sampled frame; no frame where the images have ended."""
+    if images_per_s is None:
+        return [(start_s + i * frame_interval_ms / 1000, image) for i, image in enumerate(images)]
+    chosen = []
+    for time_s in frame_times(start_s, min(end_s, start_s + len(images) / images_per_s), frame_interval_ms):
+        position = (time_s - start_s) * images_per_s
+        if position < len(images):
+            chosen.append((time_s, images[min(math.floor(position + 0.5), len(images) - 1)]))
+    return chosen
+
+
+def _readable(
+    chosen: Iterable[tuple[float, Path]], region: Region | None, errors: list[str], reductions: dict[float, int]
+) -> Iterator[Frame]:
+    """The images that can be read; what is wrong with the others is added to `errors`.
+
+    `reductions` gets how much smaller the image of each time is than its file.
+    """
+    for time_s, path in chosen:
+        try:
+            image = read_image(path, region)
+        except MediaError as error:
+            errors.append(str(error).replace(str(path), path.name))
+        else:
+            reductions[time_s] = image.reduction
+            yield Frame(time_s=time_s, requested_s=time_s, image=image.pixels)
