@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mme2e.preparation.stills import read_image
 
 from mme2e.__main__ import main
 from mme2e.config import SampleSettings
@@ -13,7 +14,6 @@ from mme2e.data.corpus import load_corpus
 from mme2e.data.features import load_features
 from mme2e.generated.reference_layout import write_reference_layout
 from mme2e.generated.writer import sample
-from mme2e.preparation.stills import read_image
 from mme2e.reference.layout import read_reference
 
 COUNTS = {"iemocap": 3, "mosei": 3}
