@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mme2e.preparation.stills import read_image
 
 from mme2e.__main__ import main
 from mme2e.config import SampleSettings
@@ -14,6 +13,7 @@ from mme2e.data.corpus import load_corpus
 from mme2e.data.features import load_features
 from mme2e.generated.reference_layout import write_reference_layout
 from mme2e.generated.writer import sample
+from mme2e.media.image import read_image
 from mme2e.reference.layout import read_reference
 
 COUNTS = {"iemocap": 3, "mosei": 3}
@@ -52,7 +52,7 @@ def test_both_layouts_hold_the_same_utterances(layout):
 
 def test_images_are_of_the_speaker_or_whole(layout):
     corpus, _, processed = layout
-    sizes = {read_image(u.images[0]).shape for u in read_reference(processed, corpus=corpus).utterances}
+    sizes = {read_image(u.images[0]).pixels.shape for u in read_reference(processed, corpus=corpus).utterances}
     assert sizes == {"iemocap": {(224, 224, 3)}, "mosei": {(360, 480, 3)}}[corpus]
 
 
