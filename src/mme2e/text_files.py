@@ -96,6 +96,8 @@ def printable(text: str) -> str:
 
     That is a byte of a file's name that is not UTF-8 (`caf\xe9`), or half a character of damaged JSON (`\ud83d`).
     """
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -124,5 +126,7 @@ def tidy_name(name: str) -> str:
 
     Letters are composed, characters without width are removed, white space is a single space, and none at the ends.
     """
+    if name.isascii():
+        return " ".join(name.split())
     visible = "".join(letter for letter in printable(name) if unicodedata.category(letter) != "Cf")
     return " ".join(unicodedata.normalize("NFC", visible).split())

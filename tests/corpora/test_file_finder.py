@@ -55,6 +55,13 @@ class TestNames:
         assert os.fsencode(found.audio.name) == b"caf\xe9.wav"
         assert (found.id, found.speaker) == (r"caf\xe9", r"caf\xe9")
 
+    def test_backslashes_of_windows(self, tmp_path):
+        touch(tmp_path, "clips/a.wav", "clips/a 1.png", "odd\\name.wav")
+        corpus = manifest(tmp_path, "audio,images,labels\nclips\\a.wav,clips\\a ?.png,x\nodd\\name.wav,,x\n")
+        first, second = corpus.utterances
+        assert (first.audio, first.images) == (tmp_path / "clips/a.wav", (tmp_path / "clips/a 1.png",))
+        assert second.audio.name == "odd\\name.wav"
+
     def test_a_name_like_a_protocol_is_a_file(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         touch(tmp_path, "take:1.wav")

@@ -62,7 +62,8 @@ class FileFinder:
     """Finds files by names relative to a folder. It remembers the folders that it looked into: make one for a table.
 
     Names are also found where the letters are composed in the table and decomposed on the disk (as macOS writes them)
-    or the other way round, and where the name on the disk is in Windows-1252.
+    or the other way round, where the name on the disk is in Windows-1252, and where Windows' backslashes are between
+    folders.
 
     Args:
         folder: What names are relative to.
@@ -74,8 +75,12 @@ class FileFinder:
 
     def path(self, written: str) -> Path:
         """Path of a name, absolute or relative; as it is written where no file has it."""
-        path = self._resolved(written)
-        if written.isascii() or is_file(path):
+        path = Path(os.path.normpath(self._folder / written))
+        if is_file(path):
+            return path
+        if "\\" in written:
+            return self.path(written.replace("\\", "/"))
+        if written.isascii():
             return path
         found = Path(path.anchor)
         for part in path.parts[1 if path.anchor else 0 :]:
@@ -93,10 +98,8 @@ class FileFinder:
         for part in path.parts[1 if path.anchor else 0 :]:
             bases = list(dict.fromkeys(found for base in bases for found in self._step(base, part)))
         resolved = (Path(os.path.normpath(found)) for found in bases)
-        return [found for found in dict.fromkeys(resolved) if is_file(found)]
-
-    def _resolved(self, written: str) -> Path:
-        return Path(os.path.normpath(self._folder / written))
+        files = [found for found in dict.fromkeys(resolved) if is_file(found)]
+        return self.matches(pattern.replace("\\", "/")) if not files and "\\" in pattern else files
 
     def _actual(self, folder: Path, part: str) -> str:
         """The name that a file of the folder has on the disk; the name as it is written where there is none."""

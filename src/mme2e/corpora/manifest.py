@@ -69,7 +69,10 @@ def read_manifest(path: Path) -> RawCorpus:
     labels, remarks = in_one_spelling([utterance.labels for _, utterance in rows])
     for remark in remarks:
         found.skip(path.name, remark)
-    spelled = [(row, replace(utterance, labels=own)) for (row, utterance), own in zip(rows, labels, strict=True)]
+    spelled = [
+        (row, utterance if utterance.labels == own else replace(utterance, labels=own))
+        for (row, utterance), own in zip(rows, labels, strict=True)
+    ]
     lines: dict[str, int] = {}
     for row, utterance in _named(spelled, path):
         if utterance.id in lines:
@@ -212,19 +215,18 @@ def _named(found: list[tuple[ManifestRow, Utterance]], path: Path) -> list[tuple
     """Gives every utterance an id, a recording and a speaker."""
     sources = {row.line: source for row, u in found if not u.recording and (source := _source(u)) is not None}
     names = _short_names(sources.values())
-    with_recording: list[tuple[ManifestRow, Utterance]] = []
+    recordings = []
     for row, utterance in found:
         own = names[sources[row.line]] if row.line in sources else utterance.id or f"{tidy_name(path.stem)}_{row.line}"
-        recording = utterance.recording or own
-        speaker = utterance.speaker or recording
-        with_recording.append((row, replace(utterance, recording=recording, speaker=speaker)))
-    rows = Counter(utterance.recording for _, utterance in with_recording)
+        recordings.append(utterance.recording or own)
+    rows = Counter(recordings)
     numbers: Counter[str] = Counter()
     named = []
-    for row, utterance in with_recording:
-        numbers[utterance.recording] += 1
-        number = f"_{numbers[utterance.recording]}" if rows[utterance.recording] > 1 else ""
-        named.append((row, replace(utterance, id=utterance.id or f"{utterance.recording}{number}")))
+    for (row, utterance), recording in zip(found, recordings, strict=True):
+        numbers[recording] += 1
+        id_ = utterance.id or (f"{recording}_{numbers[recording]}" if rows[recording] > 1 else recording)
+        speaker = utterance.speaker or recording
+        named.append((row, replace(utterance, id=id_, recording=recording, speaker=speaker)))
     return named
 
 

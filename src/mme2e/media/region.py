@@ -31,7 +31,7 @@ def parse_region(given: str | None) -> Region | None:
     try:
         x_px, y_px, width_px, height_px = (int(part) for part in given.split(","))
     except ValueError as error:
-        raise UserError(f"region wants x,y,width,height in pixels, not '{given}'") from error
+        raise UserError(f"region expects x,y,width,height in pixels, not '{given}'") from error
     if min(x_px, y_px) < 0 or min(width_px, height_px) < 1:
         raise UserError(f"region {given} is no rectangle: x and y from 0, width and height from 1")
     return Region(x_px=x_px, y_px=y_px, width_px=width_px, height_px=height_px)
