@@ -37,9 +37,10 @@ $(DEMO)/runs/mesm/config.yaml: | $(DEMO)/corpus/corpus.json
 test: $(BIN)/.installed lint type ## lint, types and the whole test suite
 	$(BIN)/pytest
 
-lint: $(BIN)/.installed 
+lint: $(BIN)/.installed ## style, and the walls between the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 type: $(BIN)/.installed
 	$(BIN)/mypy

@@ -1,0 +1,67 @@
+"""docs/extending.md as a newcomer follows it: the reader's file, its row in the table, and a corpus prepared by it."""
+
+import importlib.util
+import re
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mme2e
+from mme2e.corpora.readers import READERS
+from mme2e.data.corpus import load_corpus
+
+PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
+
+
+@pytest.fixture
+def read_emodb(tmp_path, monkeypatch):
+    """The page's reader as a module, with its row in the table."""
+    section = PAGE.read_text(encoding="utf-8").split("## A corpus reader")[1].split("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    file = tmp_path / "emodb.py"
+    file.write_text(code, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("emodb", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(READERS, "emodb", module.read_emodb)
+    return module.read_emodb
+
+
+def _write_wav(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes((np.sin(np.arange(8000) / 5) * 8000).astype("<i2").tobytes())
+
+
+def test_the_reader_of_the_page_finds_utterances_and_prepares_them(read_emodb, tmp_path):
+    for name in ("03a01Fa", "03a02Wb", "08b03Ta", "09a01Nc", "notes"):
+        _write_wav(tmp_path / "wav" / f"{name}.wav")
+    raw = read_emodb(tmp_path / "wav")
+    assert {each.id: (each.speaker, each.labels) for each in raw.utterances} == {
+        "03a01Fa": ("03", ("happy",)),
+        "03a02Wb": ("03", ("angry",)),
+        "08b03Ta": ("08", ("sad",)),
+        "09a01Nc": ("09", ("neutral",)),
+    }
+    assert [skipped.item for skipped in raw.skipped] == ["notes.wav"]
+    mme2e.prepare("emodb", tmp_path / "wav", tmp_path / "corpus")
+    corpus = load_corpus(tmp_path / "corpus")
+    assert corpus.info.name == "emodb"
+    assert sum(corpus.info.counts.values()) == 4
+
+
+def test_a_folder_without_any_is_one_clear_line(read_emodb, tmp_path):
+    with pytest.raises(mme2e.UserError, match=r"no file of EMO-DB like 03a01Fa\.wav"):
+        read_emodb(tmp_path)
+
+
+def test_an_unknown_layout_names_those_that_there_are(tmp_path):
+    with pytest.raises(mme2e.UserError, match=r"unknown layout 'emo'; choose from iemocap, .*reference"):
+        mme2e.prepare("emo", tmp_path, tmp_path / "out")
