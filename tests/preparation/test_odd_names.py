@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from small_recordings import mean_tracker, write_sound
+import pytest
+from small_recordings import mean_tracker, write_sound, write_video
 
 from mme2e.config import PrepareSettings
 from mme2e.corpora.manifest import read_manifest
@@ -49,6 +50,18 @@ def test_a_file_of_a_corpus_that_is_not_utf_8_is_told_escaped(tmp_path):
     assert summary.done == 1
     assert [item.item for item in summary.skipped if "seven fields" in item.reason] == [r"caf\xe9.wav"]
     assert r"caf\\xe9.wav" in texts_of(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["take:1", "concat:a", "http:b", "pipe:0"])
+def test_a_name_like_a_protocol_is_a_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "video.mp4", 1).rename(tmp_path / f"{name}.mp4")
+    write_sound(tmp_path / "sound.wav", 1).rename(tmp_path / f"{name}.wav")
+    Path("own.csv").write_text(f"video,audio,labels\n{name}.mp4,{name}.wav,x\n")
+    summary = prepare(read_manifest(Path("own.csv")), tmp_path / "out")
+    assert (summary.done, summary.failed) == (1, 0)
+    (row,) = [row for split in ("train", "valid", "test") for row in rows_of(tmp_path / "out", split)]
+    assert (row["id"], len(row["face_crops"]), row["num_samples"]) == (name, 2, 16000)
 
 
 def test_half_a_character_in_a_label(tmp_path):
