@@ -80,6 +80,36 @@ def test_other_settings_are_other_features(folder):
     assert load_features(folder).info.text.size == 7
 
 
+def test_a_second_call_at_the_same_time_is_refused(folder, monkeypatch, capsys):
+    real, met = extraction_module.do_parts, []
+
+    def meanwhile(todo, *rest):
+        if not met:  # in the first call
+            met.append(main(["features", str(folder), "--modalities", "t"]))
+        return real(todo, *rest)
+
+    monkeypatch.setattr(extraction_module, "do_parts", meanwhile)
+    assert mme2e.features(folder, WORDS_AND_FACES).done == 15
+    assert met == [2]
+    message = f"the features of {folder} are being made already: wait for the end of the other 'mme2e features'"
+    assert f"mme2e: {message}\n" in capsys.readouterr().err
+    assert load_features(folder).info.visual is not None  # those of the first call
+    assert mme2e.features(folder, WORDS_AND_FACES).done == 0  # the lock is free again
+
+
+def test_one_that_waited_takes_what_the_other_has_made(folder, monkeypatch):
+    real, calls = extraction_module._made_before, []
+
+    def meanwhile(corpus, key):
+        calls.append(real(corpus, key))
+        if len(calls) == 1:  # somebody else makes them before this call has the lock
+            mme2e.features(folder, WORDS_AND_FACES)
+        return calls[0] if len(calls) == 1 else real(corpus, key)
+
+    monkeypatch.setattr(extraction_module, "_made_before", meanwhile)
+    assert mme2e.features(folder, WORDS_AND_FACES).done == 0
+
+
 def test_an_interrupted_call_goes_on_where_it_was(folder, monkeypatch):
     monkeypatch.setattr(parts_module, "PART_UTTERANCES", 2)
     whole, calls = parts_module.do_part, []

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,12 @@ from tiny_runs import TINY_MODEL
 
 from mme2e.config import AugmentSettings, TrainSettings
 from mme2e.errors import UserError
+from mme2e.models import build_model
 from mme2e.runs.folder import load_run
 from mme2e.training.history import EpochRecord
+from mme2e.training.resume import owned
 from mme2e.training.train import train
-from mme2e.training.trainer import TrainResult
+from mme2e.training.trainer import TrainResult, train_model
 
 TINY = TrainSettings(
     model=TINY_MODEL,
@@ -157,6 +160,17 @@ class TestRun:
         info = load_run(result.run).info
         assert info.loss == settings.loss
         assert (info.thresholds is None) == (settings.loss == "ce")
+
+    @pytest.mark.parametrize("deterministic", [True, False])
+    def test_determinism_is_a_setting(self, corpus, tmp_path, monkeypatch, deterministic):
+        given = []
+        monkeypatch.setattr(
+            "mme2e.training.trainer.Trainer", lambda **named: given.append(named) or raise_interrupted()
+        )
+        with pytest.raises(Interrupted):
+            train(dataclasses.replace(TINY, deterministic=deterministic), data=corpus, out=tmp_path / "run")
+        assert given[0]["deterministic"] is deterministic
+        assert TINY.deterministic
 
     def test_early_stop(self, corpus, tmp_path):
         settings = dataclasses.replace(
@@ -331,6 +345,40 @@ class TestRefusals:
         with pytest.raises(UserError, match="exists and is not empty"):
             train(TINY, data=corpus, out=tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+    def test_two_at_once_on_one_folder(self, corpus, tmp_path):
+        refused = []
+
+        def train_beside(_: EpochRecord) -> None:
+            for resume in (True, False):
+                with pytest.raises(UserError) as error:
+                    train(TINY, data=corpus, out=tmp_path / "run", resume=resume)
+                refused.append(str(error.value))
+
+        settings = dataclasses.replace(TINY, epochs=1, scheduler="none", warmup_epochs=0)
+        train_model(settings, data=corpus, out=tmp_path / "run", on_epoch=train_beside)
+        out = tmp_path / "run"
+        assert refused == [
+            f"another 'mme2e train' is working on {out}: wait for its end, or give another --out",
+            f"{out} exists and is not empty: give another --out, or --resume to go on with it",
+        ]
+        assert train(settings, data=corpus, out=out, resume=True).history  # the lock is free again
+
+    @pytest.mark.parametrize("works", [True, False])
+    def test_another_takes_the_folder_while_this_one_makes_its_model(self, corpus, tmp_path, monkeypatch, works):
+        out, other = tmp_path / "run", ExitStack()
+
+        def build(*given, **named):
+            other.enter_context(owned(out))
+            if not works:  # it has begun and was killed
+                (out / "train_settings.yaml").touch()
+                other.close()
+            return build_model(*given, **named)
+
+        monkeypatch.setattr("mme2e.training.trainer.build_model", build)
+        with other, pytest.raises(UserError, match="is working on" if works else "exists and is not empty"):
+            train(TINY, data=corpus, out=out)
+        assert not (out / "checkpoints").exists()
 
     def test_one_choice_of_several(self, tmp_path):
         corpus = write_tiny_corpus(tmp_path / "corpus", 3, multi_label=True)

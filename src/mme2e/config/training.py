@@ -150,6 +150,10 @@ class TrainSettings:
     devices: int = 1
     """Number of devices (data parallel)."""
 
+    deterministic: bool = True
+    """Compute only in ways that give the same numbers every time, which is slower on some GPUs; off, neither a run nor
+    its resuming can be repeated bit by bit there."""
+
     debug: bool = False
     """Stop at the first NaN in features, naming the part of the network where it appeared; slower."""
 

@@ -1,7 +1,8 @@
 """Writing the hand-crafted features of a prepared corpus."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +20,39 @@ from mme2e.data.feature_schema import (
     ModalityFeatures,
 )
 from mme2e.data.row_file import RowFile
+from mme2e.errors import UserError
+from mme2e.locking import locked
 
 ROW_GROUP_BYTES = 8 << 20
 """Matrices gathered before they are written: so much memory a split is used."""
 
 
+LOCK_FILE = ".lock"
+"""In the folder of the features; it holds nothing and stays."""
+
+
+@contextmanager
+def writing_features(corpus: Corpus) -> Iterator[None]:
+    """Within the `with` block nobody else may write the features of a prepared corpus.
+
+    Raises:
+        UserError: Somebody does already, or the corpus cannot be written to.
+    """
+    folder = corpus.folder / FEATURES_FOLDER
+    taken = f"the features of {corpus.folder} are being made already: wait for the end of the other 'mme2e features'"
+    with ExitStack() as lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(locked(folder / LOCK_FILE, taken))
+        except OSError as error:
+            raise UserError(f"cannot write to {folder} ({error.strerror}), where features are kept") from error
+        yield
+
+
 class FeatureWriter:
     """Writes `features/` of a prepared corpus; what was there is replaced when the `with` block ends well.
+
+    Only within `writing_features`, where another process could write them, too.
 
     Rows may come in any order. Utterances that are never written, or written without a modality, lack it. Values that
     are not finite become 0 and are counted in `FeaturesInfo.non_finite`. ::

@@ -21,7 +21,7 @@ from mme2e import console
 from mme2e.config import FeatureExtractionSettings
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.feature_schema import FEATURES_FOLDER, MODALITY_NAMES, FeaturesInfo, ModalityFeatures, digest
-from mme2e.data.feature_writer import FeatureWriter
+from mme2e.data.feature_writer import FeatureWriter, writing_features
 from mme2e.data.features import load_features
 from mme2e.errors import UserError
 from mme2e.hand_crafted.extractor import Extractor, make_extractors
@@ -40,21 +40,28 @@ def extract_features(corpus: Path, settings: FeatureExtractionSettings) -> Featu
     extractors = make_extractors(settings, opened)
     key = _key(opened, extractors)
     made = _made_before(opened, key)
+    done = 0
+    if made is None:
+        with writing_features(opened):
+            made, done = _make(opened, extractors, key, settings.jobs)
+    return FeaturesSummary(
+        folder=opened.folder / FEATURES_FOLDER, info=made, done=done, elapsed_s=monotonic() - started_s
+    )
+
+
+def _make(corpus: Corpus, extractors: dict[str, Extractor], key: str, jobs: int) -> tuple[FeaturesInfo, int]:
+    """The features, and of how many utterances they were made just now."""
+    made = _made_before(corpus, key)  # by another process, since it was last looked for
     if made is not None:
-        return FeaturesSummary(folder=opened.folder / FEATURES_FOLDER, info=made, done=0, elapsed_s=0.0)
-    folder = opened.folder / FEATURES_FOLDER / PARTS_FOLDER / key
-    parts = parts_of(opened)
+        return made, 0
+    folder = corpus.folder / FEATURES_FOLDER / PARTS_FOLDER / key
+    parts = parts_of(corpus)
     _forget_others(folder)
     todo = [part for part in parts if not part.notes_file(folder).is_file()]
-    _do(parts, todo, opened, extractors, folder, settings.jobs)
-    info = _put_together(opened, extractors, parts, folder, key)
+    _do(parts, todo, corpus, extractors, folder, jobs)
+    info = _put_together(corpus, extractors, parts, folder, key)
     shutil.rmtree(folder.parent)
-    return FeaturesSummary(
-        folder=opened.folder / FEATURES_FOLDER,
-        info=info,
-        done=sum(part.stop - part.start for part in todo),
-        elapsed_s=monotonic() - started_s,
-    )
+    return info, sum(part.stop - part.start for part in todo)
 
 
 def _key(corpus: Corpus, extractors: dict[str, Extractor]) -> str:

@@ -22,8 +22,8 @@ def features(
         settings: Which features.
 
     Raises:
-        UserError: No prepared corpus, a library is missing, a file of the user cannot be used, or none of the
-            utterances has any of the modalities.
+        UserError: No prepared corpus, a library is missing, a file of the user cannot be used, none of the
+            utterances has any of the modalities, or another process makes features of the corpus at this moment.
     """
     from mme2e.hand_crafted.extraction import extract_features
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mme2e.data.corpus import load_corpus
 from mme2e.data.feature_schema import MODALITY_NAMES, FeaturesInfo, ModalityFeatures
-from mme2e.data.feature_writer import FeatureWriter
+from mme2e.data.feature_writer import FeatureWriter, writing_features
 from mme2e.data.features import load_features
 from mme2e.errors import UserError
 from mme2e.reference.features import ReferenceFeatures, features_folder, read_reference_features
@@ -55,7 +55,7 @@ def write_reference_features(datapath: Path, prepared: Path, *, corpus: Referenc
         What was written; its `skipped` names files that are missing and utterances that cannot be used.
 
     Raises:
-        UserError: The features cannot be read, or the prepared corpus cannot.
+        UserError: The features cannot be read, or the prepared corpus cannot; or another process makes features of it.
     """
     opened = load_corpus(prepared)
     split_of = {id_: split for split in opened.splits for id_ in opened.split(split)["id"]}
@@ -63,9 +63,12 @@ def write_reference_features(datapath: Path, prepared: Path, *, corpus: Referenc
     kinds = {
         name: ModalityFeatures(kind="reference", version=SOURCE, size=size, settings={}) for name, size in sizes.items()
     }
-    with FeatureWriter(
-        opened, text=kinds.get("text"), acoustic=kinds.get("acoustic"), visual=kinds.get("visual")
-    ) as writer:
+    with (
+        writing_features(opened),
+        FeatureWriter(
+            opened, text=kinds.get("text"), acoustic=kinds.get("acoustic"), visual=kinds.get("visual")
+        ) as writer,
+    ):
         for found in read_reference_features(datapath, corpus=corpus):
             if not isinstance(found, ReferenceFeatures):
                 writer.skip(found.item, found.reason)

@@ -1,6 +1,8 @@
 """How a training run begins in its folder, and how it is taken up again."""
 
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import torch
 from mme2e.atomic import write_text
 from mme2e.config import TrainSettings
 from mme2e.errors import UserError
+from mme2e.locking import locked
 from mme2e.records import from_plain
 from mme2e.training.callbacks import CHECKPOINT_FOLDER, LAST_FILE
+from mme2e.training.epochs import process_rank
 from mme2e.training.history import (
     SETTINGS_FILE,
     EpochRecord,
@@ -19,6 +23,9 @@ from mme2e.training.history import (
     require_same_settings,
     settings_to_yaml,
 )
+
+LOCK_FILE = ".lock"
+"""In the run folder; it holds nothing and stays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,24 +50,54 @@ class Standing:
         return len(self.history) >= settings.epochs or 0 < settings.early_stop <= without_better
 
 
+@contextmanager
+def owned(out: Path) -> Iterator[None]:
+    """Within the `with` block a run folder belongs to this training and its processes; it is made if need be.
+
+    Raises:
+        UserError: Another training works on it.
+        OSError: It cannot be written to.
+    """
+    if process_rank() != 0:  # the first process has the lock
+        yield
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out / LOCK_FILE, f"another 'mme2e train' is working on {out}: wait for its end, or give another --out"):
+        yield
+
+
 def require_free(out: Path) -> None:
     """Refuses a run folder that holds something already.
 
     Raises:
         UserError: It does, or it is no folder.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(each.name != LOCK_FILE for each in out.iterdir())):
         raise UserError(f"{out} exists and is not empty: give another --out, or --resume to go on with it")
+
+
+def require_begun(out: Path) -> None:
+    """Refuses a folder in which no run was begun.
+
+    Raises:
+        UserError: There is nothing to resume.
+    """
+    if not (out / SETTINGS_FILE).is_file():
+        raise UserError(f"nothing to resume: {out} has no {SETTINGS_FILE}; train without --resume")
 
 
 def begin(out: Path, settings: TrainSettings, report: TrainingReport) -> None:
     """Writes what a later `take_up` needs.
 
     Args:
-        out: Run folder, new or empty.
+        out: Run folder, `owned`.
         settings: Of the run.
         report: Without epochs.
+
+    Raises:
+        UserError: The folder holds something already.
     """
+    require_free(out)
     (out / CHECKPOINT_FOLDER).mkdir(parents=True)
     report.write(out)
     write_text(out / SETTINGS_FILE, settings_to_yaml(settings))
@@ -70,15 +107,14 @@ def take_up(out: Path, settings: TrainSettings, corpus: str) -> Standing:
     """Finds out where the run in a folder stands.
 
     Args:
-        out: Run folder.
+        out: Run folder, `owned`.
         settings: Must be those that the run was begun with.
         corpus: Name and fingerprint; likewise.
 
     Raises:
         UserError: There is no run, its settings or its corpus are others, or its files are damaged.
     """
-    if not (out / SETTINGS_FILE).is_file():
-        raise UserError(f"nothing to resume: {out} has no {SETTINGS_FILE}; train without --resume")
+    require_begun(out)
     require_same_settings(out, settings)
     report = TrainingReport.read(out)
     if report.corpus != corpus:

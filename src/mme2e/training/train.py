@@ -21,12 +21,13 @@ def train(
         settings: How to train.
         data: Prepared corpus.
         out: Run folder to write; new or empty, unless resuming.
-        resume: Go on from the last finished epoch of the run folder. On the same machine the numbers are those of a run
-            that was never interrupted, bit by bit. A run that is finished is left as it is.
+        resume: Go on from the last finished epoch of the run folder. On the same machine and with
+            `settings.deterministic` the numbers are those of a run that was never interrupted, bit by bit. A run that
+            is finished is left as it is.
 
     Raises:
-        UserError: Settings and corpus do not fit, `out` holds something already, or there is nothing to resume; or
-            the loss stopped being a number.
+        UserError: Settings and corpus do not fit, `out` holds something already or another training works on it, or
+            there is nothing to resume; or the loss stopped being a number.
     """
     from mme2e.training.trainer import train_model
 

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ from mme2e.training.history import EpochRecord, TrainingReport, best_epoch
 from mme2e.training.initial_weights import load_initial
 from mme2e.training.losses import check_loss_fits, positive_weights
 from mme2e.training.module import MONITORED, EmotionModule
-from mme2e.training.resume import Standing, begin, require_free, take_up
+from mme2e.training.resume import Standing, begin, owned, require_begun, require_free, take_up
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +94,20 @@ def train_model(
         on_epoch: Called after each epoch, when it is saved; may raise to end training, and whatever it raises comes
             out of here.
     """
+    with ExitStack() as lock:
+        return _train(settings, data, out, resume, console, on_epoch, lock)
+
+
+def _train(
+    settings: TrainSettings,
+    data: Path | Corpus,
+    out: Path,
+    resume: bool,
+    console: Console | None,
+    on_epoch: Callable[[EpochRecord], None] | None,
+    lock: ExitStack,
+) -> TrainResult:
+    """As `train`; the lock on the run folder is entered into a stack, as soon as the folder may be written to."""
     began_s = time.perf_counter()
     console = console or screen(stderr=True, quiet=process_rank() != 0)
     corpus = data if isinstance(data, Corpus) else load_corpus(data)
@@ -103,6 +118,9 @@ def train_model(
         settings = _fitted(settings, features)
     standing = Standing()
     if resume:
+        require_begun(out)
+        with writing(out):
+            lock.enter_context(owned(out))
         standing = take_up(out, settings, corpus_identity(corpus, features))
     elif process_rank() == 0:
         require_free(out)
@@ -140,6 +158,7 @@ def train_model(
         validation = validation_batches(corpus, settings, tokenizer)
         with writing(out):
             if not resume and process_rank() == 0:
+                lock.enter_context(owned(out))
                 begin(out, settings, report)
             listeners: list[Any] = [Reporter(out, report, console), *([EachEpoch(on_epoch)] if on_epoch else [])]
             _fit(module, validation, settings, out, standing.checkpoint, listeners)
@@ -225,7 +244,7 @@ def _make_trainer(settings: TrainSettings, out: Path, callbacks: list[Any]) -> T
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the loader shares its batches out by itself
-        deterministic=True,
+        deterministic=settings.deterministic,
         benchmark=False,
         enable_progress_bar=False,
         enable_model_summary=False,
