@@ -92,7 +92,7 @@ def test_a_second_call_at_the_same_time_is_refused(folder, monkeypatch, capsys):
     assert mme2e.features(folder, WORDS_AND_FACES).done == 15
     assert met == [2]
     message = f"the features of {folder} are being made already: wait for the end of the other 'mme2e features'"
-    assert f"mme2e: {message}\n" in capsys.readouterr().err
+    assert f"mme2e: error: {message}\n" in capsys.readouterr().err
     assert load_features(folder).info.visual is not None  # those of the first call
     assert mme2e.features(folder, WORDS_AND_FACES).done == 0  # the lock is free again
 
