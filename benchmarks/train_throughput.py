@@ -140,7 +140,7 @@ def settings_of(width: str) -> TrainSettings:
 
 def run(settings: TrainSettings, corpus: Path, out: Path, open_dataset: OpenDataset | None = None) -> EpochRecord:
     """The last epoch of a training run, of a dataset that is not the usual one if so wanted."""
-    way = nullcontext() if open_dataset is None else patch("mme2e.training.batches.open_dataset", open_dataset)
+    way = nullcontext() if open_dataset is None else patch("mme2e.training.data_module.open_dataset", open_dataset)
     with way:
         result = train_model(settings, data=corpus, out=out, console=screen(quiet=True))
     return result.history[-1]

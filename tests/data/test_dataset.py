@@ -205,7 +205,7 @@ def test_the_order_follows_from_seed_and_epoch():
 
     def order(seed, epoch):
         sampler = LengthBatchSampler(costs, 8, shuffle=True, seed=seed)
-        sampler.sampler.set_epoch(epoch)
+        sampler.set_epoch(epoch)
         return [[draw.utterance for draw in batch] for batch in sampler]
 
     assert order(0, 3) == order(0, 3)

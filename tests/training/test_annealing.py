@@ -11,7 +11,7 @@ from mme2e.config import AttentionSettings, TrainSettings
 from mme2e.errors import UserError
 from mme2e.models import MESM
 from mme2e.runs.folder import load_run
-from mme2e.training.annealing import top_p_at
+from mme2e.training.callbacks import top_p_at
 from mme2e.training.module import EmotionModule
 from mme2e.training.train import train
 

@@ -74,7 +74,7 @@ def test_features_are_standardised_with_the_training_split(corpus: Path) -> None
     standardise(model, settings, features)
     (batch,) = make_dataloader(open_dataset(load_corpus(corpus), "train", settings), batch_size=12)
     for name in SIZES:
-        steps = model.branches[name].standardise(getattr(batch, f"{name}_features"))
+        steps = model.branches[name].standardise(getattr(batch, f"{name}_features").values)
         np.testing.assert_allclose(steps.mean(dim=0), 0, atol=1e-4)
         np.testing.assert_allclose(steps.std(dim=0, unbiased=False), 1, atol=1e-3)
 

@@ -1,6 +1,5 @@
 import dataclasses
 import itertools
-import logging
 
 import pytest
 import torch
@@ -8,9 +7,6 @@ from tiny_mesm import EMOTIONS, make_tiny, make_utterances
 from torch import nn
 
 from mme2e.config import ModelSettings, TrainSettings
-from mme2e.data.batch import Batch
-from mme2e.data.ragged import Ragged
-from mme2e.training.callbacks import quiet_lightning
 from mme2e.training.module import EmotionModule, cosine_factor
 
 
@@ -23,7 +19,7 @@ class Model(nn.Module):
 
 def make(text: bool = True, **changes) -> EmotionModule:
     settings = dataclasses.replace(TrainSettings(), **changes)
-    return EmotionModule(Model(text), settings, pos_weight=None, make_batches=lambda epoch: None)
+    return EmotionModule(Model(text), settings, pos_weight=None)
 
 
 def test_the_text_branch_learns_more_slowly():
@@ -65,28 +61,10 @@ class TestCosine:
         assert 0 <= cosine_factor(step, warmup=3, total=3) <= 1
 
 
-def test_small_talk_is_dropped_and_news_are_not(caplog):
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    with caplog.at_level(logging.INFO, logger=logger.name), quiet_lightning():
-        logger.addHandler(caplog.handler)
-        logger.info("GPU available: False, used: False")
-        logger.info("the disk is on fire")
-        logger.removeHandler(caplog.handler)
-    assert set(caplog.messages) == {"the disk is on fire"}
-    assert not logger.filters
-
-
-def test_only_batches_with_sound_models_make_mel_chunks():
-    batch = Batch(waveforms=Ragged.join([torch.zeros(6400, dtype=torch.int16)]))
-    assert make().on_after_batch_transfer(batch, 0).mel_chunks is not None
-    silent = make(model=dataclasses.replace(TrainSettings().model, modalities="v"))
-    assert silent.on_after_batch_transfer(batch, 0).mel_chunks is None
-
-
 @pytest.mark.parametrize("name", ["fe2e", "mesm"])
 def test_each_modality_can_have_a_loss_of_its_own(name: str):
     settings = TrainSettings(model=ModelSettings(name=name), modality_loss=0.5)
-    module = EmotionModule(make_tiny(name), settings, pos_weight=None, make_batches=lambda epoch: None).eval()
+    module = EmotionModule(make_tiny(name), settings, pos_weight=None).eval()
     batch = dataclasses.replace(make_utterances((1, 2, 3), (2, 1, 1)), labels=torch.eye(EMOTIONS)[:3])
     fused, own = module._losses(batch)
     assert fused.item() == pytest.approx(module.loss(module.model(batch), batch.labels).item(), rel=1e-6)
@@ -102,7 +80,7 @@ def test_each_modality_can_have_a_loss_of_its_own(name: str):
 def test_a_budget_is_followed_beside_losses_of_the_modalities():
     model = make_tiny("mesm", budget=0.1).train()
     settings = TrainSettings(model=ModelSettings(name="mesm"), modality_loss=0.5)
-    module = EmotionModule(model, settings, pos_weight=None, make_batches=lambda epoch: None)
+    module = EmotionModule(model, settings, pos_weight=None)
     before = [stage.selection.top_p for stage in model.stages.values()]
     module._losses(dataclasses.replace(make_utterances((1, 2, 3), (2, 1, 1)), labels=torch.eye(EMOTIONS)[:3]))
     assert all(stage.selection.top_p != p for stage, p in zip(model.stages.values(), before, strict=True))
@@ -110,7 +88,7 @@ def test_a_budget_is_followed_beside_losses_of_the_modalities():
 
 def test_without_it_there_is_no_such_loss():
     settings = TrainSettings(model=ModelSettings(name="fe2e"))
-    module = EmotionModule(make_tiny("fe2e"), settings, pos_weight=None, make_batches=lambda epoch: None).eval()
+    module = EmotionModule(make_tiny("fe2e"), settings, pos_weight=None).eval()
     batch = dataclasses.replace(make_utterances((1, 2), (2, 1)), labels=torch.eye(EMOTIONS)[:2])
     fused, own = module._losses(batch)
     assert own == 0

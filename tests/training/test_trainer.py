@@ -164,9 +164,7 @@ class TestRun:
     @pytest.mark.parametrize("deterministic", [True, False])
     def test_determinism_is_a_setting(self, corpus, tmp_path, monkeypatch, deterministic):
         given = []
-        monkeypatch.setattr(
-            "mme2e.training.trainer.Trainer", lambda **named: given.append(named) or raise_interrupted()
-        )
+        monkeypatch.setattr("mme2e.training.fit.Trainer", lambda **named: given.append(named) or raise_interrupted())
         with pytest.raises(Interrupted):
             train(dataclasses.replace(TINY, deterministic=deterministic), data=corpus, out=tmp_path / "run")
         assert given[0]["deterministic"] is deterministic
@@ -219,7 +217,7 @@ class TestResume:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                "mme2e.training.callbacks.torch.save",
+                "mme2e.training.fit.torch.save",
                 lambda checkpoint, file: save(checkpoint, FullDisk() if checkpoint["epoch"] == 2 else file),
             )
             with pytest.raises(

@@ -283,12 +283,12 @@ class TestClosedSplit:
             search(SETTINGS, data=corpus, out=tmp_path / "search", trials=2)
 
     def test_so_is_a_dataset_of_it(self, corpus, tmp_path, monkeypatch):
-        from mme2e.training import batches, hand_crafted
+        from mme2e.training import data_module, hand_crafted
 
         def cheat(opened, split, settings, tokenizer):
             return hand_crafted.open_dataset(opened, "test", settings, tokenizer)
 
-        monkeypatch.setattr(batches, "open_dataset", cheat)
+        monkeypatch.setattr(data_module, "open_dataset", cheat)
         with pytest.raises(ClosedSplitError, match="'test'"):
             search(SETTINGS, data=corpus, out=tmp_path / "search", trials=2)
 

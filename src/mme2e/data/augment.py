@@ -1,4 +1,7 @@
-"""Augmentation of training data: face crops, words, mel chunks. Everything that is off changes not one bit."""
+"""Augmentation of training data: face crops, words, mel chunks, hidden modalities.
+
+Everything that is off changes not one bit.
+"""
 
 from dataclasses import replace
 
@@ -6,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mme2e.config import AugmentSettings
+from mme2e.config import MODALITIES, AugmentSettings
 from mme2e.data.batch import Batch
 
 
@@ -69,6 +72,43 @@ def augment_mel(batch: Batch, settings: AugmentSettings, generator: torch.Genera
         per_chunk = hidden.to(chunks.device).repeat_interleave(num_chunks.to(chunks.device), dim=0)
         chunks = chunks.masked_fill(per_chunk[:, None, :, None], 0)
     return replace(batch, mel_chunks=replace(batch.mel_chunks, values=chunks))
+
+
+def hide_modalities(
+    batch: Batch, probability: float, generator: torch.Generator, *, modalities: str, always: str = ""
+) -> Batch:
+    """Modality dropout: hides modalities of utterances, so that the model learns to do without them.
+
+    Each is hidden with one probability, and an utterance keeps at least one that it has. Hidden means that the modality
+    is not present: the model leaves it out of its fusion.
+
+    Args:
+        batch: Utterances.
+        probability: In [0, 1).
+        generator: Decides; on the CPU.
+        modalities: Letters that the model uses.
+        always: Letters that are never hidden.
+
+    Returns:
+        A batch where less is present; the one given where there is nothing to do.
+    """
+    known = {letter: present for letter in MODALITIES if (present := batch.present(letter)) is not None}
+    letters = [letter for letter in known if letter in modalities and letter not in always]
+    if probability == 0 or not letters:
+        return batch
+    draws = torch.rand(len(batch), len(letters), generator=generator)
+    present = torch.stack([known[letter] for letter in letters], dim=1)
+    draws = draws.to(present.device)
+    kept = present & (draws >= probability)
+    stays = [present for letter, present in known.items() if letter in always]
+    bereft = ~torch.stack([kept.any(dim=1), *stays]).any(dim=0)
+    # Of those that would lose everything, the modality with the largest draw stays: each is as likely as the others.
+    last = torch.where(present, draws, -1).argmax(dim=1)
+    rows = torch.arange(len(batch), device=present.device)
+    kept[rows, last] |= bereft & present[rows, last]
+    for letter, visible in zip(letters, kept.unbind(dim=1), strict=True):
+        batch = batch.hidden(letter, ~visible)
+    return batch
 
 
 def _stripes(rows: int, masks: int, widest: int, length: int, generator: torch.Generator) -> Tensor:

@@ -100,9 +100,13 @@ class Batch:
             chosen["ids"] = tuple(self.ids[index] for index in utterances)
         return replace(self, **chosen)
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
-        """The same batch on another device."""
-        return self._moved(lambda value: value.to(device, non_blocking=non_blocking))
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on another device; for the copy of page-locked memory nothing waits."""
+        return self._moved(
+            lambda value: (
+                value.to(device, non_blocking=value.is_pinned()) if isinstance(value, Tensor) else value.to(device)
+            )
+        )
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory, for a fast copy to a GPU."""

@@ -5,7 +5,6 @@ import signal
 from typing import Any
 
 import torch
-from torch import distributed
 from torch.utils.data import DataLoader
 
 from mme2e.config import AugmentSettings
@@ -26,12 +25,13 @@ def make_dataloader(
     num_workers: int = 0,
     augment: AugmentSettings | None = None,
     pin_memory: bool = False,
+    num_replicas: int = 1,
+    rank: int = 0,
 ) -> DataLoader:
     """A loader of `Batch`es with waveforms; `Batch.with_mel_chunks` makes the mel chunks on the model's device.
 
     Order and augmentation follow from the seed and the epoch alone, whatever the number of workers: before each
-    pass call `loader.batch_sampler.set_epoch(epoch)` (Lightning does it by itself). Processes of an initialised
-    `torch.distributed` group share the batches, so a trainer needs no sampler of its own.
+    pass call `loader.batch_sampler.set_epoch(epoch)`.
 
     Args:
         dataset: The utterances.
@@ -41,16 +41,17 @@ def make_dataloader(
         num_workers: Processes that read ahead; 0 reads in this one.
         augment: Augmentation of crops and words; that of the mel chunks is `augment_mel`.
         pin_memory: Page-locked memory for a fast copy; without CUDA it is left off.
+        num_replicas: Processes that share the batches.
+        rank: Which of them this is.
     """
     dataset = dataset.augmented(augment, seed)
-    grouped = distributed.is_available() and distributed.is_initialized()
     sampler = LengthBatchSampler(
         dataset.costs,
         batch_size,
         shuffle=shuffle,
         seed=seed,
-        num_replicas=distributed.get_world_size() if grouped else 1,
-        rank=distributed.get_rank() if grouped else 0,
+        num_replicas=num_replicas,
+        rank=rank,
     )
     if num_workers > 0:
         # Workers tokenise one text at a time; without this, tokenizers prints a warning in each of them.

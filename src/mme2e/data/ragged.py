@@ -101,9 +101,9 @@ class Ragged:
         """The same with its three tensors changed, for instance moved."""
         return Ragged(function(self.values), function(self.lengths), function(self.present))
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Ragged":
-        """The same on another device."""
-        return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+    def to(self, device: torch.device | str) -> "Ragged":
+        """The same on another device; for the copy of page-locked memory nothing waits."""
+        return self.map(lambda tensor: tensor.to(device, non_blocking=tensor.is_pinned()))
 
     def pin_memory(self) -> "Ragged":
         """The same in page-locked memory, for a fast copy to a GPU."""

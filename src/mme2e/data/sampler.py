@@ -47,11 +47,6 @@ class LengthBatchSampler(Sampler[list[Draw]]):
         self.rank = rank
         self.epoch = 0
 
-    @property
-    def sampler(self) -> "LengthBatchSampler":
-        """Itself: Lightning looks for `set_epoch` on the `sampler` of a batch sampler."""
-        return self
-
     def set_epoch(self, epoch: int) -> None:
         """The next pass is that of `epoch`: other order, other augmentation."""
         self.epoch = epoch

@@ -144,7 +144,7 @@ def _batches(
     """The utterances in order, on the device, with mel chunks where there is sound."""
     loader = make_dataloader(dataset, batch_size=batch_size, pin_memory=device.type == "cuda")
     for batch in _tracked(loader, split, progress):
-        yield batch.to(device, non_blocking=True).with_mel_chunks()
+        yield batch.to(device).with_mel_chunks()
 
 
 def _labels(batch: Batch) -> Bools:

@@ -14,7 +14,7 @@ from mme2e.evaluation.score_run import EVALUATION_FOLDER
 from mme2e.experiments.outcomes import METRICS_FILE, PREDICTIONS_FILE, read_metrics
 from mme2e.training.hand_crafted import corpus_identity, with_sizes
 from mme2e.training.history import SETTINGS_FILE
-from mme2e.training.resume import take_up
+from mme2e.training.resume import resume_run
 
 RUNS_FOLDER = "runs"
 
@@ -107,7 +107,7 @@ def stage_of(run: PlannedRun, corpus: Corpus) -> Stage:
     if not (run.folder / SETTINGS_FILE).is_file():
         return Stage.MISSING
     try:
-        standing = take_up(run.folder, settings, corpus_identity(corpus, features))
+        standing = resume_run(run.folder, settings, corpus_identity(corpus, features))
     except UserError as error:
         raise UserError(f"{run.folder} is another run than {run}: {error}; give another --out") from error
     if not standing.finished:

@@ -1,166 +1,146 @@
-"""What happens beside the steps: checkpoints, progress, and keeping Lightning's small talk away."""
+"""What happens beside the steps: files after each epoch, progress on the screen, annealing of top-p."""
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning.fabric.plugins import TorchCheckpointIO
+from lightning import LightningModule
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 
-from mme2e.atomic import replacing, write_text
+from mme2e.config import TrainSettings
 from mme2e.console import progress, show
-from mme2e.training.history import (
-    CSV_FILE,
-    EpochRecord,
-    TrainingReport,
-    best_epoch,
-    history_to_csv,
-)
-
-CHECKPOINT_FOLDER = "checkpoints"
-LOG_FOLDER = "logs"
-BEST_FILE = "best.ckpt"
-LAST_FILE = "last.ckpt"
+from mme2e.models import MESM
+from mme2e.training.data_module import process_rank
+from mme2e.training.history import BEST_FILE, CHECKPOINT_FOLDER, LAST_FILE, EpochRecord, TrainingReport, best_epoch
 
 
-class CheckpointFiles(TorchCheckpointIO):
-    """Writes checkpoints beside their final place and renames them.
+class EpochFiles(Checkpoint):
+    """Saves an epoch: `checkpoints/best.ckpt`, `checkpoints/last.ckpt`, then `metrics.json` and `logs/metrics.csv`.
 
-    Lightning's own way writes to the folder for temporary files and moves; between two file systems that is a copy,
-    which a full disk or a kill leaves half done under the final name.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Writes a checkpoint at once or not at all.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with replacing(path) as temporary, temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-        except RuntimeError as error:
-            # torch puts an error of its own before the one that says what is the matter.
-            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
-
-
-class BestAndLast(Checkpoint):
-    """Saves `checkpoints/best.ckpt` and `checkpoints/last.ckpt` after an epoch, each at once or not at all.
-
-    Which epoch is the best follows from the history in the checkpoint. Lightning's own ModelCheckpoint remembers
-    the best by the absolute path of its file and forgets it when the run folder has been moved.
-
-    Args:
-        run: Run folder.
-    """
-
-    def __init__(self, run: Path) -> None:
-        self.folder = run / CHECKPOINT_FOLDER
-
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Saves; the best one first, so that `last.ckpt` is never ahead of it."""
-        is_best = best_epoch(pl_module.history) is pl_module.history[-1]
-        if trainer.strategy.broadcast(is_best):
-            trainer.save_checkpoint(self.folder / BEST_FILE, weights_only=False)
-        trainer.save_checkpoint(self.folder / LAST_FILE, weights_only=False)
-
-
-class Reporter(Checkpoint):
-    """Writes `metrics.json` and `logs/metrics.csv` after every epoch, and tells how training goes.
-
-    On a terminal there is a progress bar under the lines of the finished epochs; elsewhere just the lines. It counts
-    as a checkpoint, and stands after `BestAndLast`, so that no file speaks of an epoch that is not saved.
+    Each file is written at once or not at all, and none speaks of an epoch that is not saved. Which epoch is the best
+    follows from the history in the checkpoint: Lightning's own ModelCheckpoint remembers the best by the absolute path
+    of its file and forgets it when the run folder has been moved.
 
     Args:
         run: Run folder.
         report: What `metrics.json` holds beside the epochs.
-        console: Where to tell.
+        listeners: Called with the history when the epoch is saved, in every process; one that raises ends training.
     """
 
-    def __init__(self, run: Path, report: TrainingReport, console: Console) -> None:
-        self.run = run
-        self.report = report
-        self.console = console
-        self.progress = progress("{task.fields[status]}", console=console, only_on_terminals=True)
+    def __init__(
+        self, run: Path, report: TrainingReport, listeners: Sequence[Callable[[list[EpochRecord]], None]]
+    ) -> None:
+        self._run = run
+        self._report = report
+        self._listeners = listeners
 
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Saves; the best checkpoint first, so that `last.ckpt` is never ahead of it."""
+        history: list[EpochRecord] = pl_module.history
+        is_best = best_epoch(history) is history[-1]
+        folder = self._run / CHECKPOINT_FOLDER
+        if trainer.strategy.broadcast(is_best):
+            trainer.save_checkpoint(folder / BEST_FILE, weights_only=False)
+        trainer.save_checkpoint(folder / LAST_FILE, weights_only=False)
+        if trainer.is_global_zero:
+            self._report.with_history(history, finished=False).write(self._run)
+        for listener in self._listeners:
+            listener(history)
+
+
+class Reporter(Callback):
+    """Shows how training goes: on a terminal a progress bar under the lines of the finished epochs, else the lines.
+
+    Args:
+        epochs: Of the run.
+        console: Where to show it.
+    """
+
+    def __init__(self, epochs: int, console: Console) -> None:
+        self._epochs = epochs
+        self._console = console
+        self._progress = progress("{task.fields[status]}", console=console, only_on_terminals=True)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Shows a fresh bar."""
         if trainer.is_global_zero:
-            for task in self.progress.task_ids:
-                self.progress.remove_task(task)
-            name = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            self.task = self.progress.add_task(name, total=trainer.num_training_batches, status="")
-            self.progress.start()
+            for task in self._progress.task_ids:
+                self._progress.remove_task(task)
+            name = f"epoch {trainer.current_epoch + 1}/{self._epochs}"
+            self._task = self._progress.add_task(name, total=trainer.num_training_batches, status="")
+            self._progress.start()
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Moves the bar on."""
-        if trainer.is_global_zero and not self.progress.disable:
-            self.progress.update(self.task, completed=batch_idx + 1, status=f"loss {outputs['loss'].item():.3f}")
+        if trainer.is_global_zero and not self._progress.disable:
+            self._progress.update(self._task, completed=batch_idx + 1, status=f"loss {outputs['loss'].item():.3f}")
 
-    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Says what the pause is."""
         if trainer.is_global_zero:
-            self.progress.update(self.task, status="validating")
+            self._progress.update(self._task, status="validating")
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Writes and tells."""
-        if not trainer.is_global_zero:
+    def epoch_saved(self, history: list[EpochRecord]) -> None:
+        """Shows the line of the last epoch."""
+        if process_rank() == 0:
+            show(describe_epoch(history, self._epochs), console=self._console)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes the bar away."""
+        self._progress.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Takes the bar away."""
+        self._progress.stop()
+
+
+class TopPAnnealing(Callback):
+    """MESM may start dense: top-p falls from 1 to the setting's value, so that attention first learns from all sites.
+
+    It is set before every step. Validation always sees the final value, so that its scores are comparable. A budget
+    takes over when the fall ends: until then it does not move top-p.
+
+    Args:
+        settings: `anneal_epochs`, and `model.top_p`, where the fall ends.
+    """
+
+    def __init__(self, settings: TrainSettings) -> None:
+        self._settings = settings
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Sets the value of this step."""
+        self._set(trainer, pl_module, trainer.global_step)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Sets the final value."""
+        self._set(trainer, pl_module, math.inf)
+
+    def _set(self, trainer: Trainer, pl_module: LightningModule, step: float) -> None:
+        model, settings = pl_module.model, self._settings
+        if not isinstance(model, MESM):
             return
-        history = pl_module.history
-        write_report(self.run, self.report, history, finished=False)
-        show(describe_epoch(history, trainer.max_epochs), console=self.console)
-
-    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        """Takes the bar away."""
-        self.progress.stop()
-
-    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """Takes the bar away."""
-        self.progress.stop()
+        steps = settings.anneal_epochs * trainer.estimated_stepping_batches / settings.epochs
+        over = trainer.global_step >= steps
+        if over and model.follows_budget:
+            return  # the budget's value, or the final one, is there already
+        model.set_top_p(top_p_at(step, steps, settings.model.top_p))
+        model.follows_budget = over
 
 
-class EachEpoch(Checkpoint):
-    """Hands every finished epoch to a function, which ends training by raising.
-
-    It counts as a checkpoint, and stands after `Reporter`, so that the epoch is saved by then.
+def top_p_at(step: float, steps: float, final: float) -> float:
+    """Share of the attention to keep after some updates: a straight line from 1 down to `final`.
 
     Args:
-        function: Called with the epoch.
+        step: Updates done, from 0.
+        steps: Updates of the fall; 0 starts at `final`.
+        final: Value that stays, in (0, 1].
     """
-
-    def __init__(self, function: Callable[[EpochRecord], None]) -> None:
-        self.function = function
-
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Calls the function."""
-        self.function(pl_module.history[-1])
-
-
-def write_report(run: Path, report: TrainingReport, history: list[EpochRecord], *, finished: bool) -> None:
-    """Writes `metrics.json` and `logs/metrics.csv`.
-
-    Args:
-        run: Run folder.
-        report: Gives corpus and label names.
-        history: Finished epochs.
-        finished: Whether there will be no more.
-    """
-    TrainingReport(
-        finished=finished,
-        corpus=report.corpus,
-        label_names=report.label_names,
-        best=best_epoch(history) if history else None,
-        history=tuple(history),
-    ).write(run)
-    (run / LOG_FOLDER).mkdir(exist_ok=True)
-    write_text(run / LOG_FOLDER / CSV_FILE, history_to_csv(history))
+    return final if step >= steps else 1 - (1 - final) * step / steps
 
 
 def describe_epoch(history: list[EpochRecord], epochs: int) -> str:
@@ -172,52 +152,3 @@ def describe_epoch(history: list[EpochRecord], epochs: int) -> str:
         f"  macro F1 {last.valid_macro_f1:.3f}{star}  AUC {last.valid_auc:.3f}  {last.seconds:.1f} s"
         f"  waiting for data {last.data_wait_share:.0%}"
     )
-
-
-_SMALL_TALK = (
-    "GPU available",
-    "TPU available",
-    "💡 Tip",
-    "Restoring states from the checkpoint",
-    "Restored all states from the checkpoint",
-    "`Trainer.fit` stopped",
-    "`Trainer(",
-    "Using bfloat16 Automatic Mixed Precision",
-    "Using 16bit Automatic Mixed Precision",
-    "Loading `train_dataloader` to estimate",
-    "LOCAL_RANK: ",
-    "You are using a CUDA device",
-    "Detected KeyboardInterrupt",
-    "distributed_backend=",
-    "Initializing distributed",
-    "----------",
-)
-_TIRESOME_WARNINGS = (
-    r"The '.*dataloader' does not have many workers",
-    r"The number of training batches \(\d+\) is smaller than the logging interval",
-    r"Checkpoint directory .* exists and is not empty",
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
-)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    return not record.getMessage().lstrip().startswith(_SMALL_TALK)
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Keeps messages of Lightning away that are known and of no use to the user; all others come through."""
-    loggers = [
-        logging.getLogger(f"lightning.{name}")
-        for name in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero", "fabric.utilities.distributed")
-    ]
-    for logger in loggers:
-        logger.addFilter(_is_news)
-    try:
-        with warnings.catch_warnings():
-            for message in _TIRESOME_WARNINGS:
-                warnings.filterwarnings("ignore", message)
-            yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(_is_news)

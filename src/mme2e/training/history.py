@@ -2,7 +2,8 @@
 
 import csv
 import io
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ from mme2e.records import Undefinable, load, plain, read_record, to_json, to_yam
 
 SETTINGS_FILE = "train_settings.yaml"
 METRICS_FILE = "metrics.json"
+LOG_FOLDER = "logs"
 CSV_FILE = "metrics.csv"
+CHECKPOINT_FOLDER = "checkpoints"
+BEST_FILE = "best.ckpt"
+LAST_FILE = "last.ckpt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +52,7 @@ class EpochRecord:
     data_wait_share: float
 
 
-def best_epoch(history: list[EpochRecord]) -> EpochRecord:
+def best_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
     """The epoch with the best validation macro F1, the first at a tie; `history` is not empty."""
     return max(history, key=lambda record: record.valid_macro_f1)
 
@@ -101,9 +106,17 @@ class TrainingReport:
     best: EpochRecord | None
     history: tuple[EpochRecord, ...]
 
+    def with_history(self, history: Sequence[EpochRecord], *, finished: bool) -> "TrainingReport":
+        """The same run after other epochs."""
+        best = best_epoch(history) if history else None
+        return replace(self, finished=finished, best=best, history=tuple(history))
+
     def write(self, run: Path) -> None:
-        """Writes `metrics.json` into a run folder; what is undefined is null."""
+        """Writes `metrics.json`, where what is undefined is null, and after an epoch `logs/metrics.csv`."""
         write_text(run / METRICS_FILE, to_json(self))
+        if self.history:
+            (run / LOG_FOLDER).mkdir(exist_ok=True)
+            write_text(run / LOG_FOLDER / CSV_FILE, history_to_csv(self.history))
 
     @classmethod
     def read(cls, run: Path) -> "TrainingReport":
@@ -115,7 +128,7 @@ class TrainingReport:
         return read_record(cls, run / METRICS_FILE, advice=f"{run} is no complete training run")
 
 
-def history_to_csv(history: list[EpochRecord]) -> str:
+def history_to_csv(history: Sequence[EpochRecord]) -> str:
     """One line an epoch, without the thresholds."""
     names = [field.name for field in fields(EpochRecord) if field.name != "thresholds"]
     file = io.StringIO()

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -12,16 +11,14 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from mme2e.config import TrainSettings
-from mme2e.data.augment import augment_mel
 from mme2e.data.batch import Batch
 from mme2e.errors import UserError
 from mme2e.records import from_plain
 from mme2e.scores.metrics import average, emotion_scores, one_choice, sigmoid, softmax
 from mme2e.scores.thresholds import choose_thresholds, decide
-from mme2e.training.epochs import EpochBatches
+from mme2e.training.data_module import EpochBatches
 from mme2e.training.history import EpochRecord
 from mme2e.training.losses import EmotionLoss, loss_of_modalities
-from mme2e.training.modality_dropout import hide_modalities
 
 MONITORED = "valid/macro_f1"
 
@@ -33,56 +30,22 @@ class EmotionModule(lightning.LightningModule):
         model: Takes a `Batch`, returns logits (batch, emotions); its text branch, if any, is `model.text`.
         settings: How to train.
         pos_weight: (emotions,) weights of the positives; None weighs all alike.
-        make_batches: Called once training processes know each other; given the epoch counter, returns the batches.
 
     Attributes:
         history: Finished epochs; travels in the checkpoints.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        settings: TrainSettings,
-        *,
-        pos_weight: Tensor | None,
-        make_batches: Callable[[Callable[[], int]], EpochBatches],
-    ) -> None:
+    def __init__(self, model: nn.Module, settings: TrainSettings, *, pos_weight: Tensor | None) -> None:
         super().__init__()
         self.model = model
         self.settings = settings
         self.loss = EmotionLoss(settings.loss, pos_weight)
         self.history: list[EpochRecord] = []
-        self._make_batches = make_batches
-        self._batches: EpochBatches | None = None
         self._validated: list[tuple[Tensor, Tensor]] = []
         self._scores: dict[str, float] = {}
         self._thresholds: tuple[float, ...] | None = None
         self._epoch_began = 0.0
         self._data_wait_share = 0.0
-
-    def train_dataloader(self) -> EpochBatches:
-        """The training batches of this process."""
-        self._batches = self._make_batches(lambda: self.current_epoch)
-        return self._batches
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Moves a batch without waiting for the copy."""
-        return batch.to(device, non_blocking=True)
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Makes the mel chunks on the device, in full precision; in training masks them and hides modalities."""
-        settings = self.settings
-        if "a" in settings.model.modalities:
-            batch = batch.with_mel_chunks()
-        if not self.training:
-            return batch
-        # The global generator: `EpochBatches` has seeded it for this epoch.
-        generator = torch.default_generator
-        batch = augment_mel(batch, settings.augment, generator)
-        always = "t" if settings.model.name == "mesm" else ""  # without words it cannot select
-        return hide_modalities(
-            batch, settings.modality_dropout, generator, modalities=settings.model.modalities, always=always
-        )
 
     def on_train_epoch_start(self) -> None:
         """Starts the clock."""
@@ -129,8 +92,9 @@ class EmotionModule(lightning.LightningModule):
 
     def on_validation_start(self) -> None:
         """Reads the clock of the data: the training part of the epoch ends here."""
-        if self._batches is not None:
-            self._data_wait_share = self._batches.data_wait_share()
+        batches = self.trainer.train_dataloader
+        assert isinstance(batches, EpochBatches)
+        self._data_wait_share = batches.data_wait_share()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keeps logits and labels of one batch."""

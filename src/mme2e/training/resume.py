@@ -1,4 +1,4 @@
-"""How a training run begins in its folder, and how it is taken up again."""
+"""How a training run starts in its folder, and how it is resumed there."""
 
 import pickle
 from collections.abc import Iterator
@@ -13,9 +13,10 @@ from mme2e.config import TrainSettings
 from mme2e.errors import UserError
 from mme2e.locking import locked
 from mme2e.records import from_plain
-from mme2e.training.callbacks import CHECKPOINT_FOLDER, LAST_FILE
-from mme2e.training.epochs import process_rank
+from mme2e.training.data_module import process_rank
 from mme2e.training.history import (
+    CHECKPOINT_FOLDER,
+    LAST_FILE,
     SETTINGS_FILE,
     EpochRecord,
     TrainingReport,
@@ -66,7 +67,7 @@ def owned(out: Path) -> Iterator[None]:
         yield
 
 
-def require_free(out: Path) -> None:
+def require_empty(out: Path) -> None:
     """Refuses a run folder that holds something already.
 
     Raises:
@@ -76,8 +77,8 @@ def require_free(out: Path) -> None:
         raise UserError(f"{out} exists and is not empty: give another --out, or --resume to go on with it")
 
 
-def require_begun(out: Path) -> None:
-    """Refuses a folder in which no run was begun.
+def require_started(out: Path) -> None:
+    """Refuses a folder in which no run was started.
 
     Raises:
         UserError: There is nothing to resume.
@@ -86,8 +87,8 @@ def require_begun(out: Path) -> None:
         raise UserError(f"nothing to resume: {out} has no {SETTINGS_FILE}; train without --resume")
 
 
-def begin(out: Path, settings: TrainSettings, report: TrainingReport) -> None:
-    """Writes what a later `take_up` needs.
+def start_run(out: Path, settings: TrainSettings, report: TrainingReport) -> None:
+    """Writes what a later `resume_run` needs.
 
     Args:
         out: Run folder, `owned`.
@@ -97,13 +98,13 @@ def begin(out: Path, settings: TrainSettings, report: TrainingReport) -> None:
     Raises:
         UserError: The folder holds something already.
     """
-    require_free(out)
+    require_empty(out)
     (out / CHECKPOINT_FOLDER).mkdir(parents=True)
     report.write(out)
     write_text(out / SETTINGS_FILE, settings_to_yaml(settings))
 
 
-def take_up(out: Path, settings: TrainSettings, corpus: str) -> Standing:
+def resume_run(out: Path, settings: TrainSettings, corpus: str) -> Standing:
     """Finds out where the run in a folder stands.
 
     Args:
@@ -114,7 +115,7 @@ def take_up(out: Path, settings: TrainSettings, corpus: str) -> Standing:
     Raises:
         UserError: There is no run, its settings or its corpus are others, or its files are damaged.
     """
-    require_begun(out)
+    require_started(out)
     require_same_settings(out, settings)
     report = TrainingReport.read(out)
     if report.corpus != corpus:

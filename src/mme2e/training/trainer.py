@@ -7,14 +7,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
-from torch.utils.data import DataLoader
 
 from mme2e.config import AugmentSettings, FaceSettings, TrainSettings
 from mme2e.console import screen, show
@@ -26,31 +21,23 @@ from mme2e.models.debug import refuse_nan
 from mme2e.report import Result
 from mme2e.runs.folder import RunInfo, save_run
 from mme2e.text import load_text
-from mme2e.training.annealing import TopPAnnealing
-from mme2e.training.batches import training_batches, validation_batches
-from mme2e.training.callbacks import (
+from mme2e.training.callbacks import EpochFiles, Reporter, TopPAnnealing
+from mme2e.training.data_module import EmotionData, process_rank, seed_all
+from mme2e.training.fit import fit, writing
+from mme2e.training.hand_crafted import corpus_identity, describe_features, standardise, with_sizes
+from mme2e.training.history import (
     BEST_FILE,
     CHECKPOINT_FOLDER,
-    LOG_FOLDER,
-    BestAndLast,
-    CheckpointFiles,
-    EachEpoch,
-    Reporter,
-    quiet_lightning,
-    write_report,
+    EpochRecord,
+    TrainingReport,
+    best_epoch,
 )
-from mme2e.training.epochs import process_rank, seed_all
-from mme2e.training.error_handling import one_clear_end, writing
-from mme2e.training.hand_crafted import corpus_identity, describe_features, standardise, with_sizes
-from mme2e.training.history import EpochRecord, TrainingReport, best_epoch
 from mme2e.training.initial_weights import load_initial
 from mme2e.training.losses import check_loss_fits, positive_weights
-from mme2e.training.module import MONITORED, EmotionModule
-from mme2e.training.resume import Standing, begin, owned, require_begun, require_free, take_up
+from mme2e.training.module import EmotionModule
+from mme2e.training.resume import Standing, owned, require_empty, require_started, resume_run, start_run
 
 _log = logging.getLogger(__name__)
-
-LIGHTNING_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,12 +105,12 @@ def _train(
         settings = _fitted(settings, features)
     standing = Standing()
     if resume:
-        require_begun(out)
+        require_started(out)
         with writing(out):
             lock.enter_context(owned(out))
-        standing = take_up(out, settings, corpus_identity(corpus, features))
+        standing = resume_run(out, settings, corpus_identity(corpus, features))
     elif process_rank() == 0:
-        require_free(out)
+        require_empty(out)
     if standing.finished:
         show(f"{out} is finished after {len(standing.history)} epochs: nothing to resume", console=console)
         return _result(out, standing.history, began_s)
@@ -153,15 +140,20 @@ def _train(
         best=None,
         history=(),
     )
-    module = _make_module(model, tokenizer, settings, corpus)
+    pos_weight = positive_weights(corpus.labels("train")) if settings.pos_weight and settings.loss == "bce" else None
+    module = EmotionModule(model, settings, pos_weight=pos_weight)
     if not standing.is_trained(settings):
-        validation = validation_batches(corpus, settings, tokenizer)
+        batches = EmotionData(corpus, settings, tokenizer)
+        reporter = Reporter(settings.epochs, console)
+        listeners = [reporter.epoch_saved]
+        if on_epoch is not None:
+            listeners.append(lambda history: on_epoch(history[-1]))
+        callbacks = [TopPAnnealing(settings), reporter, EpochFiles(out, report, listeners)]
         with writing(out):
             if not resume and process_rank() == 0:
                 lock.enter_context(owned(out))
-                begin(out, settings, report)
-            listeners: list[Any] = [Reporter(out, report, console), *([EachEpoch(on_epoch)] if on_epoch else [])]
-            _fit(module, validation, settings, out, standing.checkpoint, listeners)
+                start_run(out, settings, report)
+            fit(module, batches, settings, out=out, checkpoint=standing.checkpoint, callbacks=callbacks)
     history = tuple(module.history or standing.history)
     result = _result(out, history, began_s)
     if process_rank() == 0:
@@ -169,13 +161,13 @@ def _train(
         with writing(out):
             info = _run_info(settings, corpus, features, result.best)
             save_run(out, model=module.model, tokenizer=tokenizer, info=info)
-            write_report(out, report, list(history), finished=True)
+            report.with_history(history, finished=True).write(out)
     return result
 
 
 def _result(run: Path, history: tuple[EpochRecord, ...], began_s: float) -> TrainResult:
     seconds = time.perf_counter() - began_s
-    return TrainResult(run=run, best=best_epoch(list(history)), history=history, seconds=seconds)
+    return TrainResult(run=run, best=best_epoch(history), history=history, seconds=seconds)
 
 
 def _check_hardware(settings: TrainSettings) -> None:
@@ -203,52 +195,6 @@ def _fitted(settings: TrainSettings, features: Features) -> TrainSettings:
     if settings.augment != AugmentSettings() and process_rank() == 0:
         _log.warning("augment has no effect: %s reads hand-crafted features", settings.model.name)
     return replace(settings, model=with_sizes(settings.model, features))
-
-
-def _make_module(model: torch.nn.Module, tokenizer: Any, settings: TrainSettings, corpus: Corpus) -> EmotionModule:
-    pos_weight = positive_weights(corpus.labels("train")) if settings.pos_weight and settings.loss == "bce" else None
-    make_batches = training_batches(corpus, settings, tokenizer)
-    return EmotionModule(model, settings, pos_weight=pos_weight, make_batches=make_batches)
-
-
-def _fit(
-    module: EmotionModule,
-    validation: DataLoader,
-    settings: TrainSettings,
-    out: Path,
-    checkpoint: Path | None,
-    listeners: list[Any],
-) -> None:
-    """Runs Lightning, from the checkpoint when there is one."""
-    with quiet_lightning(), one_clear_end(settings):
-        trainer = _make_trainer(settings, out, [TopPAnnealing(settings), BestAndLast(out), *listeners])
-        trainer.fit(module, val_dataloaders=validation, ckpt_path=checkpoint, weights_only=True)
-
-
-def _make_trainer(settings: TrainSettings, out: Path, callbacks: list[Any]) -> Trainer:
-    if settings.early_stop > 0:
-        callbacks.append(
-            EarlyStopping(MONITORED, mode="max", patience=settings.early_stop, check_on_train_epoch_end=True)
-        )
-    return Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        strategy="auto" if settings.devices == 1 else "ddp",
-        precision=LIGHTNING_PRECISION[settings.precision],  # type: ignore[arg-type]
-        max_epochs=settings.epochs,
-        accumulate_grad_batches=settings.accumulate,
-        gradient_clip_val=settings.gradient_clip or None,
-        callbacks=callbacks,
-        plugins=[CheckpointFiles()],
-        logger=TensorBoardLogger(out, name=LOG_FOLDER, version=""),
-        log_every_n_steps=10,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # the loader shares its batches out by itself
-        deterministic=settings.deterministic,
-        benchmark=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
 
 
 def _load_best(module: EmotionModule, out: Path) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import random
 from types import SimpleNamespace
 
@@ -6,8 +7,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from mme2e.config import AugmentSettings, TrainSettings
+from mme2e.data.batch import Batch
+from mme2e.data.ragged import Ragged
 from mme2e.data.sampler import LengthBatchSampler
-from mme2e.training.epochs import EpochBatches, seed_all
+from mme2e.training.data_module import EpochBatches, finish_batch, seed_all
 
 
 class Draws(Dataset):
@@ -55,6 +59,23 @@ def test_generators_depend_on_seed_epoch_and_process_only():
     assert len({usual, *others}) == 4
 
 
+def test_only_batches_with_sound_models_make_mel_chunks():
+    batch = Batch(waveforms=Ragged.join([torch.zeros(6400, dtype=torch.int16)]))
+    settings = TrainSettings()
+    assert finish_batch(batch, settings, training=True).mel_chunks is not None
+    silent = dataclasses.replace(settings, model=dataclasses.replace(settings.model, modalities="v"))
+    assert finish_batch(batch, silent, training=True).mel_chunks is None
+
+
+def test_chunks_are_masked_in_training_only():
+    batch = Batch(waveforms=Ragged.join([torch.randint(-9999, 9999, (64000,), dtype=torch.int16)]))
+    settings = TrainSettings(augment=AugmentSettings(time_masks=2))
+    plain = batch.with_mel_chunks().mel_chunks.values
+    assert torch.equal(finish_batch(batch, settings, training=False).mel_chunks.values, plain)
+    torch.manual_seed(0)
+    assert (finish_batch(batch, settings, training=True).mel_chunks.values == 0).sum() > (plain == 0).sum()
+
+
 def test_waiting_is_measured(monkeypatch):
     now_s = 100.0
 
@@ -62,7 +83,7 @@ def test_waiting_is_measured(monkeypatch):
         nonlocal now_s
         now_s += seconds
 
-    monkeypatch.setattr("mme2e.training.epochs.time", SimpleNamespace(perf_counter=lambda: now_s))
+    monkeypatch.setattr("mme2e.training.data_module.time", SimpleNamespace(perf_counter=lambda: now_s))
     batches = make(lambda: 0, dataset=Draws(on_read=lambda: spend(1.5)))
     for _ in range(2):  # each epoch is measured on its own
         for _ in batches:

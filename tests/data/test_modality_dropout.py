@@ -5,11 +5,11 @@ import torch
 from tiny_mesm import make_tiny, make_utterances
 
 from mme2e.config import ModelSettings, TrainSettings
+from mme2e.data.augment import hide_modalities
 from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
-from mme2e.training.modality_dropout import hide_modalities
-from mme2e.training.module import EmotionModule
+from mme2e.training.data_module import finish_batch
 
 NAMES = ("text_features", "acoustic_features", "visual_features")
 
@@ -91,15 +91,14 @@ def test_one_modality_is_never_hidden() -> None:
 @pytest.mark.parametrize("name", ["fe2e", "mesm"])
 def test_in_training_only(name: str) -> None:
     settings = TrainSettings(model=ModelSettings(name=name), modality_dropout=0.9)
-    module = EmotionModule(make_tiny(name), settings, pos_weight=None, make_batches=lambda epoch: None)
     batch = make_utterances((1,) * 12, (1,) * 12)
-    assert presence(module.eval().on_after_batch_transfer(batch, 0)).all()
+    assert presence(finish_batch(batch, settings, training=False)).all()
     torch.manual_seed(0)
-    hidden = presence(module.train().on_after_batch_transfer(batch, 0))
+    hidden = presence(finish_batch(batch, settings, training=True))
     assert not hidden.all()
     assert hidden.any(dim=1).all()
     assert hidden[:, 0].all() == (name == "mesm")
-    loss = module.model(batch.hidden("t", ~hidden[:, 0]).hidden("v", ~hidden[:, 2])).sum()
+    loss = make_tiny(name).train()(batch.hidden("t", ~hidden[:, 0]).hidden("v", ~hidden[:, 2])).sum()
     assert loss.isfinite()
 
 
