@@ -17,6 +17,7 @@ from mme2e.data.batch import UtteranceItem
 from mme2e.data.corpus import Corpus, multi_hot
 from mme2e.data.feature_schema import MODALITY_NAMES
 from mme2e.data.features import FeatureMatrices, Features, SplitFeatures
+from mme2e.data.tokens import token_ids
 from mme2e.errors import UserError
 from mme2e.faces.face_crop import FACE_SIZE_PX, FaceFlag
 from mme2e.media.audio import decode_flac
@@ -159,8 +160,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
             return torch.zeros(0, dtype=torch.int64)
         if self._augment is not None:
             text = drop_words(text, self._augment, self.tokenizer.unk_token, rng)
-        encoded = self.tokenizer(text, truncation=True, max_length=self.max_length)
-        return torch.tensor(encoded["input_ids"], dtype=torch.int64)
+        return torch.tensor(token_ids(self.tokenizer, text, max_length=self.max_length), dtype=torch.int64)
 
 
 def _waveform(audio: bytes | None) -> Tensor:

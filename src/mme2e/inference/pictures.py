@@ -4,6 +4,7 @@ The idea is that of the case study figure in Dai et al. 2021.
 """
 
 import textwrap
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +50,9 @@ _SOUND_ROW, _SOUND_AXIS, _WIDEST_CHUNK = 0.95, 0.5, 2.0
 _FREQUENCIES_KHZ = (0.5, 1, 2, 4)
 _INCHES_PER_TIME = 0.5
 """Least distance of two chunk times on the axis."""
+
+_DRAWING = threading.Lock()
+"""Matplotlib is for one thread at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +110,9 @@ def draw_selection(path: Path, *, sites: SelectedSites, batch: Batch, caption: C
     if sites.visual is not None and len(caption.frame_times_s) != len(sites.visual[0].kept):
         frames = len(sites.visual[0].kept)
         raise ValueError(f"{len(caption.frame_times_s)} frame_times_s do not fit {frames} face crops")
-    figure = selection_figure(sites=sites, batch=batch, caption=caption)
     try:
-        with replacing(path) as temporary:
+        with _DRAWING, replacing(path) as temporary:
+            figure = selection_figure(sites=sites, batch=batch, caption=caption)
             figure.savefig(temporary, format=path.suffix[1:].lower())
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -1,5 +1,6 @@
 """From any video to emotions, with the signals and settings that the run was trained with."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import torch
 
 from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
+from mme2e.data.tokens import token_ids
 from mme2e.errors import UserError
 from mme2e.faces.detector import FaceDetector
 from mme2e.faces.face_crop import FACE_SIZE_PX, FaceCrop
@@ -63,7 +65,7 @@ class _Evidence:
 
 
 class Recognizer:
-    """A trained run, ready to use.
+    """A trained run, ready to use; several threads may call it.
 
     Attributes:
         model: The plain `nn.Module`, in evaluation mode; takes a `Batch`, returns logits (batch, emotions).
@@ -78,6 +80,7 @@ class Recognizer:
         self.tokenizer = run.tokenizer
         self.device = device
         self._detector: FaceDetector | None = None
+        self._making_detector = threading.Lock()
 
     def predict(
         self,
@@ -186,8 +189,9 @@ class Recognizer:
         if not stretch.media.has_video:
             evidence.missing["visual"] = "the file has no picture"
             return
-        if self._detector is None:
-            self._detector = FaceDetector(self.info.face, device=self.device)
+        with self._making_detector:
+            if self._detector is None:
+                self._detector = FaceDetector(self.info.face, device=self.device)
         damage = Damage()
         frames = sample_frames(
             stretch.path,
@@ -235,8 +239,7 @@ class Recognizer:
             crops = torch.from_numpy(np.stack([face.crop for face in evidence.faces])).permute(0, 3, 1, 2)
         tokens = None
         if evidence.text is not None and self.tokenizer is not None:
-            longest = self.info.model.text.max_length
-            ids = self.tokenizer(evidence.text, truncation=True, max_length=longest)["input_ids"]
+            ids = token_ids(self.tokenizer, evidence.text, max_length=self.info.model.text.max_length)
             tokens = Ragged.join([torch.tensor(ids, dtype=torch.int64)])
         batch = Batch(
             face_crops=Ragged.join([crops]),

@@ -1,0 +1,21 @@
+"""From a transcript to token ids, in any thread."""
+
+import threading
+from typing import Any
+
+_TOKENIZING = threading.Lock()
+
+
+def token_ids(tokenizer: Any, text: str, *, max_length: int) -> list[int]:
+    """The tokens of a text, with the special ones.
+
+    A Hugging Face tokenizer keeps the truncation that it was last called with and sets it anew in each call, so that
+    two threads would cut each other's texts: they take turns.
+
+    Args:
+        tokenizer: Hugging Face tokenizer.
+        text: The text.
+        max_length: Most tokens; those behind are left out.
+    """
+    with _TOKENIZING:
+        return tokenizer(text, truncation=True, max_length=max_length)["input_ids"]
