@@ -1,5 +1,6 @@
 """Words on the command line: help, settings files, mistakes."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,25 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "--data", "x"], "required: --out"),
         (["train", "--data", "x", "--out", "y", "--speed", "9"], "--speed"),
         (["train", "--data", "x", "--out", "y", "--epochs", "0"], "epochs must be at least 1, not 0"),
-        (["train", "--data", "x", "--out", "y", "--epochs", "many"], "many"),
+        (["train", "--data", "x", "--out", "y", "--epochs", "many"], "--epochs must be a whole number, not 'many'"),
+        (
+            ["train", "--data", "x", "--out", "y", "--loss", "huber"],
+            "--loss must be one of bce, ce, l1, mse, not 'huber'",
+        ),
+        (
+            ["train", "--data", "x", "--out", "y", "--model.tower-channels", "[1,2]"],
+            "must be a list of 4, not '[1, 2]'",
+        ),
+        (
+            ["predict", "x", "y", "--audio-channel", "left"],
+            "--audio-channel must be a whole number or none, not 'left'",
+        ),
+        (["benchmark", "x", "--data", "y", "--top-p", "0.5", "half"], "--top-p must be a number, not 'half'"),
+        (["benchmark", "x", "--data", "y", "--top-p", "3"], "--top-p must be in (0, 1], not 3.0"),
+        (["train", "--data", "x", "--out", "y", "--batch_size", "0"], "--batch-size must be at least 1, not 0"),
+        (["evaluate", "x", "--data", "y", "--batch-size", "0"], "--batch-size must be at least 1, not 0"),
+        (["evaluate", "x", "z", "--data", "y", "--out", "o"], "--out requires a single run, not 2"),
+        (["prepare", "mosei", "x", "y", "--corpus", "mosei"], "--corpus mosei requires layout reference, not mosei"),
         (["train", "--data", "x", "--out", "y", "--model.modalities", "tt"], "model.modalities"),
         (["train", "--data", "x", "--out", "y", "--model.num_heads", "5"], "multiple of --model.num-heads 5"),
         (["train", "--data", "x", "--out", "y", "--config", "nowhere.yaml"], "nowhere.yaml"),
@@ -69,6 +88,32 @@ def test_a_mistake_is_one_line_and_status_2(
     assert error.startswith("mme2e: error: ")
     assert error.count("\n") == 1
     assert told in error
+
+
+@pytest.mark.parametrize("dashes", ["--model.attention.other-words", "--model.attention.other_words"])
+def test_options_have_hyphens_and_take_underscores(dashes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--data", "x", "--out", "y", f"{dashes}=2"]) == 2
+    assert "--model.attention.other-words must be in [0, 1], not 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_shows_options_with_hyphens(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    options = re.findall(r"--[\w.-]+", capsys.readouterr().out)
+    assert options
+    assert not [option for option in options if "_" in option]
+
+
+def test_a_key_of_a_settings_file_is_named_as_it_stands_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("model: {trans_dim: 30}\n")
+    words = ["train", "--data", "x", "--out", "y", "--config", str(file), "--model.num-heads", "7"]
+    assert main(words) == 2
+    told = f"model.trans_dim 30 is not a multiple of --model.num-heads 7; settings come from {file}"
+    assert told in capsys.readouterr().err
 
 
 def test_unknown_yaml_key_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

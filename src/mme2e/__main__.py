@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from mme2e.errors import UserError
+from mme2e.report import as_it_is
 
 EXIT_OK, EXIT_INCOMPLETE, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
 """Done; done, but some input could not be used or a check failed; the user's mistake; interrupted."""
@@ -188,7 +189,8 @@ def run_guarded(program: str, action: Callable[[], int]) -> int:
     except UserError as error:
         return _fail(program, " ".join(str(error).split()))
     except KeyboardInterrupt as interrupt:
-        print(f"{program}: {str(interrupt) or 'interrupted; what was finished is kept'}", file=sys.stderr)  # noqa: T201
+        message = str(interrupt) or "interrupted; what was finished is kept"
+        print(f"{program}: {as_it_is(message)}", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
     except OSError as error:
         # The environment's mistakes, not the program's: anything else keeps its traceback.
@@ -198,7 +200,7 @@ def run_guarded(program: str, action: Callable[[], int]) -> int:
 
 
 def _fail(program: str, message: str) -> int:
-    print(f"{program}: error: {message}", file=sys.stderr)  # noqa: T201
+    print(f"{program}: error: {as_it_is(message)}", file=sys.stderr)  # noqa: T201
     return EXIT_USER_ERROR
 
 

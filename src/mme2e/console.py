@@ -6,7 +6,6 @@ sequences of the terminal.
 
 import logging
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mme2e.report import Part, Table
+from mme2e.report import Part, Table, as_it_is
 
 
 class _Screen(Console):
@@ -30,14 +29,6 @@ class _Screen(Console):
 def screen(**options: Any) -> Console:
     """A console on standard output, or with `stderr=True` on standard error; options of `rich.console.Console`."""
     return _Screen(markup=False, emoji=False, highlight=False, **options)
-
-
-def as_it_is(text: str) -> str:
-    r"""Text without what a terminal would obey or could not show: ESC becomes \x1b, a lone surrogate \udcff."""
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(
-        letter if letter in "\n\t" or unicodedata.category(letter) != "Cc" else repr(letter)[1:-1] for letter in text
-    )
 
 
 def show(*parts: Part, console: Console | None = None) -> None:

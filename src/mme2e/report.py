@@ -1,5 +1,6 @@
 """What the functions of the verbs return: results that can be printed, made of lines and tables."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -36,3 +37,11 @@ class Result:
     def report(self) -> Iterable[Part]:
         """What the command prints of it."""
         raise NotImplementedError
+
+
+def as_it_is(text: str) -> str:
+    r"""Text without what a terminal would obey or could not show: ESC becomes \x1b, a lone surrogate \udcff."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(
+        letter if letter in "\n\t" or unicodedata.category(letter) != "Cc" else repr(letter)[1:-1] for letter in text
+    )
