@@ -12,11 +12,11 @@ import numpy as np
 from mme2e.errors import MediaError
 from mme2e.media.audio_cuts import AudioCollector, AudioCut, collect
 from mme2e.media.notes import Damage
-from mme2e.media.resampling import SAMPLE_RATE_HZ
+from mme2e.media.resampling import SAMPLE_RATE_HZ, peak
 from mme2e.media.source import MediaSource
 from mme2e.media.wav import plain_wav
 
-QUIET_PEAK = 1000  # a mix that is louder was not cancelled
+CANCELLED_PEAK = 4.0  # where a channel was louder than the mix by less, there is no need to look
 CANCELLED = 100.0  # the mix has less than a hundredth of the power of one of its channels
 BLOCK_SAMPLES = 1 << 20
 
@@ -85,7 +85,7 @@ def checked_samples(path: Path | str, cut: AudioCut, channels: int, track: int |
         track: As for `read_audio`.
     """
     samples = cut.samples()
-    if cut.channel is None and channels > 1 and len(samples) > 0 and _peak(samples) < QUIET_PEAK:
+    if cut.channel is None and channels > 1 and cut.channel_peak > CANCELLED_PEAK * max(peak(samples), 1):
         loudest, alone = _loudest_channel(path, cut, channels, track)
         if len(alone) == len(samples) and _power(alone) > CANCELLED * max(_power(samples), 1.0):
             cut.damage.remarks["channels"] = f"its channels cancel when they are mixed: channel {loudest} was taken"
@@ -112,10 +112,6 @@ def remark_silence(samples: np.ndarray, damage: Damage) -> None:
     """Remarks that all samples are 0."""
     if len(samples) and not samples.any():
         damage.remarks["silence"] = "the audio is silent: every sample is 0"
-
-
-def _peak(samples: np.ndarray) -> int:
-    return max(int(samples.max()), -int(samples.min()))
 
 
 def _power(samples: np.ndarray) -> float:

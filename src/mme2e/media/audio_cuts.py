@@ -11,7 +11,14 @@ import numpy as np
 
 from mme2e.media.container import claimed_end_s
 from mme2e.media.notes import Damage
-from mme2e.media.resampling import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, SAMPLE_RATE_HZ, Resampler
+from mme2e.media.resampling import (
+    HIGHEST_RATE_HZ,
+    LOWEST_RATE_HZ,
+    SAMPLE_RATE_HZ,
+    Resampler,
+    channel_peak,
+    peak,
+)
 from mme2e.media.source import MediaSource
 
 SEEK_FROM_S = 10.0  # what starts later is jumped to; what is earlier is decoded from the start
@@ -20,6 +27,8 @@ BREAK_OFF_S = 0.5  # containers round the lengths that they claim; a track that 
 COUNTED_FORMATS = {"aac", "mp3", "ogg", "flac"}
 CONTINUOUS_FORMATS = {"flac", "wav", "w64", "aiff", "ogg"}
 SHORT_HOLE_S = 0.02
+QUIET_PEAK = 1000  # a mix that is louder was not cancelled
+LISTEN_EVERY = 4  # frames, a tenth of a second: channels that cancel do so all the time
 
 
 class JumpError(Exception):
@@ -35,12 +44,14 @@ class AudioCut:
         end_s: None: to the end.
         channel: Channel to take, from 0; None mixes all.
         damage: What was damaged in it.
+        channel_peak: Loudest sample of any channel, of -32768 to 32767, where mixing gave next to nothing.
     """
 
     start_s: float = 0.0
     end_s: float | None = None
     channel: int | None = None
     damage: Damage = field(default_factory=Damage)
+    channel_peak: float = 0.0
     _pieces: list[tuple[int, np.ndarray]] = field(default_factory=list)
 
     @property
@@ -93,7 +104,8 @@ class AudioCollector:
         self._cuts = cuts
         self._in_order = sorted(range(len(cuts)), key=lambda position: cuts[position].start_s)
         self._done = [False] * len(cuts)
-        self._resamplers = {cut.channel: Resampler(cut.channel) for cut in cuts}
+        channels = {cut.channel for cut in cuts}  # that of the mix last: it is listened to
+        self._resamplers = {channel: Resampler(channel) for channel in sorted(channels, key=lambda c: c is None)}
         self.complete: list[int] = []
         self.end_s: float | None = None
         self.most_channels = 0
@@ -109,8 +121,9 @@ class AudioCollector:
         self._reached_s = 0.0  # time of the last packet
         self._decoded_s = 0.0  # end of the last frame
         self._due_s = 0.0  # when the next frame has to begin
-        self._rate = 0  # of the first frame
+        self._rate = 0  # of the last frame
         self._counts = False
+        self._frames = 0
         self._decoder: Any = None  # in place of the track's own
         self._landed_before: int | None = None
         for resampler in self._resamplers.values():
@@ -185,21 +198,39 @@ class AudioCollector:
             self._lose()
 
     def _take(self, frame: Any) -> None:
-        if not LOWEST_RATE_HZ <= frame.sample_rate <= HIGHEST_RATE_HZ:
-            self._fault = f"has audio that claims a sampling rate of {frame.sample_rate} Hz"
-            self._finish_all()
+        rate = frame.sample_rate
+        if rate != self._rate:
+            self._check_rate(rate)
+        if self._fault is not None or frame.samples == 0:
             return
-        # Where time stamps are counted in samples, or made up from them, they are wrong once the rate changes.
-        self._rate = self._rate or frame.sample_rate
-        self._counts |= frame.sample_rate != self._rate and self._source.container.format.name in COUNTED_FORMATS
         time_s = None if self._counts or frame.pts is None else self._seconds(frame.pts)
         if time_s is not None and time_s - self._due_s > SHORT_HOLE_S:
             self._lose_frames()
-        self._due_s = (self._due_s if time_s is None else time_s) + frame.samples / frame.sample_rate
-        self.most_channels = max(self.most_channels, frame.layout.nb_channels)
+        self._due_s = (self._due_s if time_s is None else time_s) + frame.samples / rate
         for channel, resampler in self._resamplers.items():
-            for position, piece in resampler.push(frame, time_s):
+            pieces = resampler.push(frame, time_s)
+            for position, piece in pieces:
                 self._store(channel, position, piece)
+        self.most_channels = max(self.most_channels, resampler.channels)
+        self._frames += 1
+        if self._frames % LISTEN_EVERY == 1 and resampler.channels > 1 and None in self._resamplers:
+            self._listen_for_cancelling(frame, pieces)
+
+    def _check_rate(self, rate: int) -> None:
+        """Notes the first sampling rate, and what another one means."""
+        if not LOWEST_RATE_HZ <= rate <= HIGHEST_RATE_HZ:
+            self._fault = f"has audio that claims a sampling rate of {rate} Hz"
+            self._finish_all()
+        # Where time stamps are counted in samples, or made up from them, they are wrong once the rate changes.
+        self._counts |= self._rate > 0 and self._source.container.format.name in COUNTED_FORMATS
+        self._rate = rate
+
+    def _listen_for_cancelling(self, frame: Any, pieces: list[tuple[int, np.ndarray]]) -> None:
+        """Notes how loud the channels of a frame are that is quiet when they are mixed."""
+        if max((peak(piece) for _, piece in pieces), default=0) < QUIET_PEAK:
+            loudest = channel_peak(frame)
+            for number in self._active:
+                self._cuts[number].channel_peak = max(self._cuts[number].channel_peak, loudest)
 
     def _store(self, channel: int | None, position: int, piece: np.ndarray) -> None:
         end = position + len(piece)
@@ -316,11 +347,13 @@ def collect(source: MediaSource, collector: AudioCollector) -> Iterator[int]:
                 if not source.jump(target_s):
                     raise JumpError
                 collector.jumped(target_s)
-            packet = next(source.packets(), None)
-            if packet is None:
+            for packet in source.packets():
+                if packet.stream is source.audio:
+                    collector.push(packet)
+                    if collector.complete:  # the next cut may be far
+                        break
+            else:
                 collector.finish()
-            elif packet.stream is source.audio:
-                collector.push(packet)
         except JumpError:
             source.reopen()
             collector.restart()
