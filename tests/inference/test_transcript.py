@@ -12,6 +12,10 @@ def test_words_are_words(given):
     assert read_transcript(None) is None
 
 
+def test_bytes_that_are_not_utf_8_are_escaped():
+    assert read_transcript("don\udc92t") == r"don\x92t"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 def test_a_file_in_any_encoding(tmp_path, encoding):
     (tmp_path / "words.txt").write_bytes(" I don\u2019t \u2013 café\n".encode(encoding))

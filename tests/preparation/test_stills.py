@@ -174,6 +174,15 @@ def test_a_silent_video_is_not_damaged(tmp_path):
     assert summary.failed == 0
 
 
+def test_that_an_image_is_an_animation_is_reported(tmp_path):
+    pictures = [Image.new("L", (64, 48), grey) for grey in (50, 100)]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:])
+    row, reason, summary = prepare_one(tmp_path, images=(tmp_path / "a.gif",) * 3, text="words")
+    assert greys(row) == [50, 50, 50]
+    assert "a.gif has several images, of which the first is taken, and 2 more images" in reason
+    assert summary.failed == 0
+
+
 def test_boxes_are_in_pixels_of_the_file_also_where_it_is_made_smaller(tmp_path):
     Image.new("L", (6000, 4000), 90).save(tmp_path / "large.jpg")
     row, _, _ = prepare_one(tmp_path, images=(tmp_path / "large.jpg", *write_images(tmp_path / "images", [10])))

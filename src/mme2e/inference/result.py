@@ -7,6 +7,7 @@ from mme2e.atomic import write_text
 from mme2e.errors import UserError
 from mme2e.records import plain, to_json
 from mme2e.report import Part, Result, Table
+from mme2e.text_files import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,12 @@ class EmotionResult(Result):
     missing: dict[str, str]
     notes: tuple[str, ...]
     seconds: dict[str, float]
+
+    def __post_init__(self) -> None:
+        # A file's name need not be UTF-8, and is in all of these.
+        object.__setattr__(self, "source", printable(self.source))
+        object.__setattr__(self, "missing", {name: printable(reason) for name, reason in self.missing.items()})
+        object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
 
     @property
     def top(self) -> Emotion:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from mme2e.errors import UserError
-from mme2e.text_files import read_text
+from mme2e.text_files import printable, read_text
 
 SUFFIXES = (
     ".ass", ".csv", ".eaf", ".json", ".jsonl", ".lrc", ".md", ".rttm", ".sbv", ".srt", ".ssa", ".sub", ".textgrid",
@@ -16,19 +16,19 @@ LONGEST_NAME = 4096
 
 
 def read_transcript(given: str | None) -> str | None:
-    """The text itself, or the content of the file that it names.
+    """The text itself, or the content of the file that it names; it can be written (see `printable`).
 
     Raises:
         UserError: The file is no text; or what is given looks like a file and there is none.
     """
     if given is None or len(given) > LONGEST_NAME or "\n" in given:
-        return given
+        return given if given is None else printable(given)
     path = Path(given)
     if _exists(path):
         return read_text(path).strip()
     if _looks_like_a_file(given):
         raise UserError(f"there is no file {given}; expected is a text file, or the text itself")
-    return given
+    return printable(given)
 
 
 def _exists(path: Path) -> bool:

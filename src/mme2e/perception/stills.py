@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mme2e.errors import MediaError
@@ -51,17 +51,15 @@ def perceive_stills(
     images_end_s = start_s + stills_duration_s(images, images_per_s, step_ms)
     end_s = max(heard.end_s, images_end_s) if interval.end_s is None else interval.end_s
     chosen = _chosen_images(images, images_per_s, start_s, end_s, step_ms)
-    errors: list[str] = []
-    reductions: dict[float, int] = {}
-    frames = senses.stopwatch.each("decode", _readable(chosen, interval.region, errors, reductions))
+    found = _Found()
+    frames = senses.stopwatch.each("decode", _readable(chosen, interval.region, found))
     runs: Iterable[Iterable[Frame]] = ([frame] for frame in frames) if images_per_s is None else [frames]
     faces: list[FaceCrop] = []
     for run in runs:
         for crop in senses.stopwatch.each("faces", senses.tracker.crops(run)):
-            x1, y1, x2, y2 = (edge * reductions[crop.time_s] for edge in crop.box)
+            x1, y1, x2, y2 = (edge * found.reductions[crop.time_s] for edge in crop.box)
             faces.append(replace(crop, box=(x1, y1, x2, y2)))
     expected = len(chosen) if images_per_s is None else count_frames(start_s, end_s, step_ms)
-    others = f", and {len(errors) - 1} more images" if len(errors) > 1 else ""
     end_of_images_s = images_end_s if images_end_s < end_s else None
     return replace(
         heard,
@@ -72,7 +70,10 @@ def perceive_stills(
         video_file=images[0],
         of_stills=True,
         video=StreamReport(
-            missing=errors[0] + others if errors else None, unreadable=bool(errors), end_s=end_of_images_s
+            missing=_first_of(found.errors),
+            unreadable=bool(found.errors),
+            remarks=tuple(filter(None, [_first_of(found.animated)])),
+            end_s=end_of_images_s,
         ),
     )
 
@@ -91,18 +92,35 @@ def _chosen_images(
     return chosen
 
 
-def _readable(
-    chosen: Iterable[tuple[float, Path]], region: Region | None, errors: list[str], reductions: dict[float, int]
-) -> Iterator[Frame]:
-    """The images that can be read; what is wrong with the others is added to `errors`.
+@dataclass
+class _Found:
+    """What became known of images while they were read.
 
-    `reductions` gets how much smaller the image of each time is than its file.
+    Attributes:
+        errors: What is wrong with those that cannot be read.
+        animated: A remark on each that is an animation.
+        reductions: How much smaller the image of each time is than its file.
     """
+
+    errors: list[str] = field(default_factory=list)
+    animated: list[str] = field(default_factory=list)
+    reductions: dict[float, int] = field(default_factory=dict)
+
+
+def _first_of(lines: list[str]) -> str | None:
+    others = f", and {len(lines) - 1} more images" if len(lines) > 1 else ""
+    return lines[0] + others if lines else None
+
+
+def _readable(chosen: Iterable[tuple[float, Path]], region: Region | None, found: _Found) -> Iterator[Frame]:
+    """The images that can be read."""
     for time_s, path in chosen:
         try:
             image = read_image(path, region)
         except MediaError as error:
-            errors.append(str(error).replace(str(path), path.name))
-        else:
-            reductions[time_s] = image.reduction
-            yield Frame(time_s=time_s, requested_s=time_s, image=image.pixels)
+            found.errors.append(str(error).replace(str(path), path.name))
+            continue
+        if image.animated:
+            found.animated.append(f"{path.name} has several images, of which the first is taken")
+        found.reductions[time_s] = image.reduction
+        yield Frame(time_s=time_s, requested_s=time_s, image=image.pixels)
