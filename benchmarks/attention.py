@@ -19,7 +19,7 @@ from pathlib import Path
 
 from fe2e import processor
 
-from mme2e.runs.model_card import environment
+from mme2e.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
@@ -80,7 +80,7 @@ def main() -> None:
             cells.append(f"{statistics.mean(values):.1f}{spread}")
         cells.append(", ".join(f"{row['F1']:.1f}" for row in rows))
         lines.append(f"| {variant} | " + " | ".join(cells) + " |")
-    where = json.loads(environment())
+    where = environment()
     about = (
         f"Means and standard deviations over {len(seeds)} seeds, averaged over emotions; p = 0.5, {CONFIG.name}."
         f"\n{processor()}; commit {where['git_commit']}."

@@ -25,10 +25,10 @@ from mme2e.data.corpus import load_corpus
 from mme2e.data.dataset import UtteranceDataset
 from mme2e.data.loader import make_dataloader
 from mme2e.data.schema import ROW_SCHEMA, CorpusInfo
+from mme2e.environment import environment
 from mme2e.faces.face_crop import FaceFlag
 from mme2e.media.audio import SAMPLE_RATE_HZ, encode_flac
 from mme2e.models import build_model
-from mme2e.runs.model_card import environment
 from mme2e.text import load_text
 
 RESULTS = Path(__file__).parent / "results"
@@ -148,7 +148,7 @@ def main() -> None:
         "load average at the start": round(load, 2),
         "processor": processor(),
         "date": time.strftime("%Y-%m-%d"),
-        **json.loads(environment()),
+        **environment(),
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "dataloader.json").write_text(json.dumps(result, indent=2) + "\n")

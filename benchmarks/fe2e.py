@@ -22,9 +22,9 @@ from transformers import BertConfig
 from mme2e.config import ModelSettings
 from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
+from mme2e.environment import environment
 from mme2e.models import FE2E
 from mme2e.models.normalised_convolution import settle_normalisations
-from mme2e.runs.model_card import environment
 from mme2e.text import build_encoder
 
 RESULTS = Path(__file__).parent / "results"
@@ -173,7 +173,7 @@ def main() -> None:
         "target": TARGET,
         "processor": processor(),
         "date": time.strftime("%Y-%m-%d"),
-        **json.loads(environment()),
+        **environment(),
     }
 
     RESULTS.mkdir(exist_ok=True)

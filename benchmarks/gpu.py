@@ -32,10 +32,10 @@ from torch import Tensor, nn
 from transformers import AlbertConfig
 
 from mme2e.atomic import write_text
-from mme2e.benchmarking.machine import describe_machine
 from mme2e.config import ModelSettings
 from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
+from mme2e.environment import describe_machine
 from mme2e.models import MESM, build_model
 from mme2e.models.normalised_convolution import settle_normalisations
 from mme2e.models.trace import Trace

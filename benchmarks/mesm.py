@@ -27,9 +27,9 @@ from transformers import AlbertConfig
 from mme2e.config import AttentionSettings, ModelSettings
 from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
+from mme2e.environment import environment
 from mme2e.models import build_model
 from mme2e.models.normalised_convolution import settle_normalisations
-from mme2e.runs.model_card import environment
 from mme2e.text import build_encoder
 from mme2e.training.allocation import keep_freed_memory
 
@@ -138,7 +138,7 @@ def main() -> None:
         )
     print("\n".join(lines))
     RESULTS.mkdir(exist_ok=True)
-    where = json.loads(environment())
+    where = environment()
     about = (
         f"Medians of {rounds} rounds in turns; 4 utterances, 32 crops, 47 chunks, full width, float32."
         f"\n{processor()}, {torch.get_num_threads()} threads; torch {torch.__version__}, commit {where['git_commit']}."

@@ -38,13 +38,13 @@ from recordings import Layout, Recordings
 
 from mme2e.config import FaceSettings, PrepareSettings
 from mme2e.corpora.utterance import RawCorpus
+from mme2e.environment import environment
 from mme2e.faces.detector import FaceDetector
 from mme2e.faces.tracker import FaceTracker
 from mme2e.media.region import Region
 from mme2e.media.video import Frame, cut_region, frame_times, probe
 from mme2e.perception.stopwatch import Stopwatch
 from mme2e.preparation.corpus import prepare_corpus
-from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 QUICK = "quick" in sys.argv[1:]
@@ -223,7 +223,7 @@ def main() -> None:
     for name in chosen:
         facts = {"load": os.getloadavg()[0], "processor": processor(), "date": time.strftime("%Y-%m-%d")}
         with tempfile.TemporaryDirectory() as temporary:
-            parts[name] = {**PARTS[name](Path(temporary)), "facts": {**facts, **json.loads(environment())}}
+            parts[name] = {**PARTS[name](Path(temporary)), "facts": {**facts, **environment()}}
     text = report(parts)
     print(text)
     if not QUICK:

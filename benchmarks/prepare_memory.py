@@ -17,8 +17,8 @@ from fe2e import processor
 from recordings import Recordings
 
 from mme2e.config import PrepareSettings
+from mme2e.environment import environment
 from mme2e.preparation.corpus import prepare_corpus
-from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 MINUTES = 60
@@ -70,7 +70,7 @@ def main() -> None:
             command = [sys.executable, __file__, temporary, name, str(minutes)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
             runs[name] = json.loads(done.stdout)
-    result = {"runs": runs, "processor": processor(), "date": time.strftime("%Y-%m-%d"), **json.loads(environment())}
+    result = {"runs": runs, "processor": processor(), "date": time.strftime("%Y-%m-%d"), **environment()}
     lines = [f"| {name} | {run['frames']} | {run['peak_mb']:.0f} |\n" for name, run in runs.items()]
     note = (
         f"720x480 at 30 frames a second with stereo sound; a frame sampled every 500 ms. Wanted: below {LIMIT_MB} MB.\n"

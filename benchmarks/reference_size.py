@@ -11,10 +11,10 @@ from typing import Literal, get_args
 
 from mme2e.config import PrepareSettings, SampleSettings
 from mme2e.corpora.readers import read_corpus
+from mme2e.environment import environment
 from mme2e.generated.reference_layout import IMAGES_PER_S, JPEG_QUALITY, write_reference_layout
 from mme2e.generated.writer import sample
 from mme2e.preparation.corpus import prepare_corpus
-from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 UTTERANCES = 24
@@ -64,7 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for layout in get_args(Layout):
             rows[layout] = measure(Path(temporary) / layout, layout)
-    facts = json.loads(environment())
+    facts = environment()
     note = (
         f"{UTTERANCES} utterances of each generated sample corpus, both forms written. The processed layout has JPEG "
         f"files (quality {JPEG_QUALITY}),\nof IEMOCAP of both people, WAV files and meta.pkl; its hand-crafted "

@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from fe2e import processor
 from torch import Tensor
 
+from mme2e.environment import environment
 from mme2e.ops.sparse_conv2d import SparseMaps, compiled_cost, gather_cost, submanifold_conv2d
 from mme2e.ops.sparse_conv2d.matmul import row_product
-from mme2e.runs.model_card import environment
 
 RESULTS = Path(__file__).parent / "results"
 MAPS = 47
@@ -128,7 +128,7 @@ def main() -> None:
         sizes = f"{each['n']} x {each['k']} x {each['m']}"
         ratio = each["convolution"] / each["mm"]
         lines.append(f"| {sizes} | {each['convolution']:.2f} | {each['mm']:.2f} | {ratio:.2f} |")
-    where = json.loads(environment())
+    where = environment()
     about = (
         f"Medians of {rounds} rounds in turns, {MAPS} maps, float32; ratios below 1: faster than dense."
         f"\n{processor()}, {torch.get_num_threads()} threads; torch {torch.__version__}, commit {where['git_commit']}."

@@ -30,7 +30,6 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from mme2e.benchmarking.machine import describe_machine
 from mme2e.command_line import read_settings
 from mme2e.config import AugmentSettings, FaceSettings, PrepareSettings, SampleSettings, TextSettings, TrainSettings
 from mme2e.console import screen
@@ -40,6 +39,7 @@ from mme2e.data.augment import augment_crops
 from mme2e.data.batch import UtteranceItem
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.dataset import Draw, UtteranceDataset
+from mme2e.environment import describe_machine
 from mme2e.faces.detector import FaceDetector
 from mme2e.faces.tracker import FaceTracker
 from mme2e.generated.writer import sample

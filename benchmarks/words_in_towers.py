@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from mme2e.data.batch import Batch
+from mme2e.data.hand_crafted import open_dataset
 from mme2e.data.loader import make_dataloader
 from mme2e.evaluation.score_run import open_run
 from mme2e.models import MESM
 from mme2e.scores.metrics import average, emotion_scores
-from mme2e.training.hand_crafted import open_dataset
 
 BATCH = 32
 

@@ -21,8 +21,9 @@ from mme2e.auditing.skip_reasons import group_reasons
 from mme2e.data.corpus import load_corpus
 from mme2e.data.schema import ROW_SCHEMA, CorpusInfo
 from mme2e.errors import UserError
-from mme2e.evaluation.overlap import leakage, may_share_recordings, overlap_of
 from mme2e.faces.face_crop import FaceFlag
+from mme2e.records import plain
+from mme2e.scores.overlap import overlap_of
 
 HELD = int(FaceFlag.HELD)
 LONG_NAMES = ("anger", "disgust", "fear", "happiness", "neutral state", "sadness", "surprise (of any kind)")
@@ -110,7 +111,7 @@ class TestCounts:
 
 class TestLeakage:
     def test_nothing_but_texts(self, corpus):
-        found = leakage(load_corpus(corpus))
+        found = load_corpus(corpus).leakage()
         assert (found.recordings.shared, found.recordings.of, found.recordings.share) == (0, 3, 0)
         assert (found.speakers.shared, found.speakers.of, found.speakers.share) == (0, 2, 0)
         assert (found.texts.shared, found.texts.of, found.texts.share) == (3, 3, 1)
@@ -119,7 +120,7 @@ class TestLeakage:
         rewrite(corpus, "test", lambda rows: [{**rows[0], "recording": "train_recording1", "speaker": "x"}, *rows[1:]])
         rewrite(corpus, "test", lambda rows: [{**row, "text": f"text {i}"} for i, row in enumerate(rows)])
         rewrite(corpus, "test", lambda rows: [{**rows[0], "text": "IT  was a\tfurious day "}, *rows[1:]])
-        found = leakage(load_corpus(corpus))
+        found = load_corpus(corpus).leakage()
         assert (found.recordings.shared, found.recordings.of, found.recordings.utterances) == (1, 4, 1)
         assert found.recordings.share == pytest.approx(1 / 6)
         assert (found.speakers.shared, found.speakers.of) == (0, 3)
@@ -129,7 +130,7 @@ class TestLeakage:
     def test_missing_texts_are_not_the_same_text(self, corpus):
         for split in ("train", "test"):
             rewrite(corpus, split, lambda rows: [{**row, "text": (None, "", " ")[i % 3]} for i, row in enumerate(rows)])
-        texts = leakage(load_corpus(corpus)).texts
+        texts = load_corpus(corpus).leakage().texts
         assert (texts.shared, texts.of, texts.share) == (0, 0, 0)
 
     def test_of_no_utterances(self):
@@ -138,7 +139,7 @@ class TestLeakage:
 
     def test_a_split_that_is_not_there(self, corpus):
         shutil.rmtree(corpus / "test")
-        found = leakage(load_corpus(corpus))
+        found = load_corpus(corpus).leakage()
         assert found.texts.share is None
         assert "0 of 0 texts" in str(found)
 
@@ -166,7 +167,7 @@ class TestVerdict:
 
     def test_published_lists_of_mosei_do_not(self, corpus):
         describe_as(corpus, name="mosei", split_protocol="published lists (MOSEI_SPLIT)")
-        assert not may_share_recordings(CorpusInfo.read(corpus))
+        assert not CorpusInfo.read(corpus).shares_recordings_by_design
 
     def test_validation_that_shares_with_training_is_told_only(self, corpus):
         rewrite(corpus, "valid", each(recording="train_recording0"))
@@ -275,7 +276,7 @@ class TestReport:
     def test_files_agree(self, corpus, tmp_path):
         found = audit(corpus, out=tmp_path / "out")
         content = json.loads((tmp_path / "out" / "audit.json").read_text())
-        assert content == found.to_dict()
+        assert content == plain(found)
         assert content["all"]["face_share"] == 1
         assert content["leakages"][0]["texts"]["share"] == 1
         assert content["leaks"] is False

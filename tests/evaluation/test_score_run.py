@@ -70,9 +70,22 @@ class TestFiles:
         with (out / "predictions_test.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert [row["id"] for row in rows] == [f"test_{i:03d}" for i in range(7)]
+        assert [row["recording"] for row in rows] == [f"test_recording{i // 2}" for i in range(7)]
+        assert [row["speaker"] for row in rows] == [f"test_speaker{i % 2}" for i in range(7)]
         assert [row["label_happy"] for row in rows] == ["0", "1", "0", "0", "1", "0", "0"]
         with Image.open(out / "metrics_test.png") as image:
             assert min(image.size) > 300
+
+    @pytest.mark.parametrize(("unit", "count"), [("recording", 4), ("speaker", 2), ("utterance", 7)])
+    def test_intervals_draw_units(self, run, corpus, tmp_path, unit, count):
+        evaluation = evaluate(run, data=corpus, out=tmp_path, unit=unit)
+        found = evaluation.intervals
+        assert (found.unit, found.units) == (unit, count)
+        low, high = found.averages["f1"]
+        assert 0 <= low <= evaluation.macro_f1 <= high <= 1
+        assert f"(bootstrap over {count} {unit}s)" in (tmp_path / "metrics_test.md").read_text()
+        content = json.loads((tmp_path / "metrics_test.json").read_text())["intervals"]
+        assert content["averages"]["f1"] == pytest.approx([low, high])
 
     def test_markdown_has_every_score(self, run, corpus, tmp_path):
         evaluate(run, data=corpus, out=tmp_path)

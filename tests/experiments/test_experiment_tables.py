@@ -46,20 +46,26 @@ SKILL = {"fe2e": 0.6, "mesm": 0.55, "fe2e v": 0.1}
 FACTS = CorpusFacts(corpus="iemocap 0123", split_protocol="published lists", shared="10 of 10", test_utterances=120)
 
 
-def write_scores(run: PlannedRun, utterances: int = 120, lacks: int = 0) -> None:
-    """What `mme2e evaluate` writes, of a model with the skill of its variant; `lacks` utterances are not scored."""
+def write_scores(run: PlannedRun, utterances: int = 120, lacks: int = 0, copies: int = 0) -> None:
+    """What `mme2e evaluate` writes, of a model with the skill of its variant; `lacks` utterances are not scored.
+
+    Without `copies` as an older version wrote it, without recordings and speakers; with them each utterance is a
+    recording of so many that are all alike, and everybody speaks in ten recordings.
+    """
     truth = np.random.default_rng(run.fold).integers(6, size=utterances)
     labels = np.eye(6, dtype=bool)[truth]
     noise = np.random.default_rng([run.fold, run.seed, len(run.variant.name)]).random((utterances, 6))
     skill = SKILL[run.variant.name]
     probabilities = (noise + skill * labels) / (1 + skill)
-    ids, probabilities, labels = range(lacks, utterances), probabilities[lacks:], labels[lacks:]
+    ids, probabilities, labels = np.arange(lacks, utterances), probabilities[lacks:], labels[lacks:]
+    origins = [[f"r{i}", f"s{i // 10}"] if copies else [] for i in ids.repeat(max(1, copies))]
+    probabilities, labels = (each.repeat(max(1, copies), axis=0) for each in (probabilities, labels))
     run.scores.mkdir(parents=True)
     chance = {"f1": {"per_emotion": [0.3] * 6, "average": 0.3}, "auc": 0.5, "weighted_accuracy": 0.5}
     content = {
         "corpus": "iemocap 0123",
         "label_names": NAMES,
-        "utterances": utterances - lacks,
+        "utterances": len(labels),
         "positives": labels.sum(axis=0).tolist(),
         "thresholds": [0.55] * 6,
         "chance": chance,
@@ -67,9 +73,13 @@ def write_scores(run: PlannedRun, utterances: int = 120, lacks: int = 0) -> None
     (run.scores / "metrics_test.json").write_text(json.dumps(content))
     with (run.scores / "predictions_test.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", *(f"probability_{name}" for name in NAMES), *(f"label_{name}" for name in NAMES)])
-        for identity, row, truths in zip(ids, probabilities, labels, strict=True):
-            writer.writerow([f"u{identity}", *map(str, row), *map(int, truths)])
+        columns = ["recording", "speaker"] if copies else []
+        writer.writerow(
+            ["id", *columns, *(f"probability_{name}" for name in NAMES), *(f"label_{name}" for name in NAMES)]
+        )
+        numbers = range(lacks * max(1, copies), utterances * max(1, copies))
+        for identity, origin, row, truths in zip(numbers, origins, probabilities, labels, strict=True):
+            writer.writerow([f"u{identity}", *origin, *map(str, row), *map(int, truths)])
 
 
 def make_report(settings: ExperimentSettings, runs: list[PlannedRun], **changes: object) -> Report:
@@ -156,6 +166,51 @@ def test_the_same_runs_do_not_differ(runs) -> None:
     assert (comparison.difference, comparison.low, comparison.high, comparison.p_holm) == (0, 0, 0, 1)
 
 
+def drawn_by(unit: str, runs: list[PlannedRun], **changes: object) -> Report:
+    return make_report(replace(SETTINGS, bootstrap=BootstrapSettings(draws=300, unit=unit, **changes)), runs)  # type: ignore[arg-type]
+
+
+def test_alike_utterances_of_a_recording_make_nothing_surer(tmp_path, report) -> None:
+    planned = list(plan_runs(SETTINGS, tmp_path))
+    for run in planned:
+        write_scores(run, lacks=20 if run.variant.name == "fe2e v" else 0, copies=10)
+    by_recording, by_utterance = (drawn_by(unit, planned) for unit in ("recording", "utterance"))
+    for name in SKILL:
+        # Ten copies of every utterance: the intervals are those of the utterances without copies.
+        alike, once = (each.summary.cell("paper", name, "f1") for each in (by_recording, report))
+        assert (alike.mean, alike.low, alike.high) == pytest.approx((once.mean, once.low, once.high))
+    fixed = [
+        drawn_by(unit, planned, seeds=False).summary.cell("paper", "fe2e", "f1") for unit in ("recording", "utterance")
+    ]
+    widths = [cell.high - cell.low for cell in fixed]
+    assert widths[0] / widths[1] == pytest.approx(10**0.5, rel=0.25)
+    for name in ("mesm", "fe2e v"):
+        found, expected = (each.summary.comparison("paper", name, "f1") for each in (by_recording, report))
+        assert (found.low, found.high, found.p) == pytest.approx((expected.low, expected.high, expected.p))
+        surer = by_utterance.summary.comparison("paper", name, "f1")
+        assert found.high - found.low > surer.high - surer.low
+    assert "95 %: bootstrap over 120 test recordings and 3 seeds" in to_markdown(by_recording)
+    assert "95 %: bootstrap over 1200 test utterances and 3 seeds" in to_markdown(by_utterance)
+    assert "95 %: bootstrap over 12 test speakers and 3 seeds" in to_markdown(drawn_by("speaker", planned))
+    assert "older version" not in to_markdown(by_utterance)
+
+
+def test_predictions_without_recordings_are_drawn_as_utterances_and_the_table_says_so(runs, report) -> None:
+    text = to_markdown(report)
+    assert "95 %: bootstrap over 120 test utterances and 3 seeds" in text
+    assert "predictions of an older version carry no recording; evaluate the runs again" in text
+    assert "older version" in to_latex(report)
+    assert "older version" not in to_markdown(drawn_by("utterance", runs))
+
+
+def test_a_single_recording_leaves_nothing_to_draw(tmp_path) -> None:
+    run = plan_runs(SETTINGS, tmp_path)[0]
+    write_scores(run, utterances=1, copies=30)
+    report = make_report(SETTINGS, [run])
+    assert math.isnan(report.summary.cell("paper", "fe2e", "f1").low)
+    assert "a single recording leaves nothing to draw: there is no interval and no p" in to_markdown(report)
+
+
 def test_numbers_are_seeded(runs, report) -> None:
     assert repr(summarise(SETTINGS, runs)) == repr(report.summary)  # as text, for NaN is not equal to itself
     other = summarise(replace(SETTINGS, bootstrap=BootstrapSettings(draws=300, seed=1)), runs)
@@ -223,7 +278,8 @@ def test_markdown_tells_everything(report) -> None:
     assert "split: published lists; 10 of 10" in text
     assert "its test split has 1481 utterances, this one 120" in text
     assert "| mesm | 1.000 | 25.0 | 4.34 | 50.2 |" in text  # top_p is 0.5 by default
-    assert "test utterances and seeds (300 resamples, seed 0)" in text
+    assert "bootstrap over 120 test utterances and 3 seeds" in text
+    assert "(300 resamples, seed 0)" in text
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1
 

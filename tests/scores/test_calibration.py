@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from mme2e.evaluation.result import plain
+from mme2e.records import plain
 from mme2e.scores.calibration import (
     BINS,
     TEMPERATURE_RANGE,

@@ -3,20 +3,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from mme2e.errors import UserError
 from mme2e.scores.chance import always_yes, drawn_from_prior
-from mme2e.scores.metrics import (
-    average,
-    choice_scores,
-    emotion_scores,
-    one_choice,
-    set_scores,
-    sigmoid,
-    softmax,
-    weighted_average,
-)
+from mme2e.scores.label_sets import choice_scores, set_scores
+from mme2e.scores.metrics import METRICS, average, emotion_scores, one_choice, sigmoid, softmax, weighted_average
 from mme2e.scores.thresholds import DEFAULT_THRESHOLD, THRESHOLDS, choose_thresholds, decide, sweep_f1
 
 TOLERANCE = 1e-6
@@ -65,7 +65,7 @@ class TestGolden:
             np.testing.assert_allclose(with_average(values), golden[key], atol=TOLERANCE)
         sets = set_scores(decisions, labels)
         np.testing.assert_allclose(
-            (sets.strict, sets.subset, sets.intersect),
+            (sets.exact_match, sets.partial_match, sets.intersect),
             golden["multi_test_at_half_strict_subset_intersect"],
             atol=TOLERANCE,
         )
@@ -94,6 +94,32 @@ class TestGolden:
             "ce_test_acc_recall_precision_f1",
         }
         assert set(golden) == inputs | compared
+
+
+SKLEARN = {
+    "accuracy": accuracy_score,
+    "recall": recall_score,
+    "precision": lambda labels, decisions: precision_score(labels, decisions, zero_division=0),
+    "f1": f1_score,
+    "auc": roc_auc_score,
+    "average_precision": average_precision_score,
+    "weighted_accuracy": balanced_accuracy_score,
+    "weighted_f1": lambda labels, decisions: f1_score(labels, decisions, average="weighted"),
+}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("decimals", [1, 8])
+def test_scores_are_those_of_scikit_learn(metric: str, decimals: int) -> None:
+    # One decimal: many ties, which the ranking scores must treat alike.
+    generator = np.random.default_rng(decimals)
+    labels = generator.random((200, 4)) < [0.5, 0.2, 0.05, 0.9]
+    probabilities = np.round(generator.random(labels.shape) * 0.7 + 0.3 * labels, decimals)
+    decisions = probabilities > 0.5
+    of = probabilities if metric in ("auc", "average_precision") else decisions
+    expected = [SKLEARN[metric](labels[:, index], of[:, index]) for index in range(4)]
+    found = getattr(emotion_scores(probabilities, decisions, labels), metric)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 class TestUndefined:
@@ -190,7 +216,7 @@ class TestSets:
     def test_nothing_said_and_nothing_there_is_right(self):
         none = np.zeros((1, 3), dtype=bool)
         scores = set_scores(none, none)
-        assert (scores.strict, scores.subset, scores.intersect, scores.overlap) == (1, 1, 1, 1)
+        assert (scores.exact_match, scores.partial_match, scores.intersect, scores.overlap) == (1, 1, 1, 1)
 
 
 class TestChoice:

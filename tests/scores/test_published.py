@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from mme2e.scores.metrics import METRICS
 from mme2e.scores.published import TABLES, published_gflops
-from mme2e.scores.statistics import METRICS
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -1,13 +1,14 @@
 """Statistics against what can be enumerated, computed by hand, or known beforehand."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
 from mme2e.errors import UserError
-from mme2e.scores.metrics import average, emotion_scores
-from mme2e.scores.statistics import METRICS, Outcome, holm, interval, paired_p, resamples, scores_of
+from mme2e.scores.metrics import METRICS, average, emotion_scores
+from mme2e.scores.statistics import Outcome, holm, interval, paired_p, resamples, scores_of
 
 
 def make_outcome(utterances: int, seed: int = 0, emotions: int = 3, skill: float = 1.0, truth: int = 5) -> Outcome:
@@ -37,7 +38,7 @@ def test_every_resample_that_there_is_scores_as_if_it_were_the_test_set(metric: 
 def test_without_weights_it_is_the_score(metric: str) -> None:
     outcome = make_outcome(50)
     expected = getattr(emotion_scores(outcome.probabilities, outcome.decisions, outcome.labels), metric)
-    np.testing.assert_allclose(scores_of(outcome, metric)[0, :-1], expected, atol=1e-12)
+    np.testing.assert_allclose(scores_of(outcome, metric)[:-1], expected, atol=1e-12)
 
 
 def test_an_emotion_that_nobody_has_is_undefined_and_left_out_of_the_average() -> None:
@@ -58,6 +59,46 @@ def test_resamples_are_drawn_with_replacement_and_seeded() -> None:
     assert (weights == resamples(7, 3000, [1, 2])).all()
     assert (weights != resamples(7, 3000, [1, 3])).any()
     assert (resamples(1, 5, [0]) == 1).all()
+
+
+def test_utterances_of_a_unit_are_drawn_together() -> None:
+    units = ["a", "b", "a", "c", "a"]
+    weights = resamples(units, 2000, [3])
+    assert weights.shape == (2000, 5)
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, 0] == weights[:, 4]).all()
+    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()  # as many units as there are
+    sizes = weights.sum(axis=1)  # three of one, one and three utterances
+    assert sizes.min() == 3
+    assert sizes.max() == 9
+    np.testing.assert_allclose(sizes.mean(), 5, atol=0.15)
+
+
+def test_units_of_one_utterance_are_utterances() -> None:
+    assert (resamples(["x", "y", "z"], 50, [1]) == resamples(3, 50, [1])).all()
+
+
+def test_interval_of_clusters_that_are_alike_is_that_of_as_many_utterances() -> None:
+    # 400 utterances of 40 recordings, each right or wrong as a whole: no more is known than of 40 utterances.
+    right = np.repeat(np.arange(40) < 32, 10)[:, None]
+    outcome = Outcome(
+        ids=tuple(f"u{i}" for i in range(400)),
+        probabilities=right * 1.0,
+        decisions=right,
+        labels=np.ones((400, 1), dtype=bool),
+        recordings=tuple(f"r{i // 10}" for i in range(400)),
+        speakers=tuple(f"s{i // 200}" for i in range(400)),
+    )
+
+    def width(unit: str) -> float:
+        weights = resamples(outcome.units(unit), 4000, [0])  # type: ignore[arg-type]
+        low, high = interval(scores_of(outcome, "accuracy", weights)[:, -1])
+        return high - low
+
+    of_utterances, of_recordings = (2 * 1.96 * np.sqrt(0.8 * 0.2 / count) for count in (400, 40))
+    assert width("utterance") == pytest.approx(of_utterances, rel=0.1)
+    assert width("recording") == pytest.approx(of_recordings, rel=0.1)
+    assert width("recording") > 3 * width("utterance")
 
 
 def test_interval_of_a_mean_is_the_one_of_the_binomial() -> None:
@@ -146,13 +187,16 @@ def test_holm_leaves_undefined_ones_out() -> None:
 
 
 def test_part_of_an_outcome() -> None:
-    outcome = make_outcome(5)
+    outcome = dataclasses.replace(make_outcome(5), recordings=("r0", "r0", "r1", "r1", "r2"))
     part = outcome.only(["u3", "u1"])
     assert part.ids == ("u3", "u1")
+    assert part.units("utterance") == part.ids
+    assert part.units("recording") == ("r1", "r0")
+    assert part.units("speaker") is None
     np.testing.assert_array_equal(part.labels, outcome.labels[[3, 1]])
     np.testing.assert_array_equal(part.probabilities, outcome.probabilities[[3, 1]])
 
 
 def test_unknown_metric() -> None:
-    with pytest.raises(UserError, match="'f2' is no metric; there are f1"):
+    with pytest.raises(UserError, match="unknown metric 'f2'; choose from f1"):
         scores_of(make_outcome(3), "f2")

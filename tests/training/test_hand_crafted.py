@@ -17,12 +17,13 @@ from mme2e.benchmarking.benchmark import benchmark
 from mme2e.config import AugmentSettings, FeatureSettings, ModelSettings, RnnSettings, TrainSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.data.features import load_features
+from mme2e.data.hand_crafted import open_dataset, with_sizes
 from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
 from mme2e.evaluation.evaluate import evaluate
 from mme2e.models import build_model
 from mme2e.runs.folder import load_run
-from mme2e.training.hand_crafted import open_dataset, standardise, with_sizes
+from mme2e.training.hand_crafted import standardise
 from mme2e.training.train import train
 
 TINY = TrainSettings(

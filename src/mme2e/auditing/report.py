@@ -7,9 +7,10 @@ from mme2e.atomic import replacing
 from mme2e.auditing.plot import plot_audit
 from mme2e.auditing.result import Audit, SplitAudit
 from mme2e.errors import UserError
-from mme2e.evaluation.overlap import Overlap
 from mme2e.evaluation.tables import UNDEFINED, markdown_table
+from mme2e.records import to_json
 from mme2e.report import Part, Table
+from mme2e.scores.overlap import Overlap
 from mme2e.scores.published import SOURCE
 
 SHOWN_REASONS = 12
@@ -45,7 +46,7 @@ def write_audit(audit: Audit, out: Path) -> None:
     Raises:
         UserError: The folder cannot be written.
     """
-    contents = {"json": audit.to_json().encode(), "md": to_markdown(audit).encode(), "png": plot_audit(audit)}
+    contents = {"json": to_json(audit).encode(), "md": to_markdown(audit).encode(), "png": plot_audit(audit)}
     try:
         out.mkdir(parents=True, exist_ok=True)
         for kind, content in contents.items():

@@ -1,15 +1,12 @@
 """What an audit found, as one object."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from mme2e.evaluation.overlap import Leakage
-from mme2e.evaluation.result import plain
 from mme2e.report import Part, Result
+from mme2e.scores.overlap import Leakage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +63,7 @@ class SplitAudit:
         no_words: Utterances without transcript.
         no_sound: Utterances without sound.
         no_picture: Utterances in none of whose frames a face was seen, or without frames.
+        face_share: Share of the frames in which a face was seen, in [0, 1]; None without frames.
     """
 
     name: str
@@ -82,11 +80,10 @@ class SplitAudit:
     no_words: int
     no_sound: int
     no_picture: int
+    face_share: float | None = field(init=False)
 
-    @property
-    def face_share(self) -> float | None:
-        """Share of the frames in which a face was seen, in [0, 1]; None without frames."""
-        return self.frames_with_face / self.frames if self.frames else None
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "face_share", self.frames_with_face / self.frames if self.frames else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +118,7 @@ class Audit(Result):
         skipped: What preparation left out or kept without a modality, the most frequent reason first. An item with
             two reasons counts in both.
         findings: Anything that a reader of scores should know, one line each.
+        leaks: Whether train and test share a recording although the split protocol does not say so.
     """
 
     corpus: str
@@ -134,11 +132,11 @@ class Audit(Result):
     recordings_shared_by_design: bool
     skipped: tuple[SkippedGroup, ...]
     findings: tuple[str, ...]
+    leaks: bool = field(init=False)
 
-    @property
-    def leaks(self) -> bool:
-        """Whether train and test share a recording although the split protocol does not say so."""
-        return self.leakages[0].recordings.shared > 0 and not self.recordings_shared_by_design
+    def __post_init__(self) -> None:
+        leaks = self.leakages[0].recordings.shared > 0 and not self.recordings_shared_by_design
+        object.__setattr__(self, "leaks", leaks)
 
     @property
     def complete(self) -> bool:
@@ -150,15 +148,3 @@ class Audit(Result):
         from mme2e.auditing.report import audit_parts
 
         return audit_parts(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; what is undefined is None. Shares are in [0, 1]."""
-        content = plain(self)
-        for split, part in zip([*content["splits"], content["all"]], [*self.splits, self.all], strict=True):
-            split["face_share"] = part.face_share
-        leakages = [found.to_dict() for found in self.leakages]
-        return {**content, "leakages": leakages, "leaks": self.leaks}
-
-    def to_json(self) -> str:
-        """`to_dict` as text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

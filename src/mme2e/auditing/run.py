@@ -10,8 +10,8 @@ from mme2e.auditing.result import Audit, Durations, SplitAudit
 from mme2e.auditing.skip_reasons import group_reasons
 from mme2e.data.corpus import Corpus, multi_hot
 from mme2e.data.schema import SPLITS, UNASSIGNED, CorpusInfo
-from mme2e.evaluation.overlap import PUBLISHED_LISTS, Leakage, leakage_of, may_share_recordings
 from mme2e.faces.face_crop import FaceFlag
+from mme2e.scores.overlap import KINDS, Leakage, leakage
 from mme2e.scores.published import UTTERANCES
 
 _COLUMNS = ("id", "recording", "speaker", "start_s", "end_s", "text", "labels", "face_flags", "num_samples")
@@ -31,7 +31,10 @@ def audit_corpus(corpus: Corpus) -> Audit:
     names = (*SPLITS, UNASSIGNED) if UNASSIGNED in corpus.splits else SPLITS
     rows = {name: corpus.columns(name, _COLUMNS).to_pylist() for name in names}
     every_row = [row for name in names for row in rows[name]]
-    leakages = tuple(leakage_of(rows[split], rows[against], split=split, against=against) for split, against in _PAIRS)
+    columns = {name: {kind: [row[kind] for row in rows[name]] for kind in KINDS} for name in names}
+    leakages = tuple(
+        leakage(columns[split], columns[against], split=split, against=against) for split, against in _PAIRS
+    )
     return Audit(
         corpus=f"{info.name} {corpus.fingerprint}",
         split_protocol=info.split_protocol,
@@ -41,7 +44,7 @@ def audit_corpus(corpus: Corpus) -> Audit:
         all=_split("all", every_row, info.label_names),
         published=dict(UTTERANCES.get(info.name, {})),
         leakages=leakages,
-        recordings_shared_by_design=may_share_recordings(info),
+        recordings_shared_by_design=info.shares_recordings_by_design,
         skipped=group_reasons(info.skipped),
         findings=tuple(_findings(info, rows, every_row, leakages[0])),
     )
@@ -78,7 +81,7 @@ def _findings(
         yield "without train or without test there is nothing to share"
     elif not shared:
         yield "train and test share no recording"
-    elif may_share_recordings(info):
+    elif info.shares_recordings_by_design:
         yield f"train and test share {shared} recordings, as this split protocol does by design"
     else:
         yield f"train and test share {shared} recordings, which this split protocol does not declare"
@@ -98,5 +101,5 @@ def _findings(
         lacking = [name for name in SPLITS if rows[name] and not any(emotion in row["labels"] for row in rows[name])]
         if lacking:
             yield f"no utterance is {info.label_names[index]} in {', '.join(lacking)}: its scores are undefined there"
-    if info.name in UTTERANCES and not info.split_protocol.startswith(PUBLISHED_LISTS):
+    if info.name in UTTERANCES and not info.has_published_split:
         yield "the published counts are those of the published lists; this corpus is split otherwise"

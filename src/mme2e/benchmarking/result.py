@@ -1,13 +1,11 @@
 """What a benchmark found, as one object: the curve from p to score, operations and seconds, and the parts behind it."""
 
-import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from mme2e.benchmarking.machine import Machine
-from mme2e.evaluation.result import plain
+from mme2e.environment import Machine
+from mme2e.records import plain, to_json
 from mme2e.report import Part, Result
 from mme2e.scores.published import FE2E_GFLOPS, MESM_GFLOPS, SOURCE
 
@@ -199,11 +197,7 @@ class BenchmarkResult(Result):
 
         return benchmark_parts(self)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, with the paper's figures; what is undefined is None."""
-        published = {"source": SOURCE, "fe2e_gflops": FE2E_GFLOPS, "mesm_gflops": dict(MESM_GFLOPS)}
-        return {**plain(self), "published": plain(published)}
-
     def to_json(self) -> str:
-        """`to_dict` as text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        """As the text of a JSON file, with the paper's figures; what is undefined is null."""
+        published = {"source": SOURCE, "fe2e_gflops": FE2E_GFLOPS, "mesm_gflops": dict(MESM_GFLOPS)}
+        return to_json({**plain(self), "published": published})

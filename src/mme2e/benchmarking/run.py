@@ -11,7 +11,6 @@ from rich.progress import Progress
 
 from mme2e import console
 from mme2e.benchmarking.interleaved import Contestant, measure_in_turns
-from mme2e.benchmarking.machine import describe_machine
 from mme2e.benchmarking.report import write_benchmark
 from mme2e.benchmarking.result import (
     AS_TRAINED,
@@ -26,6 +25,7 @@ from mme2e.data.batch import Batch, collate
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.dataset import UtteranceDataset
 from mme2e.data.ragged import Ragged
+from mme2e.environment import describe_machine
 from mme2e.errors import UserError
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_run import load_run_for, score_loaded

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from mme2e.config.checks import require
 from mme2e.config.training import TrainSettings
@@ -59,6 +60,10 @@ class BootstrapSettings:
 
     seed: int = 0
     """Seed of the resampling."""
+
+    unit: Literal["recording", "speaker", "utterance"] = "recording"
+    """What is drawn, with all of its utterances: those of one recording or speaker are alike, and drawn one by one they
+    make scores look surer than they are."""
 
     seeds: bool = True
     """Whether the seeds of a variant are resampled too; no: its models are taken as they are."""

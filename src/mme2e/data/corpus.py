@@ -19,6 +19,7 @@ from mme2e.atomic import replacing
 from mme2e.data.arrow_cache import digest, unpacked
 from mme2e.data.schema import ROW_SCHEMA, SPLITS, UNASSIGNED, CorpusInfo
 from mme2e.errors import UserError
+from mme2e.scores.overlap import KINDS, Leakage, leakage
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -124,6 +125,19 @@ class Corpus:
             UserError: A row has a label that `corpus.json` does not know.
         """
         return np.stack([multi_hot(labels, self.info.label_names) for labels in self.split(name)["labels"]])
+
+    def leakage(self, split: str = "test", against: str = "train") -> Leakage:
+        """Counts what a split shares with another one; only ids and texts are read.
+
+        Args:
+            split: Whose utterances are counted.
+            against: In which split they are looked for. A split without utterances shares nothing.
+
+        Raises:
+            UserError: A file of the corpus is damaged; it is named.
+        """
+        here, there = (self.columns(name, KINDS).to_pydict() for name in (split, against))
+        return leakage(here, there, split=split, against=against)
 
     def texts(self, name: str) -> list[str]:
         """The transcripts of a split, without the missing ones."""

@@ -24,6 +24,8 @@ SCHEMA_VERSION = 1
 SPLITS = ("train", "valid", "test")
 UNASSIGNED = "unassigned"
 CORPUS_FILE = "corpus.json"
+PUBLISHED_LISTS = "published lists"
+"""How the name of the split protocol of published lists begins."""
 PROGRESS_FOLDER = ".progress"
 """What preparation has done so far; beside a missing `corpus.json` it means that preparation was interrupted."""
 
@@ -62,6 +64,19 @@ class CorpusInfo:
     provenance: dict[str, object]  # mme2e version, source folder's name, settings, date
     counts: dict[str, int]  # utterances per split
     skipped: tuple[dict[str, str], ...]  # {"item", "reason"}: left out, or kept without one of its modalities
+
+    @property
+    def has_published_split(self) -> bool:
+        """Whether its split is that of published lists."""
+        return self.split_protocol.startswith(PUBLISHED_LISTS)
+
+    @property
+    def shares_recordings_by_design(self) -> bool:
+        """Whether the split protocol shares recordings between train and test.
+
+        Only the published lists of IEMOCAP do, all of their 151 dialogues; those of MOSEI share no video.
+        """
+        return self.name == "iemocap" and self.has_published_split
 
     def write(self, folder: Path) -> None:
         """Writes `corpus.json` atomically."""

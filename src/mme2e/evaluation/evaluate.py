@@ -20,6 +20,7 @@ class _Options(TypedDict, total=False):
     out: str | Path | None
     batch_size: int
     device: str
+    unit: Literal["recording", "speaker", "utterance"]
 
 
 @overload
@@ -43,6 +44,7 @@ def evaluate(
     batch_size: int = 8,
     device: str = "auto",
     subsets: bool = False,
+    unit: Literal["recording", "speaker", "utterance"] = "recording",
 ) -> "Evaluation | SubsetScores | Evaluations":
     """Scores runs on a split of a prepared corpus, with thresholds chosen on validation.
 
@@ -62,6 +64,8 @@ def evaluate(
         batch_size: Utterances at a time.
         device: auto (CUDA when present), cpu, cuda, cuda:1, ...
         subsets: Score with every set of the run's modalities, as if the others were missing, in one table.
+        unit: What the bootstrap of the 95 % intervals draws, with all of its utterances: recording, speaker or
+            utterance.
 
     Returns:
         The scores of the run, of its sets of modalities, or of each of a list of runs.
@@ -79,7 +83,7 @@ def evaluate(
     score = evaluate_subsets if subsets else evaluate_run
     folder = None if out is None else Path(out)
     results = [
-        score(Path(each), data=Path(data), split=split, out=folder, batch_size=batch_size, device=device)
+        score(Path(each), data=Path(data), split=split, out=folder, batch_size=batch_size, device=device, unit=unit)
         for each in runs
     ]
     return results[0] if isinstance(run, str | Path) else Evaluations(runs=tuple(results))

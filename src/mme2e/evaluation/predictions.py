@@ -14,11 +14,12 @@ from mme2e.console import tracked
 from mme2e.data.batch import Batch
 from mme2e.data.corpus import Corpus
 from mme2e.data.dataset import UtteranceDataset
+from mme2e.data.hand_crafted import open_dataset
 from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
 from mme2e.runs.folder import LoadedRun
 from mme2e.scores.metrics import Bools, Floats, sigmoid, softmax
-from mme2e.training.hand_crafted import open_dataset
+from mme2e.scores.statistics import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +30,27 @@ class Predictions:
         ids: (utterances,) their ids.
         probabilities: (utterances, emotions) in [0, 1].
         labels: (utterances, emotions) the truth.
+        recordings, speakers: (utterances,) the recording and the speaker of each.
         left_out: How many utterances have none of the model's modalities and are not among these.
     """
 
     ids: tuple[str, ...]
     probabilities: Floats
     labels: Bools
+    recordings: tuple[str, ...]
+    speakers: tuple[str, ...]
     left_out: int = 0
+
+    def outcome(self, decisions: Bools) -> Outcome:
+        """With what is decided, for the statistics."""
+        return Outcome(
+            ids=self.ids,
+            probabilities=self.probabilities,
+            decisions=decisions,
+            labels=self.labels,
+            recordings=self.recordings,
+            speakers=self.speakers,
+        )
 
 
 @torch.inference_mode()
@@ -69,10 +84,13 @@ def predict_split(
         ids.extend(batch.ids or ())
         labels.append(_labels(batch))
         logits.append(_to_numpy(run.model(batch)))
+    recordings, speakers = _origins(corpus, split, ids)
     return Predictions(
         ids=tuple(ids),
         probabilities=_probabilities(np.concatenate(logits), run.info.loss, split),
         labels=np.concatenate(labels),
+        recordings=recordings,
+        speakers=speakers,
         left_out=len(dataset.left_out),
     )
 
@@ -129,10 +147,13 @@ def predict_subsets(
     for subset, parts in gathered.items():
         if parts:
             ids = tuple(identity for part in parts for identity in part[0])
+            recordings, speakers = _origins(corpus, split, ids)
             found[subset] = Predictions(
                 ids=ids,
                 probabilities=_probabilities(np.concatenate([part[1] for part in parts]), run.info.loss, split),
                 labels=np.concatenate([part[2] for part in parts]),
+                recordings=recordings,
+                speakers=speakers,
                 left_out=total - len(ids),
             )
     return found
@@ -145,6 +166,14 @@ def _batches(
     loader = make_dataloader(dataset, batch_size=batch_size, pin_memory=device.type == "cuda")
     for batch in _tracked(loader, split, progress):
         yield batch.to(device).with_mel_chunks()
+
+
+def _origins(corpus: Corpus, split: str, ids: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Recordings and speakers of utterances."""
+    columns = corpus.columns(split, ["id", "recording", "speaker"]).to_pydict()
+    known = {identity: (recording, speaker) for identity, recording, speaker in zip(*columns.values(), strict=True)}
+    recordings, speakers = zip(*(known[identity] for identity in ids), strict=True)
+    return recordings, speakers
 
 
 def _labels(batch: Batch) -> Bools:

@@ -1,19 +1,21 @@
 """What an evaluation found, as one object."""
 
-import dataclasses
-import json
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mme2e.evaluation.overlap import Leakage
+from mme2e.records import plain, to_json
 from mme2e.report import Part, Result
 from mme2e.scores.calibration import Calibration, Reliability
 from mme2e.scores.chance import Chance
-from mme2e.scores.metrics import ChoiceScores, EmotionScores, SetScores, average, weighted_average
+from mme2e.scores.label_sets import ChoiceScores, SetScores
+from mme2e.scores.metrics import EmotionScores, average, weighted_average
+from mme2e.scores.overlap import Leakage
+from mme2e.scores.statistics import Intervals
+
+_SET_KEYS = {"exact_match": "strict", "partial_match": "subset"}
+"""Keys of the JSON file that kept the reference's names."""
 
 if TYPE_CHECKING:
     from mme2e.evaluation.subsets import SubsetScores
@@ -45,6 +47,7 @@ class Evaluation(Result):
         choice_chance: What choosing one emotion would score without looking; None for multi-label corpora.
         calibration: Of the probabilities, with temperatures from validation; None without a validation split, or
             where nobody asked for it.
+        intervals: Of the averages over emotions, by the bootstrap; None where nobody asked for them.
         notes: Anything that the reader of the scores should know.
     """
 
@@ -68,6 +71,7 @@ class Evaluation(Result):
     chance: Chance
     choice_chance: Chance | None
     calibration: Calibration | None = None
+    intervals: Intervals | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -85,20 +89,34 @@ class Evaluation(Result):
         """Plain values for JSON; what is undefined is None. Scores per emotion come with their average, over how many
         emotions that is, and their average weighted by positives.
         """
-        content: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        content = {"macro_f1": self.macro_f1, **_fields(self)}
+        for name in ("sets", "sets_at_half"):
+            content[name] = {_SET_KEYS.get(key, key): value for key, value in _fields(content[name]).items()}
         for name in ("scores", "at_half", "choice", "chance", "choice_chance"):
-            if content[name] is not None:
-                content[name] = _with_averages(content[name], np.array(self.positives))
+            content[name] = self._with_averages(content[name])
         if self.calibration is not None:
-            parts = {part: getattr(self.calibration, part) for part in ("before", "after")}
-            told = {part: _with_averages(found, np.array(self.positives)) for part, found in parts.items()}
-            content["calibration"] = {**dataclasses.asdict(self.calibration), **told}
-        content["shared"] = None if self.shared is None else self.shared.to_dict()
-        return {"macro_f1": plain(self.macro_f1), **plain(content)}
+            averaged = {part: self._with_averages(getattr(self.calibration, part)) for part in ("before", "after")}
+            content["calibration"] = {**_fields(self.calibration), **averaged}
+        return plain(content)
 
     def to_json(self) -> str:
         """`to_dict` as text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return to_json(self.to_dict())
+
+    def _with_averages(self, scores: EmotionScores | ChoiceScores | Chance | Reliability | None) -> Any:
+        if scores is None:
+            return None
+        content = _fields(scores)
+        for name, value in content.items():
+            if isinstance(value, np.ndarray) and value.ndim == 1:
+                mean = average(value)
+                content[name] = {
+                    "per_emotion": value,
+                    "average": mean.value,
+                    "defined": mean.defined,
+                    "weighted_average": float(weighted_average(value, np.array(self.positives))),
+                }
+        return content
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,32 +138,5 @@ class Evaluations(Result):
         return [*parts, comparison(compared)] if len(compared) > 1 else parts
 
 
-def _with_averages(
-    scores: EmotionScores | ChoiceScores | Chance | Reliability, positives: NDArray[np.integer]
-) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    for field in dataclasses.fields(scores):
-        value = getattr(scores, field.name)
-        if isinstance(value, np.ndarray) and value.ndim == 1:
-            mean = average(value)
-            value = {
-                "per_emotion": value,
-                "average": mean.value,
-                "defined": mean.defined,
-                "weighted_average": weighted_average(value, positives),
-            }
-        content[field.name] = value
-    return content
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, arrays and tuples as what JSON knows; what is not a finite number is None."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.asdict(value)
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _fields(record: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}

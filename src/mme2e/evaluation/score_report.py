@@ -13,11 +13,17 @@ from mme2e.evaluation.tables import (
     percent,
 )
 from mme2e.scores.calibration import Calibration
-from mme2e.scores.metrics import ChoiceScores, EmotionScores, SetScores, average, weighted_average
+from mme2e.scores.label_sets import ChoiceScores, SetScores
+from mme2e.scores.metrics import EmotionScores, average, weighted_average
 
 _ALL_COLUMNS = {**COLUMNS, "weighted F1": "weighted_f1"}
 _CHOICE_COLUMNS = {"recall": "recall", "prec.": "precision", "F1": "f1"}
-_SET_COLUMNS = {"strict": "strict", "subset": "subset", "intersect": "intersect", "at least one": "overlap"}
+_SET_COLUMNS = {
+    "exact match": "exact_match",
+    "partial match": "partial_match",
+    "first one": "intersect",
+    "at least one": "overlap",
+}
 
 
 def to_markdown(evaluation: Evaluation) -> str:
@@ -43,7 +49,7 @@ def _emotions(evaluation: Evaluation, scores: EmotionScores | ChoiceScores, colu
     positives = np.array(evaluation.positives)
     rows = [[name, *(percent(column[index]) for column in values)] for index, name in enumerate(evaluation.label_names)]
     rows.append(["average", *(percent(average(column).value) for column in values)])
-    rows.append(["weighted average", *(percent(weighted_average(column, positives)) for column in values)])
+    rows.append(["weighted average", *(percent(float(weighted_average(column, positives))) for column in values)])
     return markdown_table(["emotion", *columns], rows)
 
 

@@ -1,12 +1,11 @@
 """A run folder on a split of a prepared corpus."""
 
-import csv
-import io
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from rich.progress import Progress
 
@@ -14,7 +13,6 @@ from mme2e.atomic import write_text
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.errors import UserError
 from mme2e.evaluation.calibration_plot import plot_reliability
-from mme2e.evaluation.overlap import leakage
 from mme2e.evaluation.plots import plot_evaluation
 from mme2e.evaluation.predictions import Predictions, predict_split
 from mme2e.evaluation.result import Evaluation
@@ -23,18 +21,22 @@ from mme2e.runs.folder import LoadedRun, load_run
 from mme2e.runs.info import RunInfo
 from mme2e.scores.calibration import Calibration, calibrate
 from mme2e.scores.chance import always_yes, drawn_from_prior
-from mme2e.scores.metrics import Floats, choice_scores, emotion_scores, one_choice, set_scores
+from mme2e.scores.label_sets import choice_scores, set_scores
+from mme2e.scores.metrics import METRICS, Floats, emotion_scores, one_choice
+from mme2e.scores.statistics import Unit, intervals
 from mme2e.scores.thresholds import DEFAULT_THRESHOLD, choose_thresholds, decide
 
 EVALUATION_FOLDER = "evaluation"
 
 
-def evaluate_run(run: Path, *, data: Path, split: str, out: Path | None, batch_size: int, device: str) -> Evaluation:
+def evaluate_run(
+    run: Path, *, data: Path, split: str, out: Path | None, batch_size: int, device: str, unit: Unit
+) -> Evaluation:
     """Does what `mme2e.evaluate` does for one run, with its arguments and errors."""
     loaded, corpus, chosen = open_run(run, data, batch_size=batch_size, device=device)
     name = Path(run).resolve().name
     evaluation, predictions = score_loaded(
-        loaded, name, corpus, split, batch_size=batch_size, device=chosen, calibrated=True
+        loaded, name, corpus, split, batch_size=batch_size, device=chosen, calibrated=True, unit=unit
     )
     _write(evaluation, predictions, Path(run) / EVALUATION_FOLDER if out is None else out)
     return evaluation
@@ -82,6 +84,7 @@ def score_loaded(
     device: torch.device,
     progress: Progress | None = None,
     calibrated: bool = False,
+    unit: Unit | None = None,
 ) -> tuple[Evaluation, Predictions]:
     """Scores a run in memory, as `evaluate` does.
 
@@ -93,7 +96,8 @@ def score_loaded(
         batch_size: Utterances at a time.
         device: Where the model is.
         progress: Where the way through a split is shown; a bar of its own when None.
-        calibrated: Whether to measure calibration, too; wants predictions of the validation split.
+        calibrated: Whether to measure calibration, too; requires predictions of the validation split.
+        unit: What the bootstrap of the intervals draws; None makes none.
 
     Raises:
         UserError: As `predict_split`.
@@ -109,7 +113,8 @@ def score_loaded(
     else:
         thresholds, source = _thresholds(run, corpus, predict)
     calibration = _calibration(corpus, split, predictions, predict) if calibrated else None
-    return score(name, run.info, corpus, split, predictions, thresholds, source, calibration), predictions
+    evaluation = score(name, run.info, corpus, split, predictions, thresholds, source, calibration, unit)
+    return evaluation, predictions
 
 
 def score(
@@ -121,6 +126,7 @@ def score(
     thresholds: Floats | None,
     thresholds_from: str,
     calibration: Calibration | None = None,
+    unit: Unit | None = None,
 ) -> Evaluation:
     """Makes all scores of one split.
 
@@ -133,6 +139,7 @@ def score(
         thresholds: (emotions,); None decides for the most probable emotion.
         thresholds_from: Where they come from, for people.
         calibration: Of the predictions.
+        unit: What the bootstrap of the intervals draws; None makes none.
     """
     probabilities, labels = predictions.probabilities, predictions.labels
     decisions = one_choice(probabilities) if thresholds is None else decide(probabilities, thresholds)
@@ -144,7 +151,7 @@ def score(
         corpus=f"{corpus.info.name} {corpus.fingerprint}",
         split=split,
         split_protocol=corpus.info.split_protocol,
-        shared=leakage(corpus, split) if split != "train" and "train" in corpus.splits else None,
+        shared=corpus.leakage(split) if split != "train" and "train" in corpus.splits else None,
         label_names=info.label_names,
         multi_label=corpus.info.multi_label,
         loss=info.loss,
@@ -160,6 +167,7 @@ def score(
         chance=prior if thresholds is None and prior is not None else always_yes(labels),
         choice_chance=prior,
         calibration=calibration,
+        intervals=None if unit is None else intervals(predictions.outcome(decisions), METRICS, unit=unit),
         notes=_notes(info, corpus, predictions),
     )
 
@@ -222,14 +230,8 @@ def _write(evaluation: Evaluation, predictions: Predictions, out: Path) -> None:
 
 
 def _predictions_csv(predictions: Predictions, label_names: tuple[str, ...]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        ["id", *(f"probability_{name}" for name in label_names), *(f"label_{name}" for name in label_names)]
-    )
-    for identity, probabilities, labels in zip(
-        predictions.ids, predictions.probabilities, predictions.labels, strict=True
-    ):
-        # All digits: who reads the file gets the same decisions and ranks.
-        writer.writerow([identity, *(str(value) for value in probabilities), *(int(label) for label in labels)])
-    return file.getvalue()
+    origins = {"id": predictions.ids, "recording": predictions.recordings, "speaker": predictions.speakers}
+    probabilities = {f"probability_{name}": predictions.probabilities[:, i] for i, name in enumerate(label_names)}
+    labels = {f"label_{name}": predictions.labels[:, i].astype(int) for i, name in enumerate(label_names)}
+    # All digits: who reads the file gets the same decisions and ranks.
+    return pd.DataFrame({**origins, **probabilities, **labels}).to_csv(index=False, lineterminator="\n")

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -20,9 +19,11 @@ from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_run import EVALUATION_FOLDER, open_run, score
 from mme2e.evaluation.subsets_plot import plot_subsets
 from mme2e.evaluation.tables import COLUMNS, markdown_table, percent
+from mme2e.records import to_json
 from mme2e.report import Part, Result, Table
 from mme2e.runs.folder import LoadedRun
 from mme2e.scores.metrics import Floats, average
+from mme2e.scores.statistics import Unit
 from mme2e.scores.thresholds import DEFAULT_THRESHOLD, choose_thresholds
 
 
@@ -51,7 +52,7 @@ class SubsetScores(Result):
         """Everything, with the scores of each emotion."""
         content: dict[str, Any] = {name: getattr(self, name) for name in ("run", "model", "corpus", "split", "empty")}
         content["subsets"] = {subset: each.to_dict() for subset, each in self.evaluations.items()}
-        return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return to_json(content)
 
     def to_markdown(self) -> str:
         """The table and what must be known to read it."""
@@ -122,17 +123,17 @@ def modality_subsets(settings: ModelSettings) -> tuple[str, ...]:
 
 
 def evaluate_subsets(
-    run: Path, *, data: Path, split: str, out: Path | None, batch_size: int, device: str
+    run: Path, *, data: Path, split: str, out: Path | None, batch_size: int, device: str, unit: Unit
 ) -> SubsetScores:
     """Does what `mme2e.evaluate` does for one run with `subsets`, with its arguments and errors."""
     loaded, corpus, chosen = open_run(run, data, batch_size=batch_size, device=device)
-    found = _score_all(loaded, Path(run).resolve().name, corpus, split, batch_size=batch_size, device=chosen)
+    found = _score_all(loaded, Path(run).resolve().name, corpus, split, batch_size=batch_size, device=chosen, unit=unit)
     _write(found, Path(run) / EVALUATION_FOLDER if out is None else out)
     return found
 
 
 def _score_all(
-    run: LoadedRun, name: str, corpus: Corpus, split: str, *, batch_size: int, device: torch.device
+    run: LoadedRun, name: str, corpus: Corpus, split: str, *, batch_size: int, device: torch.device, unit: Unit
 ) -> SubsetScores:
     info = run.info
     subsets = modality_subsets(info.model)
@@ -147,7 +148,7 @@ def _score_all(
     evaluations = {}
     for subset, predicted in predictions.items():
         thresholds, source = _thresholds(info.loss, len(info.label_names), validation.get(subset))
-        evaluation = score(name, info, corpus, split, predicted, thresholds, source)
+        evaluation = score(name, info, corpus, split, predicted, thresholds, source, unit=unit)
         # The notes of a single evaluation are about all of the run's modalities.
         evaluations[subset] = replace(evaluation, notes=())
     return SubsetScores(

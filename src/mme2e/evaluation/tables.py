@@ -7,6 +7,7 @@ from mme2e.errors import UserError
 from mme2e.evaluation.result import Evaluation
 from mme2e.report import Part, Table
 from mme2e.scores.metrics import average
+from mme2e.scores.statistics import Intervals
 
 COLUMNS = {
     "F1": "f1",
@@ -18,6 +19,9 @@ COLUMNS = {
     "acc.": "accuracy",
 }
 """Heads and fields of the scores; those that an always-no cannot please stand first."""
+
+_WITH_INTERVAL = ("f1", "weighted_accuracy", "auc", "average_precision")
+"""Of the averages under the table; the JSON file has all of them."""
 
 UNDEFINED = "\N{EN DASH}"
 
@@ -104,8 +108,8 @@ def describe(evaluation: Evaluation) -> list[str]:
     else:
         sets = evaluation.sets
         lines.append(
-            f"whole sets of emotions: exactly right (strict) {percent(sets.strict)}, a part and nothing false (subset) "
-            f"{percent(sets.subset)}, first one right (intersect) {percent(sets.intersect)}, "
+            f"whole sets of emotions: exact match {percent(sets.exact_match)}, a part and nothing false "
+            f"{percent(sets.partial_match)}, first one right (intersect) {percent(sets.intersect)}, "
             f"at least one in common {percent(sets.overlap)}"
         )
     half = evaluation.at_half
@@ -113,6 +117,8 @@ def describe(evaluation: Evaluation) -> list[str]:
         f"at threshold 0.5: WAcc {percent(average(half.weighted_accuracy).value)}, "
         f"weighted F1 {percent(average(half.weighted_f1).value)}"
     )
+    if evaluation.intervals is not None:
+        lines.append(_told_intervals(evaluation.intervals))
     calibration = evaluation.calibration
     if calibration is not None:
         errors = [percent(average(part.expected_error).value) for part in (calibration.before, calibration.after)]
@@ -129,6 +135,14 @@ def describe(evaluation: Evaluation) -> list[str]:
             f"averages are over fewer than {emotions} emotions where one has no positives or negatives: {over}"
         )
     return [*lines, *evaluation.notes]
+
+
+def _told_intervals(found: Intervals) -> str:
+    if found.units < 2:
+        return f"95 %: a single {found.unit} leaves nothing to draw, there are no intervals"
+    bounds = {head: found.averages[field] for head, field in COLUMNS.items() if field in _WITH_INTERVAL}
+    told = ", ".join(f"{head} {percent(low)} to {percent(high)}" for head, (low, high) in bounds.items())
+    return f"95 % of the averages: {told} (bootstrap over {found.units} {found.unit}s)"
 
 
 def markdown_table(heads: list[str], rows: list[list[str]]) -> str:

@@ -1,8 +1,6 @@
 """How many operations the models of an experiment execute."""
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,10 +9,11 @@ from mme2e.atomic import write_text
 from mme2e.benchmarking.profiler import count_operations
 from mme2e.data.batch import collate
 from mme2e.data.corpus import load_corpus
+from mme2e.data.hand_crafted import open_dataset
 from mme2e.experiments.plan import PlannedRun
 from mme2e.models import FE2E
+from mme2e.records import read_record, to_json
 from mme2e.runs.folder import load_run
-from mme2e.training.hand_crafted import open_dataset
 
 OPERATIONS_FILE = "operations_test.json"
 _BATCH_SIZE = 8
@@ -51,9 +50,9 @@ def operations_of(run: PlannedRun, utterances: int) -> Operations | None:
     path = run.scores / OPERATIONS_FILE
     identity = f"{corpus.info.name} {corpus.fingerprint}"
     if path.is_file():
-        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if (known["corpus"], known["utterances"]) == (identity, utterances):
-            return Operations(**known)
+        known = read_record(Operations, path)
+        if (known.corpus, known.utterances) == (identity, utterances):
+            return known
     loaded = load_run(run.folder)
     assert isinstance(loaded.model, FE2E)
     dataset = open_dataset(corpus, "test", loaded.info.model, loaded.tokenizer)
@@ -65,5 +64,5 @@ def operations_of(run: PlannedRun, utterances: int) -> Operations | None:
     with torch.inference_mode():
         counted = count_operations(loaded.model, [batch.with_mel_chunks() for batch in batches])
     found = Operations(corpus=identity, utterances=utterances, multiply_adds=counted.multiply_adds / len(chosen))
-    write_text(path, json.dumps(asdict(found)) + "\n")
+    write_text(path, to_json(found, indent=None))
     return found

@@ -1,8 +1,9 @@
 """`experiment`: a grid of runs, compared in one table."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mme2e.config.experiment import ExperimentSettings
 from mme2e.errors import UserError
@@ -20,6 +21,7 @@ def experiment(
     set: Sequence[str] = (),  # noqa: A002  # the option is called --set
     dry_run: bool = False,
     only_report: bool = False,
+    unit: Literal["recording", "speaker", "utterance"] | None = None,
 ) -> "ExperimentResult":
     """Trains and scores a grid of models x modalities x seeds x splits, and compares them in one table.
 
@@ -36,6 +38,8 @@ def experiment(
         set: KEY=VALUE, as epochs=1 or model.top_p=0.5: settings of every run, over those of the file.
         dry_run: Only show which runs there are and where they stand; nothing is written.
         only_report: Only make the tables of the runs that are done.
+        unit: What the bootstrap draws, with all of its utterances: recording, speaker or utterance; the file's
+            bootstrap.unit when not given.
 
     Raises:
         UserError: The file cannot be read or contradicts itself; a corpus cannot be read; a folder holds another run
@@ -51,4 +55,6 @@ def experiment(
         settings = file
     else:
         settings = read_experiment(Path(file), data=data, seeds=seeds, changes=set)
+    if unit is not None:
+        settings = replace(settings, bootstrap=replace(settings.bootstrap, unit=unit))
     return run_experiment(settings, out=Path(out), dry_run=dry_run, only_report=only_report)

@@ -20,8 +20,8 @@ from mme2e.config.experiment import (
 from mme2e.errors import UserError
 from mme2e.experiments.overrides import Flat, flatten, to_settings
 from mme2e.records import from_plain
+from mme2e.scores.metrics import METRICS
 from mme2e.scores.published import TABLES
-from mme2e.scores.statistics import METRICS
 
 ONLY_PROTOCOL = "split"
 """Name of the protocol where the file tells none."""

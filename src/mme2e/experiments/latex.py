@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mme2e.config.experiment import Protocol
 from mme2e.evaluation.tables import number
-from mme2e.experiments.report import HEADS, SIGNIFICANT, Report, resampled
+from mme2e.experiments.report import HEADS, SIGNIFICANT, Report
 from mme2e.experiments.rows import AVERAGE
 from mme2e.scores.published import SOURCE
 
@@ -84,7 +84,6 @@ def _caption(report: Report, protocol: Protocol, metric: str) -> str:
     sentences = [f"{settings.name}, {protocol.name}: {HEADS[metric]} (%)", *report.describe(protocol)]
     if len(settings.seeds) > 1:
         sentences.append(f"Mean and standard deviation over {len(settings.seeds)} seeds")
-    sentences.append(f"interval: bootstrap of the mean over {resampled(settings)}")
     caption = escape(". ".join(_capitalised(each) for each in sentences) + ".")
     if settings.baseline is not None:
         caption += (

@@ -53,10 +53,22 @@ def read_outcome(scores: Path) -> Outcome:
         ids = tuple(row["id"] for row in rows)
         probabilities = np.array([[float(row[f"probability_{name}"]) for name in names] for row in rows])
         labels = np.array([[row[f"label_{name}"] == "1" for name in names] for row in rows])
+        # Files of older versions have neither.
+        recordings, speakers = (
+            tuple(row[column] for row in rows) if rows and column in rows[0] else None
+            for column in ("recording", "speaker")
+        )
     except (OSError, UnicodeDecodeError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error!r}); delete it, and the run is scored again") from error
     if len(ids) != metrics["utterances"] or labels.sum(axis=0).tolist() != metrics["positives"]:
         raise UserError(f"{path} and {METRICS_FILE} are of different evaluations; delete both, and it is scored again")
     thresholds = metrics["thresholds"]
     decisions = one_choice(probabilities) if thresholds is None else decide(probabilities, np.array(thresholds))
-    return Outcome(ids=ids, probabilities=probabilities, decisions=decisions, labels=labels)
+    return Outcome(
+        ids=ids,
+        probabilities=probabilities,
+        decisions=decisions,
+        labels=labels,
+        recordings=recordings,
+        speakers=speakers,
+    )

@@ -9,10 +9,10 @@ from mme2e.config import TrainSettings
 from mme2e.config.experiment import ExperimentSettings, Variant
 from mme2e.data.corpus import Corpus
 from mme2e.data.features import load_features
+from mme2e.data.hand_crafted import corpus_identity, with_sizes
 from mme2e.errors import UserError
 from mme2e.evaluation.score_run import EVALUATION_FOLDER
 from mme2e.experiments.outcomes import METRICS_FILE, PREDICTIONS_FILE, read_metrics
-from mme2e.training.hand_crafted import corpus_identity, with_sizes
 from mme2e.training.history import SETTINGS_FILE
 from mme2e.training.resume import resume_run
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mme2e.config.experiment import ExperimentSettings, Protocol
 from mme2e.evaluation.tables import COLUMNS, UNDEFINED, markdown_table, number, percent
-from mme2e.experiments.rows import AVERAGE, Cell, Comparison, Summary
+from mme2e.experiments.rows import AVERAGE, Cell, Comparison, Drawn, Summary
 from mme2e.report import Part, Table
 from mme2e.scores.published import SOURCE, TABLES, UTTERANCES, published_gflops
 
@@ -64,6 +64,17 @@ class Report:
                 f"{fold}corpus {facts.corpus}, {facts.test_utterances} test utterances; "
                 f"split: {facts.split_protocol}; {facts.shared}"
             )
+        drawn = self.summary.drawn.get(protocol.name)
+        if drawn is not None:
+            lines.append(f"95 %: bootstrap over {self.resampled(drawn)}")
+            if drawn.unknown:
+                unit = self.settings.bootstrap.unit
+                lines.append(
+                    f"utterances were drawn and the intervals may be too narrow: these predictions of an older version "
+                    f"carry no {unit}; evaluate the runs again"
+                )
+            elif drawn.count < 2:
+                lines.append(f"a single {drawn.unit} leaves nothing to draw: there is no interval and no p")
         published = self.settings.published
         if published is not None:
             table = TABLES[published.table]
@@ -78,25 +89,24 @@ class Report:
         seeds = len(settings.seeds)
         lines = [
             f"mean ± std: over {seeds} seeds (n - 1)" if seeds > 1 else "one seed: there is no standard deviation",
-            f"95 %: bootstrap of that mean over {resampled(settings)} ({settings.bootstrap.draws} resamples, seed "
-            f"{settings.bootstrap.seed}); thresholds stay as they are",
+            f"95 %: bootstrap of that mean ({settings.bootstrap.draws} resamples, seed {settings.bootstrap.seed}); "
+            "recordings and speakers are drawn with all of their utterances; thresholds stay as they are",
             "thresholds come from the validation split",
         ]
         if settings.baseline is not None:
             count = sum(not math.isnan(each.p) for each in self.summary.comparisons)
             lines.append(
-                f"difference, p: from {settings.baseline}, paired bootstrap on the same utterances, two-sided; "
+                f"difference, p: from {settings.baseline}, paired bootstrap on the same resamples, two-sided; "
                 f"p (Holm) is corrected for all {count} comparisons of this experiment"
             )
         if self.done < self.planned:
             lines.append(f"INCOMPLETE: {self.done} of {self.planned} runs are done")
         return [*lines, *(f"failed: {failure}" for failure in self.failures)]
 
-
-def resampled(settings: ExperimentSettings) -> str:
-    """What the bootstrap draws, for people."""
-    both = settings.bootstrap.seeds and len(settings.seeds) > 1
-    return "test utterances and seeds" if both else "test utterances"
+    def resampled(self, drawn: Drawn) -> str:
+        """What the bootstrap draws, for people."""
+        seeds = len(self.settings.seeds)
+        return f"{drawn} and {seeds} seeds" if self.settings.bootstrap.seeds and seeds > 1 else str(drawn)
 
 
 def main_table(report: Report, protocol: str, metric: str) -> tuple[list[str], list[list[str]]]:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mme2e.scores.statistics import Unit
+
 AVERAGE = "average"
 """Stands among the emotions for the mean over them."""
 
@@ -75,6 +77,24 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What the bootstrap drew from the test splits of a protocol.
+
+    Attributes:
+        unit: Recordings, speakers or utterances.
+        count: How many different ones there are, over all folds.
+        unknown: Whether utterances were drawn because the predictions do not carry what was asked for.
+    """
+
+    unit: Unit
+    count: int
+    unknown: bool
+
+    def __str__(self) -> str:
+        return f"{self.count} test {self.unit}{'s' * (self.count != 1)}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """All numbers of an experiment.
 
@@ -83,12 +103,14 @@ class Summary:
         cells: Of each variant.
         comparisons: With the baseline.
         label_names: Emotions of each protocol.
+        drawn: What the bootstrap drew in each protocol.
     """
 
     scores: tuple[RunScore, ...]
     cells: tuple[Cell, ...]
     comparisons: tuple[Comparison, ...]
     label_names: Mapping[str, tuple[str, ...]]
+    drawn: Mapping[str, Drawn]
 
     def cell(self, protocol: str, variant: str, metric: str, emotion: str = AVERAGE) -> Cell | None:
         """One of the cells; None where nothing was run."""

@@ -13,8 +13,6 @@ from mme2e.config.experiment import ExperimentSettings
 from mme2e.console import screen
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.errors import UserError
-from mme2e.evaluation.overlap import leakage
-from mme2e.evaluation.result import plain
 from mme2e.experiments.costs import operations_of
 from mme2e.experiments.latex import to_latex
 from mme2e.experiments.plan import PlannedRun, Stage, plan_runs, stage_of
@@ -24,6 +22,7 @@ from mme2e.experiments.rows import Cell, Comparison, RunScore
 from mme2e.experiments.runner import Failure, do_runs
 from mme2e.experiments.summary import summarise
 from mme2e.locking import locked
+from mme2e.records import plain
 from mme2e.report import Part, Result, Table
 
 LOCK_FILE = ".lock"
@@ -130,7 +129,7 @@ def _facts(corpus: Corpus) -> CorpusFacts:
     return CorpusFacts(
         corpus=f"{corpus.info.name} {corpus.fingerprint}",
         split_protocol=corpus.info.split_protocol,
-        shared=str(leakage(corpus)),
+        shared=str(corpus.leakage()),
         test_utterances=len(corpus.columns("test", ["id"])),
     )
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from mme2e.atomic import write_text
 from mme2e.console import show
 from mme2e.errors import UserError
-from mme2e.evaluation.score_run import evaluate_run
+from mme2e.evaluation.evaluate import evaluate
 from mme2e.experiments.plan import PlannedRun, Stage, clear_false_start
 from mme2e.training.history import TrainingReport
 from mme2e.training.trainer import train_model
@@ -73,7 +73,7 @@ def _do(run: PlannedRun, stage: Stage, console: Console) -> None:
         run.folder.parent.mkdir(parents=True, exist_ok=True)
         trained = train_model(run.settings, data=run.data, out=run.folder, resume=run.folder.exists())
         show(*trained.report(), console=console)
-    evaluate_run(run.folder, data=run.data, split="test", out=None, batch_size=run.settings.batch_size, device=device)
+    evaluate(run.folder, data=run.data, batch_size=run.settings.batch_size, device=device)
     (run.folder / FAILURE_FILE).unlink(missing_ok=True)
 
 

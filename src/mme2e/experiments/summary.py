@@ -11,18 +11,17 @@ from mme2e.config.experiment import ExperimentSettings, Protocol, Variant
 from mme2e.errors import UserError
 from mme2e.experiments.outcomes import read_metrics, read_outcome
 from mme2e.experiments.plan import PlannedRun
-from mme2e.experiments.rows import AVERAGE, Cell, Comparison, RunScore, Summary
-from mme2e.scores.metrics import Floats
+from mme2e.experiments.rows import AVERAGE, Cell, Comparison, Drawn, RunScore, Summary
+from mme2e.scores.metrics import Floats, defined_mean, weighted_average
 from mme2e.scores.published import TABLES
 from mme2e.scores.statistics import (
     Outcome,
-    defined_mean,
+    Unit,
     holm,
     interval,
     paired_p,
     resamples,
     scores_of,
-    weighted_mean,
 )
 
 
@@ -48,7 +47,7 @@ def summarise(settings: ExperimentSettings, done: Sequence[PlannedRun]) -> Summa
     scores: list[RunScore] = []
     cells: list[Cell] = []
     comparisons: list[Comparison] = []
-    label_names = {}
+    label_names, drawn = {}, {}
     for protocol in settings.protocols:
         read = [
             _Read(run=run, metrics=read_metrics(run.scores), outcome=read_outcome(run.scores))
@@ -62,6 +61,7 @@ def summarise(settings: ExperimentSettings, done: Sequence[PlannedRun]) -> Summa
             continue
         label_names[protocol.name] = names.pop()
         found = _Protocol(settings, protocol, read, label_names[protocol.name])
+        drawn[protocol.name] = found.drawn
         scores += found.scores
         cells += found.cells()
         comparisons += found.comparisons()
@@ -71,6 +71,7 @@ def summarise(settings: ExperimentSettings, done: Sequence[PlannedRun]) -> Summa
         cells=tuple(cells),
         comparisons=tuple(replace(each, p_holm=p) for each, p in zip(comparisons, corrected, strict=True)),
         label_names=label_names,
+        drawn=drawn,
     )
 
 
@@ -83,6 +84,7 @@ class _Protocol:
         self.settings, self.protocol, self.read = settings, protocol, read
         self.emotions = (*names, AVERAGE)
         self.table = TABLES[settings.published.table] if settings.published else None
+        self.drawn = _drawn(settings.bootstrap.unit, read)
         self.scores: list[RunScore] = [
             RunScore(
                 protocol=protocol.name,
@@ -97,7 +99,7 @@ class _Protocol:
             )
             for each in read
             for metric in settings.metrics
-            for emotion, value in zip(self.emotions, scores_of(each.outcome, metric)[0], strict=True)
+            for emotion, value in zip(self.emotions, scores_of(each.outcome, metric), strict=True)
         ]
 
     def of(self, variant: str) -> dict[int, list[Outcome]]:
@@ -111,18 +113,23 @@ class _Protocol:
     def replicates(self, variant: str, folds: Mapping[int, Sequence[Outcome]], metric: str) -> Floats:
         """(draws, emotions + 1): the mean over runs on each resample.
 
-        All runs of a fold are scored on the same resampled test sets; seeds are drawn for each variant by itself.
+        All runs of a fold are scored on the same resampled test sets; seeds are drawn for each variant by itself. NaN
+        where a fold has a single unit to draw.
         """
         settings = self.settings.bootstrap
         number = [each.name for each in self.settings.variants].index(variant)
         means = []
         for fold, outcomes in sorted(folds.items()):
-            weights = resamples(len(outcomes[0].ids), settings.draws, (settings.seed, fold))
+            units = outcomes[0].units(self.drawn.unit)
+            assert units is not None
+            if len(set(units)) < 2:  # nothing to draw: nobody knows how sure the score is
+                return np.full((settings.draws, len(self.emotions)), np.nan)
+            weights = resamples(units, settings.draws, (settings.seed, fold))
             scores = np.stack([scores_of(each, metric, weights) for each in outcomes], axis=-1)
             drawn = np.ones((settings.draws, len(outcomes)))
             if settings.seeds:
                 drawn = resamples(len(outcomes), settings.draws, (settings.seed, fold, 1 + number))
-            means.append(weighted_mean(scores, drawn[:, None, :]))
+            means.append(weighted_average(scores, drawn[:, None, :]))
         return defined_mean(np.stack(means), axis=0)
 
     def cells(self) -> list[Cell]:
@@ -205,6 +212,14 @@ class _Protocol:
         )
 
 
+def _drawn(unit: Unit, read: Sequence[_Read]) -> Drawn:
+    """What can be drawn: utterances where the predictions of a run do not carry the unit."""
+    unknown = any(each.outcome.units(unit) is None for each in read)
+    known: Unit = "utterance" if unknown else unit
+    units = {(each.run.fold, name) for each in read for name in each.outcome.units(known) or ()}
+    return Drawn(unit=known, count=len(units), unknown=unknown)
+
+
 def _mean_and_std(rows: Sequence[RunScore]) -> tuple[float, float]:
     by_seed: dict[int, list[float]] = {}
     for row in rows:
@@ -222,7 +237,7 @@ def _mean_of_folds(rows: Sequence[RunScore]) -> float:
 
 
 def _mean_score(folds: Mapping[int, Sequence[Outcome]], metric: str) -> float:
-    means = [np.mean([scores_of(each, metric)[0, -1] for each in outcomes]) for outcomes in folds.values()]
+    means = [np.mean([scores_of(each, metric)[-1] for each in outcomes]) for outcomes in folds.values()]
     return float(np.mean(means))
 
 

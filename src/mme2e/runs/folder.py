@@ -24,10 +24,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mme2e.atomic import replacing
+from mme2e.environment import environment
 from mme2e.errors import UserError
 from mme2e.models import build_model
+from mme2e.records import to_json
 from mme2e.runs.info import CONFIG_FILE, RunInfo, read_info
-from mme2e.runs.model_card import environment, model_card
+from mme2e.runs.model_card import model_card
 from mme2e.text import build_encoder, load_config, load_tokenizer
 
 WEIGHTS_FILE = "model.safetensors"
@@ -76,7 +78,7 @@ def save_run(folder: Path, *, model: nn.Module, tokenizer: Any = None, info: Run
         text = getattr(model, "text", None)
         if text is not None:
             _save_text(folder / TEXT_FOLDER, text.encoder.config, tokenizer)
-        _replace(folder / ENVIRONMENT_FILE, lambda path: _write_text(path, environment()))
+        _replace(folder / ENVIRONMENT_FILE, lambda path: _write_text(path, to_json(environment())))
         _replace(folder / CARD_FILE, lambda path: _write_text(path, model_card(info)))
         described = replace(info, weights_sha256=_sha256(folder / WEIGHTS_FILE))
         _replace(folder / CONFIG_FILE, lambda path: _write_text(path, described.to_yaml()))

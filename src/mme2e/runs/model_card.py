@@ -1,31 +1,11 @@
-"""What a run folder says for people: the model card, and the versions the run was made with."""
+"""What a run folder says for people: the model card."""
 
-import json
-import os
-import platform
-import subprocess
 from dataclasses import asdict
-from importlib import metadata
-from pathlib import Path
 
-import torch
 import yaml
 
 from mme2e.runs.info import RunInfo
 
-_PACKAGES = (
-    "mme2e",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "lightning",
-    "numpy",
-    "scikit-learn",
-    "datasets",
-    "pyarrow",
-    "av",
-    "safetensors",
-)
 _MODALITIES = {"t": "words", "a": "sound", "v": "faces"}
 _INPUTS = {
     "t": "the transcript",
@@ -109,47 +89,3 @@ def model_card(info: RunInfo) -> str:
 
 def _listed(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def environment() -> str:
-    """Python, platform, devices, package versions and, in a source checkout, the state of git; as JSON text.
-
-    The numbers of a run are the same on the same machine: other devices or another number of threads may change them.
-    """
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    content = {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
-        "cuda": torch.version.cuda,
-        "packages": versions,
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_changed_files": _changed_files(),
-    }
-    return json.dumps(content, indent=2) + "\n"
-
-
-def _changed_files() -> list[str] | None:
-    """Files of the checkout that differ from the commit, new ones among the sources too; None outside of one."""
-    told = _git("status", "--porcelain", "--", "src", "main.py")
-    return None if told is None else [line[3:] for line in told.splitlines()]
-
-
-def _git(*words: str) -> str | None:
-    """What git says about the checkout that this package runs from; None when it is installed or git is missing."""
-    root = Path(__file__).resolve().parents[3]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), *words]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.rstrip()

@@ -1,19 +1,23 @@
-"""How right decisions are: per-emotion scores, scores of whole label sets, scores of a single choice.
+"""How right decisions are, emotion by emotion.
 
-What cannot be known is NaN, never 0: recall of an emotion that no utterance has, AUC where all or none have it.
-Averages are over the emotions whose score is defined, and `Average.defined` says how many those are.
+Scores are computed for one test set, or for many resamples of it at once: a resample is a row of
+weights, how often each utterance was drawn. What cannot be known is NaN, never 0: recall of an emotion that no
+utterance has, AUC where all or none have it. Averages are over the emotions whose score is defined, and
+`Average.defined` says how many those are.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 from mme2e.errors import UserError
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+_ROWS = 256  # resamples at a time: memory stays small on large test sets
 
 
 def sigmoid(logits: NDArray[np.floating]) -> Floats:
@@ -46,6 +50,11 @@ def one_choice(scores: NDArray[np.floating]) -> Bools:
     return np.arange(scores.shape[1]) == scores.argmax(axis=1, keepdims=True)
 
 
+def ratio(numerator: NDArray, denominator: NDArray) -> Floats:
+    """Element by element; NaN where the denominator is not positive."""
+    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Average:
     """A mean over the emotions where a score is defined; NaN when it is defined nowhere."""
@@ -56,16 +65,159 @@ class Average:
 
 def average(scores: Floats) -> Average:
     """The mean of the defined values of (emotions,)."""
-    defined = scores[~np.isnan(scores)]
-    return Average(value=float(defined.mean()) if len(defined) else float("nan"), defined=len(defined))
+    return Average(value=float(defined_mean(scores, axis=0)), defined=int((~np.isnan(scores)).sum()))
 
 
-def weighted_average(scores: Floats, positives: NDArray[np.integer]) -> float:
-    """The mean of the defined values of (emotions,), each weighted by how many utterances have the emotion; NaN when
-    no utterance has one.
+def defined_mean(values: Floats, axis: int) -> Floats:
+    """The mean along an axis over what is defined; NaN where nothing is."""
+    defined = ~np.isnan(values)
+    return ratio(np.where(defined, values, 0.0).sum(axis=axis), defined.sum(axis=axis))
+
+
+def weighted_average(scores: Floats, weights: NDArray) -> Floats:
+    """The mean along the last axis over what is defined, each value as often as its weight; NaN where nothing is.
+
+    Args:
+        scores: (..., emotions), or (..., runs).
+        weights: Not negative, in a shape that fits: mostly the positives of each emotion.
     """
-    defined = ~np.isnan(scores) & (positives > 0)
-    return float(np.average(scores[defined], weights=positives[defined])) if defined.any() else float("nan")
+    counted = np.where(np.isnan(scores), 0.0, weights)
+    return ratio((np.nan_to_num(scores) * counted).sum(axis=-1), counted.sum(axis=-1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Right and wrong decisions of each emotion: (..., emotions) each, whole numbers."""
+
+    tp: NDArray
+    fp: NDArray
+    fn: NDArray
+    tn: NDArray
+
+    @classmethod
+    def of(cls, decisions: Bools, labels: Bools, weights: Floats | None = None) -> "Counts":
+        """Counts over utterances.
+
+        Args:
+            decisions: (..., utterances, emotions).
+            labels: (utterances, emotions).
+            weights: (draws, utterances), how often each counts; once when None.
+        """
+
+        def total(which: Bools) -> NDArray:
+            return which.sum(axis=-2) if weights is None else weights @ which
+
+        tp, fp = total(decisions & labels), total(decisions & ~labels)
+        return cls(tp=tp, fp=fp, fn=total(~decisions & labels), tn=total(~decisions & ~labels))
+
+    @property
+    def positives(self) -> NDArray:
+        """Utterances that have the emotion."""
+        return self.tp + self.fn
+
+    @property
+    def negatives(self) -> NDArray:
+        """Utterances that have it not."""
+        return self.fp + self.tn
+
+
+def f1(counts: Counts) -> Floats:
+    """Harmonic mean of recall and precision; NaN without positives."""
+    return np.where(counts.positives > 0, ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn), np.nan)
+
+
+def _accuracy(counts: Counts) -> Floats:
+    return (counts.tp + counts.tn) / (counts.positives + counts.negatives)
+
+
+def recall(counts: Counts) -> Floats:
+    """TP / P; NaN without positives."""
+    return ratio(counts.tp, counts.positives)
+
+
+def precision(counts: Counts) -> Floats:
+    """TP / (TP + FP), 0 when the emotion is never decided; NaN without positives."""
+    return np.where(counts.positives > 0, np.nan_to_num(ratio(counts.tp, counts.tp + counts.fp)), np.nan)
+
+
+def _weighted_accuracy(counts: Counts) -> Floats:
+    return (recall(counts) + ratio(counts.tn, counts.negatives)) / 2
+
+
+def _weighted_f1(counts: Counts) -> Floats:
+    f1_no = f1(Counts(tp=counts.tn, fp=counts.fn, fn=counts.fp, tn=counts.tp))
+    weighted = np.nan_to_num(f1(counts)) * counts.positives + np.nan_to_num(f1_no) * counts.negatives
+    return weighted / (counts.positives + counts.negatives)
+
+
+def _auc(positives: Floats, negatives: Floats) -> Floats:
+    # A negative below a positive is one pair in order, at the same probability half a one.
+    below = negatives.sum(axis=1, keepdims=True) - np.cumsum(negatives, axis=1)
+    ordered = (positives * (below + negatives / 2)).sum(axis=1)
+    return ratio(ordered, positives.sum(axis=1) * negatives.sum(axis=1))
+
+
+def _average_precision(positives: Floats, negatives: Floats) -> Floats:
+    found = np.cumsum(positives, axis=1)
+    precise = ratio(found, found + np.cumsum(negatives, axis=1))
+    return ratio((positives * np.nan_to_num(precise)).sum(axis=1), positives.sum(axis=1))
+
+
+_OF_COUNTS: Mapping[str, Callable[[Counts], Floats]] = {
+    "f1": f1,
+    "weighted_accuracy": _weighted_accuracy,
+    "recall": recall,
+    "precision": precision,
+    "accuracy": _accuracy,
+    "weighted_f1": _weighted_f1,
+}
+_OF_RANKS: Mapping[str, Callable[[Floats, Floats], Floats]] = {"auc": _auc, "average_precision": _average_precision}
+"""Of the weights of positives and negatives at each different probability, descending: (draws, values) each."""
+
+METRICS = ("f1", "weighted_accuracy", "auc", "average_precision", "recall", "precision", "accuracy", "weighted_f1")
+"""Scores of each emotion: the fields of `EmotionScores`."""
+
+
+def emotion_score(
+    metric: str, probabilities: Floats, decisions: Bools, labels: Bools, weights: Floats | None = None
+) -> Floats:
+    """One score of each emotion.
+
+    Args:
+        metric: One of `METRICS`.
+        probabilities: (utterances, emotions), for those that rank.
+        decisions: (utterances, emotions), True where the emotion is said to be present.
+        labels: (utterances, emotions), True where it is present.
+        weights: (draws, utterances): how often each utterance is in each resample; the test set itself when None.
+
+    Returns:
+        (emotions,), or (draws, emotions) with weights; NaN where it is undefined.
+
+    Raises:
+        UserError: There is no such metric.
+    """
+    if metric not in METRICS:
+        raise UserError(f"unknown metric '{metric}'; choose from {', '.join(METRICS)}")
+    if weights is None and metric in _OF_COUNTS:
+        return _OF_COUNTS[metric](Counts.of(decisions, labels))
+    if weights is None:
+        return emotion_score(metric, probabilities, decisions, labels, np.ones((1, len(labels))))[0]
+    parts = (weights[start : start + _ROWS] for start in range(0, len(weights), _ROWS))
+    if metric in _OF_COUNTS:
+        return np.concatenate([_OF_COUNTS[metric](Counts.of(decisions, labels, part)) for part in parts])
+    ranked = _OF_RANKS[metric]
+    pairs = list(zip(probabilities.T, labels.T, strict=True))
+    return np.concatenate([np.column_stack([ranked(*_grouped(*pair, part)) for pair in pairs]) for part in parts])
+
+
+def _grouped(probabilities: Floats, labels: Bools, weights: Floats) -> tuple[Floats, Floats]:
+    """Weights of positives and of negatives at each different probability, descending: (draws, values) each."""
+    order = np.argsort(-probabilities, kind="stable")
+    ordered = probabilities[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    sorted_weights, truth = weights[:, order], labels[order]
+    positives = np.add.reduceat(sorted_weights * truth, starts, axis=1)
+    return positives, np.add.reduceat(sorted_weights * ~truth, starts, axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,119 +258,5 @@ def emotion_scores(probabilities: Floats, decisions: Bools, labels: Bools) -> Em
         UserError: There is no utterance.
     """
     if len(labels) == 0:
-        raise UserError("no utterance to score: wants at least one")
-    positives = labels.sum(axis=0)
-    negatives = len(labels) - positives
-    tp = (decisions & labels).sum(axis=0)
-    fp = (decisions & ~labels).sum(axis=0)
-    tn = negatives - fp
-    fn = positives - tp
-    has_positives = positives > 0
-    recall = _ratio(tp, positives)
-    f1_yes = _ratio(2 * tp, 2 * tp + fp + fn)
-    f1_no = _ratio(2 * tn, 2 * tn + fp + fn)
-    return EmotionScores(
-        accuracy=(tp + tn) / len(labels),
-        recall=recall,
-        precision=np.where(has_positives, np.nan_to_num(_ratio(tp, tp + fp)), np.nan),
-        f1=np.where(has_positives, f1_yes, np.nan),
-        auc=_auc(probabilities, labels),
-        average_precision=_average_precision(probabilities, labels),
-        weighted_accuracy=(recall + _ratio(tn, negatives)) / 2,
-        weighted_f1=(np.nan_to_num(f1_yes) * positives + np.nan_to_num(f1_no) * negatives) / len(labels),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SetScores:
-    """Shares of utterances whose whole set of emotions is right, in [0, 1].
-
-    Attributes:
-        strict: Exactly the true set.
-        subset: Exactly it, or a non-empty part of it.
-        intersect: Exactly it, or the first emotion that is decided, in label order, is true. This is what the
-            reference calls intersect; it depends on the order of the labels.
-        overlap: Exactly it, or at least one emotion in common: what the word intersect promises.
-    """
-
-    strict: float
-    subset: float
-    intersect: float
-    overlap: float
-
-
-def set_scores(decisions: Bools, labels: Bools) -> SetScores:
-    """Scores the sets of emotions of (utterances, emotions); at least one utterance."""
-    strict = (decisions == labels).all(axis=1)
-    overlap = (decisions & labels).any(axis=1)
-    no_false = ~(decisions & ~labels).any(axis=1)
-    first = decisions.argmax(axis=1)
-    first_is_true = (decisions & labels)[np.arange(len(labels)), first]
-    return SetScores(
-        strict=float(strict.mean()),
-        subset=float((strict | (overlap & no_false)).mean()),
-        intersect=float((strict | first_is_true).mean()),
-        overlap=float((strict | overlap).mean()),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChoiceScores:
-    """Scores of choosing one emotion per utterance.
-
-    Attributes:
-        accuracy: Share of utterances whose emotion was chosen.
-        recall, precision, f1: Per emotion, (emotions,); NaN for an emotion that no utterance has.
-        confusion: (true emotion, chosen emotion) counts.
-    """
-
-    accuracy: float
-    recall: Floats
-    precision: Floats
-    f1: Floats
-    confusion: NDArray[np.int64]
-
-
-def choice_scores(scores: NDArray[np.floating], labels: Bools) -> ChoiceScores:
-    """Scores the most probable emotion against the one true emotion.
-
-    Args:
-        scores: (utterances, emotions) logits or probabilities.
-        labels: (utterances, emotions), one True a row.
-
-    Raises:
-        UserError: An utterance has no emotion or several.
-    """
-    if not (labels.sum(axis=1) == 1).all():
-        raise UserError("choosing one emotion wants utterances with exactly one; this corpus has others")
-    confusion = confusion_matrix(labels.argmax(axis=1), scores.argmax(axis=1), labels=range(labels.shape[1]))
-    decisions = emotion_scores(scores.astype(np.float64), one_choice(scores), labels)
-    return ChoiceScores(
-        accuracy=float(confusion.trace() / len(labels)),
-        recall=decisions.recall,
-        precision=decisions.precision,
-        f1=decisions.f1,
-        confusion=confusion,
-    )
-
-
-def _ratio(numerator: NDArray[np.integer], denominator: NDArray[np.integer]) -> Floats:
-    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
-
-
-def _auc(probabilities: Floats, labels: Bools) -> Floats:
-    return np.array(
-        [
-            roc_auc_score(truth, scores) if 0 < truth.sum() < len(truth) else np.nan
-            for truth, scores in zip(labels.T, probabilities.T, strict=True)
-        ]
-    )
-
-
-def _average_precision(probabilities: Floats, labels: Bools) -> Floats:
-    return np.array(
-        [
-            average_precision_score(truth, scores) if truth.any() else np.nan
-            for truth, scores in zip(labels.T, probabilities.T, strict=True)
-        ]
-    )
+        raise UserError("no utterance to score: at least one is required")
+    return EmotionScores(**{metric: emotion_score(metric, probabilities, decisions, labels) for metric in METRICS})

@@ -1,33 +1,22 @@
-"""What a score is worth: bootstrap over utterances, paired comparison, correction for many comparisons.
+"""What a score is worth: cluster bootstrap, paired comparison, correction for many comparisons.
 
-A resample of a test set is a row of weights: how often each utterance was drawn. Every score is computed for all rows
-at once and means the same as in `mme2e.scores.metrics`; a row of ones gives the score itself.
+What is drawn are recordings or speakers with all of their utterances: those of one recording are alike, and drawn one
+by one they would make a score look surer than it is (Field and Welsh 2007, "Bootstrapping clustered data").
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from mme2e.errors import UserError
-from mme2e.scores.metrics import Bools, Floats
+from mme2e.scores.metrics import Bools, Floats, defined_mean, emotion_score
 
-METRICS = (
-    "f1",
-    "weighted_accuracy",
-    "auc",
-    "average_precision",
-    "recall",
-    "precision",
-    "accuracy",
-    "weighted_f1",
-)
-"""Scores of each emotion that can be resampled: the fields of `EmotionScores`."""
+Unit = Literal["recording", "speaker", "utterance"]
+"""What the bootstrap draws."""
 
 LEVEL = 0.95
 """Share of the resamples inside an interval."""
-
-_ROWS = 256  # resamples at a time: memory stays small on large test sets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,39 +28,60 @@ class Outcome:
         probabilities: (utterances, emotions) in [0, 1].
         decisions: (utterances, emotions), by thresholds that were fixed before.
         labels: (utterances, emotions) the truth.
+        recordings, speakers: (utterances,) the recording and the speaker of each; None where nobody knows.
     """
 
     ids: tuple[str, ...]
     probabilities: Floats
     decisions: Bools
     labels: Bools
+    recordings: tuple[str, ...] | None = None
+    speakers: tuple[str, ...] | None = None
 
     def only(self, ids: Sequence[str]) -> "Outcome":
         """The outcome on some of the utterances, in the order of `ids`."""
         where = {identity: row for row, identity in enumerate(self.ids)}
         rows = [where[identity] for identity in ids]
+
+        def part(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+            return None if values is None else tuple(values[row] for row in rows)
+
         return Outcome(
             ids=tuple(ids),
             probabilities=self.probabilities[rows],
             decisions=self.decisions[rows],
             labels=self.labels[rows],
+            recordings=part(self.recordings),
+            speakers=part(self.speakers),
         )
 
+    def units(self, unit: Unit) -> tuple[str, ...] | None:
+        """(utterances,) the recording, speaker or id of each; None where nobody knows."""
+        return {"recording": self.recordings, "speaker": self.speakers, "utterance": self.ids}[unit]
 
-def resamples(utterances: int, draws: int, seed: Sequence[int]) -> Floats:
-    """Draws test sets of the same size with replacement.
+
+def resamples(units: int | Sequence[str], draws: int, seed: Sequence[int]) -> Floats:
+    """Draws test sets with replacement, each of as many units as there are.
 
     Args:
-        utterances: Of the test set, at least one.
+        units: (utterances,) the unit of each utterance: utterances of one unit are drawn together. Or the number of
+            utterances that are units of their own. At least one.
         draws: How many sets.
         seed: Same numbers, same sets.
 
     Returns:
-        (draws, utterances): how often each utterance is in each set; rows sum to `utterances`.
+        (draws, utterances): how often each utterance is in each set. With units of one utterance rows sum to their
+        number, else the size of a set varies as its units do.
     """
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(utterances, size=(draws, utterances))
-    return np.stack([np.bincount(row, minlength=utterances) for row in drawn]).astype(np.float64)
+    if isinstance(units, int):
+        count, unit_of = units, np.arange(units)
+    else:
+        numbers: dict[str, int] = {}
+        unit_of = np.array([numbers.setdefault(unit, len(numbers)) for unit in units])
+        count = len(numbers)
+    drawn = np.random.default_rng(seed).integers(count, size=(draws, count))
+    weights = np.stack([np.bincount(row, minlength=count) for row in drawn]).astype(np.float64)
+    return weights[:, unit_of]
 
 
 def scores_of(outcome: Outcome, metric: str, weights: Floats | None = None) -> Floats:
@@ -79,35 +89,55 @@ def scores_of(outcome: Outcome, metric: str, weights: Floats | None = None) -> F
 
     Args:
         outcome: Of one run.
-        metric: One of `METRICS`.
+        metric: One of `mme2e.scores.metrics.METRICS`.
         weights: (draws, utterances); the test set itself when None.
 
     Returns:
-        (draws, emotions + 1), the average over the defined emotions last; NaN where a resample leaves a score
-        undefined.
+        (draws, emotions + 1), or (emotions + 1,) without weights: the average over the defined emotions last; NaN where
+        a resample leaves a score undefined.
 
     Raises:
         UserError: There is no such metric.
     """
-    if metric not in METRICS:
-        raise UserError(f"'{metric}' is no metric; there are {', '.join(METRICS)}")
-    if weights is None:
-        weights = np.ones((1, len(outcome.ids)))
-    parts = [weights[start : start + _ROWS] for start in range(0, len(weights), _ROWS)]
-    scores = np.concatenate([_scores(outcome, metric, part) for part in parts])
-    return np.column_stack([scores, defined_mean(scores, axis=1)])
+    scores = emotion_score(metric, outcome.probabilities, outcome.decisions, outcome.labels, weights)
+    return np.concatenate([scores, defined_mean(scores, axis=-1)[..., None]], axis=-1)
 
 
-def defined_mean(values: Floats, axis: int) -> Floats:
-    """The mean along an axis over what is defined; NaN where nothing is."""
-    defined = ~np.isnan(values)
-    return _ratio(np.where(defined, values, 0.0).sum(axis=axis), defined.sum(axis=axis))
+@dataclass(frozen=True, kw_only=True)
+class Intervals:
+    """How sure averages over emotions are: 95 % bootstrap intervals.
+
+    Attributes:
+        unit: What was drawn.
+        units: How many of them there are.
+        draws: Resampled test sets.
+        averages: Both bounds by metric; NaN where a single unit leaves nothing to draw.
+    """
+
+    unit: Unit
+    units: int
+    draws: int
+    averages: dict[str, tuple[float, float]]
 
 
-def weighted_mean(values: Floats, weights: Floats) -> Floats:
-    """The mean along the last axis over what is defined, each value as often as its weight; NaN where nothing is."""
-    counted = np.where(np.isnan(values), 0.0, weights)
-    return _ratio((np.nan_to_num(values) * counted).sum(axis=-1), counted.sum(axis=-1))
+def intervals(outcome: Outcome, metrics: Sequence[str], *, unit: Unit, draws: int = 1000, seed: int = 0) -> Intervals:
+    """Bootstrap intervals of a run's scores, averages over emotions.
+
+    Args:
+        outcome: What the run says, with its recordings and speakers.
+        metrics: Some of `mme2e.scores.metrics.METRICS`.
+        unit: What is drawn, with all of its utterances.
+        draws: Resampled test sets.
+        seed: Same number, same sets.
+    """
+    units = outcome.units(unit)
+    assert units is not None
+    count = len(set(units))
+    found = {metric: (float("nan"), float("nan")) for metric in metrics}
+    if count > 1:
+        weights = resamples(units, draws, (seed,))
+        found = {metric: interval(scores_of(outcome, metric, weights)[:, -1]) for metric in metrics}
+    return Intervals(unit=unit, units=count, draws=draws, averages=found)
 
 
 def interval(replicates: Floats) -> tuple[float, float]:
@@ -154,58 +184,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - rank) * p))
         corrected[index] = largest
     return corrected
-
-
-def _scores(outcome: Outcome, metric: str, weights: Floats) -> Floats:
-    if metric in ("auc", "average_precision"):
-        ranked = _auc if metric == "auc" else _average_precision
-        pairs = zip(outcome.probabilities.T, outcome.labels.T, strict=True)
-        return np.column_stack([ranked(probabilities, labels, weights) for probabilities, labels in pairs])
-    decisions, labels = outcome.decisions, outcome.labels
-    total = weights.sum(axis=1, keepdims=True)
-    positives = weights @ labels
-    tp, fp = weights @ (decisions & labels), weights @ (decisions & ~labels)
-    fn, negatives = positives - tp, total - positives
-    tn = negatives - fp
-    if metric == "accuracy":
-        return (tp + tn) / total
-    if metric == "recall":
-        return _ratio(tp, positives)
-    if metric == "weighted_accuracy":
-        return (_ratio(tp, positives) + _ratio(tn, negatives)) / 2
-    if metric == "precision":
-        return np.where(positives > 0, np.nan_to_num(_ratio(tp, tp + fp)), np.nan)
-    f1 = _ratio(2 * tp, 2 * tp + fp + fn)
-    if metric == "f1":
-        return np.where(positives > 0, f1, np.nan)
-    f1_no = _ratio(2 * tn, 2 * tn + fp + fn)
-    return (np.nan_to_num(f1) * positives + np.nan_to_num(f1_no) * negatives) / total
-
-
-def _grouped(probabilities: Floats, labels: Bools, weights: Floats) -> tuple[Floats, Floats]:
-    """Weights of positives and of negatives at each different probability, descending: (draws, values) each."""
-    order = np.argsort(-probabilities, kind="stable")
-    ordered = probabilities[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    sorted_weights, truth = weights[:, order], labels[order]
-    positives = np.add.reduceat(sorted_weights * truth, starts, axis=1)
-    return positives, np.add.reduceat(sorted_weights * ~truth, starts, axis=1)
-
-
-def _auc(probabilities: Floats, labels: Bools, weights: Floats) -> Floats:
-    positives, negatives = _grouped(probabilities, labels, weights)
-    # A negative below a positive is one pair in order, at the same probability half a one.
-    below = negatives.sum(axis=1, keepdims=True) - np.cumsum(negatives, axis=1)
-    ordered = (positives * (below + negatives / 2)).sum(axis=1)
-    return _ratio(ordered, positives.sum(axis=1) * negatives.sum(axis=1))
-
-
-def _average_precision(probabilities: Floats, labels: Bools, weights: Floats) -> Floats:
-    positives, negatives = _grouped(probabilities, labels, weights)
-    found = np.cumsum(positives, axis=1)
-    precision = _ratio(found, found + np.cumsum(negatives, axis=1))
-    return _ratio((positives * np.nan_to_num(precision)).sum(axis=1), positives.sum(axis=1))
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mme2e.scores.metrics import Bools, Floats
+from mme2e.scores.metrics import Bools, Counts, Floats, f1
 
 THRESHOLDS = np.arange(1, 20) / 20
 """The candidates of the reference: 0.05, 0.10 ... 0.95."""
@@ -21,11 +21,7 @@ def sweep_f1(probabilities: Floats, labels: Bools) -> Floats:
     Returns:
         (thresholds, emotions); NaN for an emotion that no utterance has.
     """
-    decisions = probabilities > THRESHOLDS[:, None, None]
-    true_positives = (decisions & labels).sum(axis=1)
-    positives = labels.sum(axis=0)
-    f1 = 2 * true_positives / np.maximum(decisions.sum(axis=1) + positives, 1)
-    return np.where(positives > 0, f1, np.nan)
+    return f1(Counts.of(probabilities > THRESHOLDS[:, None, None], labels))
 
 
 def choose_thresholds(probabilities: Floats, labels: Bools) -> Floats:

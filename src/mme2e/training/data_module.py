@@ -17,8 +17,8 @@ from mme2e.data.augment import augment_mel, hide_modalities
 from mme2e.data.batch import Batch
 from mme2e.data.corpus import Corpus
 from mme2e.data.dataset import UtteranceDataset
+from mme2e.data.hand_crafted import open_dataset
 from mme2e.data.loader import make_dataloader
-from mme2e.training.hand_crafted import open_dataset
 
 _log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from mme2e.config import AugmentSettings, FaceSettings, TrainSettings
 from mme2e.console import screen, show
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.features import Features, load_features
+from mme2e.data.hand_crafted import corpus_identity, describe_features, with_sizes
 from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.models.debug import refuse_nan
@@ -24,7 +25,7 @@ from mme2e.text import load_text
 from mme2e.training.callbacks import EpochFiles, Reporter, TopPAnnealing
 from mme2e.training.data_module import EmotionData, process_rank, seed_all
 from mme2e.training.fit import fit, writing
-from mme2e.training.hand_crafted import corpus_identity, describe_features, standardise, with_sizes
+from mme2e.training.hand_crafted import standardise
 from mme2e.training.history import (
     BEST_FILE,
     CHECKPOINT_FOLDER,

@@ -1,14 +1,10 @@
 """What a split shares with training: a score on what was seen before says less than one on what was not."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-from mme2e.data.corpus import Corpus
-from mme2e.data.schema import CorpusInfo
-
-PUBLISHED_LISTS = "published lists"
 KINDS = ("speaker", "recording", "text")
+"""What an utterance may share with another one; columns of a corpus."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,17 +16,18 @@ class Overlap:
         of: Different ones in the split that is scored.
         utterances: Utterances of that split whose one is in the other split too.
         of_utterances: All utterances of that split.
+        share: Share of the utterances concerned, in [0, 1]; None without utterances.
     """
 
     shared: int
     of: int
     utterances: int
     of_utterances: int
+    share: float | None = field(init=False)
 
-    @property
-    def share(self) -> float | None:
-        """Share of the utterances concerned, in [0, 1]; None without utterances."""
-        return self.utterances / self.of_utterances if self.of_utterances else None
+    def __post_init__(self) -> None:
+        share = self.utterances / self.of_utterances if self.of_utterances else None
+        object.__setattr__(self, "share", share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +47,6 @@ class Leakage:
     recordings: Overlap
     texts: Overlap
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, with the share of the utterances concerned."""
-        content = asdict(self)
-        for kind in ("speakers", "recordings", "texts"):
-            content[kind]["share"] = getattr(self, kind).share
-        return content
-
     def __str__(self) -> str:
         counts = f"{_of(self.recordings)} recordings, {_of(self.speakers)} speakers and {_of(self.texts)} texts"
         shares = [overlap.share or 0.0 for overlap in (self.recordings, self.speakers, self.texts)]
@@ -67,34 +57,19 @@ class Leakage:
         )
 
 
-def leakage(corpus: Corpus, split: str = "test", against: str = "train") -> Leakage:
-    """Counts what a split shares with another one.
-
-    Args:
-        corpus: A prepared corpus; of its files only ids and texts are read.
-        split: Whose utterances are counted.
-        against: In which split they are looked for. A split without utterances shares nothing.
-
-    Raises:
-        UserError: A file of the corpus is damaged; it is named.
-    """
-    here, there = (corpus.columns(name, KINDS).to_pylist() for name in (split, against))
-    return leakage_of(here, there, split=split, against=against)
-
-
-def leakage_of(
-    here: Sequence[Mapping[str, Any]], there: Sequence[Mapping[str, Any]], *, split: str, against: str
+def leakage(
+    here: Mapping[str, Sequence[str | None]], there: Mapping[str, Sequence[str | None]], *, split: str, against: str
 ) -> Leakage:
-    """Counts what the rows of a split share with those of another one.
+    """Counts what the utterances of a split share with those of another one; an empty split shares nothing.
 
     Args:
-        here: Rows with the columns `KINDS`, of the split whose utterances are counted.
+        here: For each of `KINDS` a value an utterance, of the split whose utterances are counted.
         there: Those of the split in which they are looked for.
         split: What the first is called.
         against: What the second is called.
     """
     speakers, recordings, texts = (
-        overlap_of(*([_key(kind, row[kind]) for row in rows] for rows in (here, there))) for kind in KINDS
+        overlap_of(*([_key(kind, value) for value in values[kind]] for values in (here, there))) for kind in KINDS
     )
     return Leakage(split=split, against=against, speakers=speakers, recordings=recordings, texts=texts)
 
@@ -114,14 +89,6 @@ def overlap_of(here: Sequence[str | None], there: Sequence[str | None]) -> Overl
         utterances=sum(value in known for value in here),
         of_utterances=len(here),
     )
-
-
-def may_share_recordings(info: CorpusInfo) -> bool:
-    """Whether the split protocol shares recordings between train and test by design.
-
-    Only the published lists of IEMOCAP do, all of their 151 dialogues; those of MOSEI share no video.
-    """
-    return info.name == "iemocap" and info.split_protocol.startswith(PUBLISHED_LISTS)
 
 
 def _key(kind: str, value: str | None) -> str | None:
