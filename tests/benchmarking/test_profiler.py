@@ -123,7 +123,7 @@ class TestCount:
                 continue  # which sites reach a later stage is not known here
             attention = maps * cells * (before * before + before) + maps * text_dim * before
             rows = sum(len(sites) + gathered_pairs(sites) for sites in kept[name])
-            assert counted.parts[name] == attention + rows * stage.weight_products
+            assert counted.parts[name] == attention + rows * stage.macs_per_pair
             products, dense = (
                 sum(getattr(sites, which) for sites in kept[name]) for which in ("num_products", "dense_products")
             )
@@ -172,7 +172,7 @@ class TestCount:
         monkeypatch.setattr(sparse_tower, "submanifold_conv2d", hidden)
         counted, kept = count_and_keep(mesm)
         by_rules = {
-            name: sum(sites.num_products for sites in kept[name]) * stage.weight_products
+            name: sum(sites.num_products for sites in kept[name]) * stage.macs_per_pair
             for name, stage in mesm.stages.items()
         }
         first_layers = sum(

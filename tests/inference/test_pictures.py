@@ -62,7 +62,7 @@ def test_any_number_of_frames_and_chunks(frames: int, chunks: int, tmp_path: Pat
     images = images_of(figure)
     assert len(images) == 4 * min(frames, MAX_FRAMES) + 4 * (chunks > 0)
     words = words_of(figure)
-    assert ("No face crops" in words, "No sound" in words) == (frames == 0, chunks == 0)
+    assert ("No face crops" in words, "No audio" in words) == (frames == 0, chunks == 0)
     assert (f"{MAX_FRAMES} of {frames}, evenly spaced" in words) == (frames > MAX_FRAMES)
     out = tmp_path / "kept.png"
     draw_selection(out, sites=sites, batch=batch, caption=caption(frames))
@@ -120,7 +120,7 @@ def test_a_long_text_is_cut_and_no_text_is_told() -> None:
     lines = words_of(figure_of(0, 0, words="word " * 500)).splitlines()
     assert sum("word word" in line for line in lines) == 3
     assert max(len(line) for line in lines) <= 120
-    assert "no words" in words_of(figure_of(0, 0, words=None))
+    assert "no text" in words_of(figure_of(0, 0, words=None))
     assert "No face crops: too dark" in words_of(figure_of(0, 0, missing={"visual": "too dark"}))
 
 

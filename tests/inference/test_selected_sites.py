@@ -67,7 +67,7 @@ def test_the_logits_are_the_models_own() -> None:
 def test_a_batch_without_words_is_refused() -> None:
     model = make_tiny()
     batch = dataclasses.replace(make_utterances((1,), (1,)), tokens=None)
-    with pytest.raises(UserError, match="selects by the words"):
+    with pytest.raises(UserError, match="selects the sites of faces and audio by the text"):
         selected_sites(model, batch)
 
 

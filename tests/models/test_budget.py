@@ -7,7 +7,7 @@ from torch import distributed
 from mme2e.config import AttentionSettings
 from mme2e.errors import UserError
 from mme2e.models import MESM
-from mme2e.models.budget import follow_budget, share_of_products
+from mme2e.models.budget import follow_budget, share_of_macs
 from mme2e.models.trace import Trace
 
 
@@ -29,13 +29,13 @@ def test_training_meets_the_budget_of_every_stage(budget: float) -> None:
     trace = train(model, 60)
     first = [stage for name, stage in model.stages.items() if name.endswith("1")]
     for stage in first:  # later maps of this small model have few sites: their shares come in large steps
-        assert share_of_products([stage], trace) == pytest.approx(budget, abs=0.03)
+        assert share_of_macs([stage], trace) == pytest.approx(budget, abs=0.03)
 
 
 def test_training_meets_the_budget_of_all_stages_together() -> None:
     model = make_model("tav", top_p=0.5, budget=0.2, budget_scope="total")
     trace = train(model, 60)
-    assert share_of_products(model.stages.values(), trace) == pytest.approx(0.2, abs=0.03)
+    assert share_of_macs(model.stages.values(), trace) == pytest.approx(0.2, abs=0.03)
     assert len({stage.selection.top_p for stage in model.stages.values()}) == 1
 
 
@@ -94,7 +94,7 @@ def test_processes_move_p_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     model(make_batch(), trace)
     monkeypatch.setattr(distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(distributed, "all_reduce", lambda counts: counts.mul_(torch.tensor([4, 2])))
-    share = share_of_products(model.stages.values(), trace)
+    share = share_of_macs(model.stages.values(), trace)
     follow_budget(model.stages.values(), trace, 0.2, "total")
     assert {stage.selection.top_p for stage in model.stages.values()} == {0.6 * (0.2 / (2 * share)) ** 0.1}
 
@@ -112,7 +112,7 @@ def test_a_batch_without_maps_moves_nothing() -> None:
     before = [stage.selection.top_p for stage in model.stages.values()]
     trace = Trace()
     model(make_batch(frames=(0, 0, 0), chunks=(0, 0, 0)), trace)
-    assert share_of_products(model.stages.values(), trace) is None
+    assert share_of_macs(model.stages.values(), trace) is None
     assert [stage.selection.top_p for stage in model.stages.values()] == before
 
 

@@ -153,7 +153,7 @@ class TestStandardise:
         assert torch.equal(standardise(features)[1], torch.tensor([2.0, 2.0, 2.0]))
 
     def test_other_sizes_are_refused(self) -> None:
-        with pytest.raises(ValueError, match=r"4 columns are wanted, not of shape \(2, 5\)"):
+        with pytest.raises(ValueError, match=r"expected features of 4 columns, not of shape \(2, 5\)"):
             Standardise(4)(torch.zeros(2, 5))
         with pytest.raises(ValueError, match="column 4 is not among 4"):
             Standardise(4, (1, 4))

@@ -122,7 +122,7 @@ def test_an_utterance_without_frames_or_chunks() -> None:
 
 def test_a_batch_without_words_is_refused() -> None:
     batch = dataclasses.replace(make_batch(), tokens=None)
-    with pytest.raises(UserError, match="selects by the words"):
+    with pytest.raises(UserError, match="selects the sites of faces and audio by the text"):
         make_model()(batch)
 
 
@@ -164,19 +164,19 @@ def test_in_mixed_precision() -> None:
 def test_other_words_ask_in_training_only() -> None:
     model = make_model(other_words=1.0)
     text = torch.arange(5.0).unsqueeze(1).expand(5, 6)
-    asked = model.train()._asked_of_towers(text)
-    assert (asked[:, 0] != text[:, 0]).all()
-    assert sorted(asked[:, 0].tolist()) == text[:, 0].tolist()
-    assert torch.equal(model._asked_of_towers(text[:1]), text[:1])  # there are no other words
-    assert torch.equal(model.eval()._asked_of_towers(text), text)
+    query = model.train()._query(text)
+    assert (query[:, 0] != text[:, 0]).all()
+    assert sorted(query[:, 0].tolist()) == text[:, 0].tolist()
+    assert torch.equal(model._query(text[:1]), text[:1])  # there are no other words
+    assert torch.equal(model.eval()._query(text), text)
 
 
 def test_other_words_ask_as_often_as_they_shall() -> None:
     torch.manual_seed(0)
     text = torch.arange(1000.0).unsqueeze(1).expand(1000, 6)
     for share in (0.0, 0.3):
-        asked = make_model(other_words=share).train()._asked_of_towers(text)
-        assert (asked != text)[:, 0].float().mean().item() == pytest.approx(share, abs=0.05)
+        query = make_model(other_words=share).train()._query(text)
+        assert (query != text)[:, 0].float().mean().item() == pytest.approx(share, abs=0.05)
 
 
 def test_with_other_words_gradients_still_reach_attention_and_text() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from mme2e.models.normalised_convolution import convolve_and_normalise
-from mme2e.models.towers import FACE_INPUT, SOUND_INPUT, LowLevel, Tower, TowerInput, VggBlock
+from mme2e.models.towers import AUDIO_INPUT, FACE_INPUT, LowLevel, Tower, TowerInput, VggBlock
 
 CHANNELS = (3, 4, 5, 6)
 
@@ -51,7 +51,7 @@ def plain(tower: Tower, maps: Tensor) -> Tensor:
     return tower.output(torch.relu(tower.hidden(rows)))
 
 
-@pytest.mark.parametrize("source", [FACE_INPUT, SOUND_INPUT], ids=["faces", "sound"])
+@pytest.mark.parametrize("source", [FACE_INPUT, AUDIO_INPUT], ids=["faces", "audio"])
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_equals_the_plain_network(source: TowerInput, count: int, training: bool) -> None:
@@ -60,7 +60,7 @@ def test_equals_the_plain_network(source: TowerInput, count: int, training: bool
     torch.testing.assert_close(tower(maps), plain(contiguous(tower), maps))
 
 
-@pytest.mark.parametrize("source", [FACE_INPUT, SOUND_INPUT], ids=["faces", "sound"])
+@pytest.mark.parametrize("source", [FACE_INPUT, AUDIO_INPUT], ids=["faces", "audio"])
 def test_gradients_and_running_averages_equal_those_of_the_plain_network(source: TowerInput) -> None:
     tower = make_tower(source, dtype=torch.float64)
     maps = make_maps(source, 4)
@@ -110,7 +110,7 @@ def test_weights_and_features_are_channels_last() -> None:
 
 
 def test_low_level_of_sound_is_half_as_high_and_wide() -> None:
-    assert LowLevel(SOUND_INPUT, 4)(make_maps(SOUND_INPUT, 2)).shape == (2, 4, 64, 16)
+    assert LowLevel(AUDIO_INPUT, 4)(make_maps(AUDIO_INPUT, 2)).shape == (2, 4, 64, 16)
 
 
 def test_float_and_uint8_crops_are_the_same() -> None:
@@ -128,7 +128,7 @@ def test_does_not_change_its_input() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 1, 48, 48), (2, 3, 48, 47), (3, 48, 48), (2, 48, 48, 3)])
 def test_another_shape_is_refused_with_both_shapes(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"\(3, 48, 48\) was given a tensor of shape \(") as caught:
+    with pytest.raises(ValueError, match=r"expects maps of shape \(3, 48, 48\), not a tensor of shape \(") as caught:
         make_tower(FACE_INPUT)(torch.zeros(shape))
     assert str(shape) in str(caught.value)
 

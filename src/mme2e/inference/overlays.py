@@ -7,7 +7,7 @@ from PIL import Image
 from mme2e.media.mel import NUM_MELS
 
 DYNAMIC_RANGE_DB = 60.0
-"""Sound that is weaker than the loudest by more than this looks like silence."""
+"""Audio that is weaker than the loudest by more than this looks like silence."""
 
 CROP_ZOOM = 4
 """Pixels drawn for one pixel of a crop, so that faces look smooth; a site is never cut."""
@@ -81,7 +81,7 @@ def beside(maps: np.ndarray) -> np.ndarray:
 
 
 def sound_colours() -> matplotlib.colors.ListedColormap:
-    """Colours of sound from quiet to loud, none of them dark."""
+    """Colours of audio from quiet to loud, none of them dark."""
     return matplotlib.colors.ListedColormap(matplotlib.colormaps["viridis"](np.linspace(*_SOUND_COLOURS, 256)))
 
 

@@ -40,7 +40,7 @@ MAX_FRAMES = 10
 
 MAX_WORD_LINES = 3
 
-EXPLANATION = "Each stage keeps the fewest sites that hold the share p of the words' attention; only these go on."
+EXPLANATION = "Each stage keeps the fewest sites that hold the share p of the text's attention; only these go on."
 
 # Inches.
 _WIDTH, _LEFT, _RIGHT, _MARGIN = 12.0, 2.0, 1.0, 0.15
@@ -88,7 +88,7 @@ def check_picture(path: Path) -> None:
     """
     check_writable(path)
     if path.suffix.lower() not in PICTURE_FORMATS:
-        raise UserError(f"{path} is no name of a picture: it must end in {', '.join(PICTURE_FORMATS)}")
+        raise UserError(f"{path} is not the name of a picture: it must end in {', '.join(PICTURE_FORMATS)}")
 
 
 def draw_selection(path: Path, *, sites: SelectedSites, batch: Batch, caption: Caption) -> None:
@@ -161,15 +161,15 @@ def _lines(caption: Caption) -> list[str]:
     if words:
         lines += textwrap.wrap(f'"{words}"', 115, max_lines=MAX_WORD_LINES, placeholder=' ..."')
     else:
-        lines.append("no words")
+        lines.append("no text")
     present = ", ".join(emotion.name for emotion in caption.emotions if emotion.present) or "none"
     falling = sorted(caption.emotions, key=lambda emotion: -emotion.probability)
-    told = f"recognised: {present}"
+    shown = f"recognised: {present}"
     if caption.labels is not None:
-        told += f"; labelled: {', '.join(caption.labels) or 'none'}"
+        shown += f"; labelled: {', '.join(caption.labels) or 'none'}"
     # Spaces that do not break keep a name and its number on one line.
     probabilities = ", ".join(f"{emotion.name}\u00a0{emotion.probability:.2f}" for emotion in falling)
-    return [*lines, told, *textwrap.wrap(f"probabilities: {probabilities}", 115), EXPLANATION]
+    return [*lines, shown, *textwrap.wrap(f"probabilities: {probabilities}", 115), EXPLANATION]
 
 
 def _shortened(text: str, longest: int) -> str:
@@ -220,7 +220,7 @@ def _draw_faces(page: _Page, stages: tuple[StageSelection, ...] | None, batch: B
 
 def _draw_sound(page: _Page, stages: tuple[StageSelection, ...] | None, batch: Batch, caption: Caption) -> None:
     if stages is None or batch.mel_chunks is None:
-        _heading(page, f"No sound: {caption.missing.get('acoustic', 'the utterance has none')}")
+        _heading(page, f"No audio: {caption.missing.get('acoustic', 'the utterance has none')}")
         return
     chunks = len(batch.mel_chunks.values)
     _heading(

@@ -45,7 +45,7 @@ class SelectedSites:
     Attributes:
         logits: (batch, emotions), of the same forward pass.
         visual: Stages 1 to 3 over the face crops; None when the model uses no faces or the batch has none.
-        acoustic: Stages 1 to 3 over the mel chunks; None when the model uses no sound or the batch has none.
+        acoustic: Stages 1 to 3 over the mel chunks; None when the model uses no audio or the batch has none.
     """
 
     logits: Tensor
@@ -69,10 +69,10 @@ def selected_sites(model: nn.Module, batch: Batch) -> SelectedSites:
 
     Args:
         model: MESM in evaluation mode.
-        batch: Utterances with words, on the model's device.
+        batch: Utterances with text, on the model's device.
 
     Raises:
-        UserError: The model is no MESM, the batch has no words, or an utterance has none of the model's modalities.
+        UserError: The model is no MESM, the batch has no text, or an utterance has none of the model's modalities.
         ValueError: The model is in training mode.
     """
     check_selects(model)

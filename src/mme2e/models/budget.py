@@ -13,14 +13,14 @@ _RATE, _LOWEST_P = 0.1, 1e-3
 """Exponent of a step, small enough to average over batches; p below which a map keeps one site anyway."""
 
 
-def share_of_products(stages: Iterable[SparseStage], trace: Trace) -> float | None:
+def share_of_macs(stages: Iterable[SparseStage], trace: Trace) -> float | None:
     """MACs of the stages' convolutions in a forward pass, of those of full maps; None when there was no map.
 
     Args:
         stages: Of the model.
         trace: Of the pass.
     """
-    return _share(_products(list(stages), trace))
+    return _share(_macs(list(stages), trace))
 
 
 def follow_budget(stages: Iterable[SparseStage], trace: Trace, budget: float, scope: Literal["stage", "total"]) -> None:
@@ -35,11 +35,11 @@ def follow_budget(stages: Iterable[SparseStage], trace: Trace, budget: float, sc
         scope: Whether each stage has the budget, or all together.
     """
     stages = list(stages)
-    products = _products(stages, trace)
+    macs = _macs(stages, trace)
     if distributed.is_available() and distributed.is_initialized():
-        products = _summed_over_processes(products, stages[0].conv1.weight.device)
+        macs = _summed_over_processes(macs, stages[0].conv1.weight.device)
     for group in [[each] for each in range(len(stages))] if scope == "stage" else [list(range(len(stages)))]:
-        share = _share(products[group])
+        share = _share(macs[group])
         if share is None:
             continue
         factor = (budget / max(share, 1e-6)) ** _RATE
@@ -48,26 +48,26 @@ def follow_budget(stages: Iterable[SparseStage], trace: Trace, budget: float, sc
             selection.top_p = min(1.0, max(_LOWEST_P, selection.top_p * factor))
 
 
-def _products(stages: list[SparseStage], trace: Trace) -> Tensor:
+def _macs(stages: list[SparseStage], trace: Trace) -> Tensor:
     """(stages, 2) int64: the MACs that each stage's convolutions computed, and those of full maps."""
     counts = []
     for stage in stages:
         kept = [selected.kept for selected in trace.of(stage.selection)]
         counts.append(
             [
-                stage.weight_products * sum(sites.num_products for sites in kept),
-                stage.weight_products * sum(sites.dense_products for sites in kept),
+                stage.macs_per_pair * sum(sites.num_products for sites in kept),
+                stage.macs_per_pair * sum(sites.dense_products for sites in kept),
             ]
         )
     return torch.tensor(counts).view(len(stages), 2)
 
 
-def _summed_over_processes(products: Tensor, device: torch.device) -> Tensor:
-    there = products.to(device)
+def _summed_over_processes(macs: Tensor, device: torch.device) -> Tensor:
+    there = macs.to(device)
     distributed.all_reduce(there)
     return there.cpu()
 
 
-def _share(products: Tensor) -> float | None:
-    computed, full = products.sum(0).tolist()
+def _share(macs: Tensor) -> float | None:
+    computed, full = macs.sum(0).tolist()
     return computed / full if full else None

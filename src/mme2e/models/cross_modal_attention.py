@@ -1,4 +1,4 @@
-"""Which sites of a map matter, asked with the words that are spoken (Dai et al. 2021, section 4.2)."""
+"""Which sites of a map matter, conditioned on the text (Dai et al. 2021, section 4.2)."""
 
 import torch
 from torch import Tensor, nn
@@ -7,8 +7,8 @@ from mme2e.ops.additive_attention import additive_scores
 from mme2e.ops.sparse_conv2d import SparseMaps
 from mme2e.ops.top_p import ragged_softmax
 
-_FIRST_SCALE, _FIRST_SHARE_OF_WORDS = 2.0, 0.1
-"""Of the score and of the words' weights in it, where attention starts at strong features."""
+_FIRST_SCALE, _FIRST_SHARE_OF_TEXT = 2.0, 0.1
+"""Of the score and of the text's weights in it, where attention starts at strong features."""
 
 
 class CrossModalAttention(nn.Module):
@@ -29,7 +29,7 @@ class CrossModalAttention(nn.Module):
         self.score = nn.Linear(channels, 1)
 
     def look_at_strong_features(self) -> None:
-        """Starts from a score that is the mean of tanh over a site's features, times two, with a little of the words.
+        """Starts from a score that is the mean of tanh over a site's features, times two, with a little of the text.
 
         Features come out of a ReLU, so that the sites where the network has found something score highest. A random
         start prefers strong or weak features by chance.
@@ -38,13 +38,13 @@ class CrossModalAttention(nn.Module):
         nn.init.zeros_(self.features.bias)
         nn.init.constant_(self.score.weight, _FIRST_SCALE / self.score.in_features)
         with torch.no_grad():
-            self.text.weight.mul_(_FIRST_SHARE_OF_WORDS)
+            self.text.weight.mul_(_FIRST_SHARE_OF_TEXT)
 
     def scores(self, maps: SparseMaps, text: Tensor) -> Tensor:
         """What `forward` takes the softmax of: (sites,), of the same arguments."""
-        asked = self.text(text) + self.features.bias
+        query = self.text(text) + self.features.bias
         weights = self.features.weight, self.score.weight[0]
-        return additive_scores(maps.features, asked, maps.sites.frame, *weights) + self.score.bias
+        return additive_scores(maps.features, query, maps.sites.frame, *weights) + self.score.bias
 
     def forward(self, maps: SparseMaps, text: Tensor) -> Tensor:
         """Attention weights.

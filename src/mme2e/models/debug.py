@@ -23,7 +23,7 @@ def refuse_nan(model: nn.Module) -> None:
     Raises:
         UserError: In a later forward pass: a part's result holds NaN; it is the first one, and its name is said.
     """
-    # An attention that is NaN selects everything, so that its features alone would not tell.
+    # An attention that is NaN selects everything, so that its features alone would not show it.
     selecting = (CrossModalAttention, Selection)
     watched = (TextBranch, LowLevel, *selecting, Tower, SequenceBranch, Standardise, FeatureBranch)
     stages = {id(stage) for module in model.modules() if isinstance(module, Tower) for stage in module.stages}

@@ -11,7 +11,7 @@ from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
 from mme2e.models.fusion import ModalityOutputs, build_fusion, head_width
 from mme2e.models.sequence_encoder import SequenceEncoder
-from mme2e.models.towers import FACE_INPUT, SOUND_INPUT, Tower, TowerInput
+from mme2e.models.towers import AUDIO_INPUT, FACE_INPUT, Tower, TowerInput
 from mme2e.models.trace import Trace
 
 
@@ -55,7 +55,8 @@ class SequenceBranch(nn.Module):
     """A tower over each frame or chunk, a sequence encoder over the tower's vectors and a linear head.
 
     Args:
-        tower: Takes maps, and the text vector of each map's utterance if it asks for it; returns (maps, trans_dim).
+        tower: Takes maps, and the text vector of each map's utterance if it is conditioned on it; returns
+            (maps, trans_dim).
         settings: Sizes.
         out_dim: Logits, or features for early fusion.
     """
@@ -78,21 +79,21 @@ class SequenceBranch(nn.Module):
 
         Args:
             maps: (total, channels, height, width).
-            text: (batch, text_dim), for a tower that asks for it.
+            text: (batch, text_dim), for a tower that is conditioned on it.
             trace: What the tower selects is added to it.
 
         Returns:
             (batch, out_dim).
         """
         values, lengths = maps.values, maps.lengths
-        asked = () if text is None else (text.repeat_interleave(lengths, dim=0, output_size=len(values)),)
+        query = () if text is None else (text.repeat_interleave(lengths, dim=0, output_size=len(values)),)
         nothing = self.head.weight.new_zeros(0, self.head.in_features)
-        vectors = self.tower(values, *asked, trace=trace) if len(values) else nothing
+        vectors = self.tower(values, *query, trace=trace) if len(values) else nothing
         return self.head(self.sequence(vectors, lengths))
 
 
 class FE2E(nn.Module):
-    """Text, faces and sound, each classified on its own, fused by a weighted sum of logits.
+    """Text, faces and audio, each classified on its own, fused by a weighted sum of logits.
 
     With early fusion the branches give features of one width instead, which are classified together. The branches are
     `text`, `visual` and `acoustic`; one that is not among the modalities is None.
@@ -132,19 +133,19 @@ class FE2E(nn.Module):
             )
         self.text = TextBranch(text_encoder, width) if "t" in used and text_encoder is not None else None
         self.visual = SequenceBranch(make_tower(FACE_INPUT), settings, width) if "v" in used else None
-        self.acoustic = SequenceBranch(make_tower(SOUND_INPUT), settings, width) if "a" in used else None
+        self.acoustic = SequenceBranch(make_tower(AUDIO_INPUT), settings, width) if "a" in used else None
         self.fusion = build_fusion(settings, num_emotions)
         self.fusion_order = "".join(letter for letter in "tva" if letter in used)
 
-    def _asked_of_towers(self, text: Tensor | None) -> Tensor | None:
-        """What the towers get to know of the text vectors (batch, hidden_size): nothing."""
+    def _query(self, text: Tensor | None) -> Tensor | None:
+        """What the towers are conditioned on, of the text vectors (batch, hidden_size): nothing."""
         return None
 
     def forward(self, batch: Batch, trace: Trace | None = None) -> Tensor:
         """Logits of each utterance.
 
         A modality that is None in the batch is missing in all its utterances; where it is not present, it contributes
-        nothing to its utterance. Sound may come as `waveforms` instead of `mel_chunks`.
+        nothing to its utterance. Audio may come as `waveforms` instead of `mel_chunks`.
 
         Args:
             batch: Utterances, on the model's device.
@@ -161,7 +162,7 @@ class FE2E(nn.Module):
         return self.fusion(outputs.values, outputs.present)
 
     def modality_outputs(self, batch: Batch, trace: Trace | None = None) -> ModalityOutputs:
-        """What text, faces and sound say, each on its own, before fusion; as `forward`, but nothing is refused.
+        """What text, faces and audio give, each on its own, before fusion; as `forward`, but nothing is refused.
 
         Args:
             batch: Utterances, on the model's device.
@@ -172,13 +173,13 @@ class FE2E(nn.Module):
         text = None
         if self.text is not None and batch.tokens is not None:
             text = self.text.encode(batch.tokens)
-        asked = self._asked_of_towers(text)
+        query = self._query(text)
         # In the order of `fusion_order`.
         parts: list[tuple[Tensor | None, Tensor | None]] = []
         if self.text is not None:
             parts.append((None, None) if text is None else (self.text.head(text), batch.present("t")))
         for branch, maps in ((self.visual, batch.face_crops), (self.acoustic, batch.mel_chunks)):
             if branch is not None:
-                parts.append((None, None) if maps is None else (branch(maps, asked, trace), maps.present))
+                parts.append((None, None) if maps is None else (branch(maps, query, trace), maps.present))
         head = next(branch.head for branch in (self.text, self.visual, self.acoustic) if branch is not None)
         return ModalityOutputs.of(parts, batch=len(batch), width=head.out_features, like=head.weight)

@@ -63,7 +63,7 @@ class Standardise(nn.Module):
             ValueError: The features have another number of columns.
         """
         if features.ndim != 2 or features.shape[1] != self.size:
-            raise ValueError(f"features of {self.size} columns are wanted, not of shape {tuple(features.shape)}")
+            raise ValueError(f"expected features of {self.size} columns, not of shape {tuple(features.shape)}")
         return (self._chosen(features).to(self.mean.dtype) - self.mean) / self.std
 
     def _chosen(self, values: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class RnnEncoder(nn.Module):
             (batch, out_dim).
         """
         padded, _ = Ragged(vectors, lengths).padded(at_least=1)
-        # The CPU is where torch wants the lengths.
+        # Torch expects the lengths on the CPU.
         packed = pack_padded_sequence(padded, lengths.clamp_min(1).cpu(), batch_first=True, enforce_sorted=False)
         output, state = self.rnn(packed)
         if self.takes_last_step:

@@ -24,7 +24,7 @@ def taylor_importance(features: Tensor, gradient: Tensor) -> Tensor:
 
 
 def learn_importance(features: Tensor, scores: Tensor, sites: Sites) -> Tensor:
-    """The features as they are; on the way back the attention learns where the loss depends on them.
+    """The features as they are; in the backward pass the attention learns where the loss depends on them.
 
     In each frame the softmax of the scores gets the gradient of its Kullback-Leibler divergence from a mixture of the
     sites' importance (`taylor_importance`) and equal shares. All frames count alike, except that one on which the loss
@@ -62,6 +62,6 @@ class _LearnImportance(torch.autograd.Function):
         counts = offsets.diff()
         of_frame = scores.new_zeros(len(counts)).index_add_(0, frame, importance).index_select(0, frame)
         equal = counts.to(scores.dtype).reciprocal().index_select(0, frame)
-        wanted = torch.lerp(importance / of_frame, equal, _EQUAL_SHARE)
-        of_scores = (ragged_softmax(scores, offsets) - wanted) * (importance.sum() / len(counts))
-        return gradient, of_scores.where(of_frame > 0, 0), None
+        target = torch.lerp(importance / of_frame, equal, _EQUAL_SHARE)
+        grad_scores = (ragged_softmax(scores, offsets) - target) * (importance.sum() / len(counts))
+        return gradient, grad_scores.where(of_frame > 0, 0), None

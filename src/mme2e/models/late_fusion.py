@@ -22,7 +22,7 @@ class LateFusion(nn.Module):
 
     The features are standardised with the training split's mean and deviation. `settings.features.masked` keeps
     padding from the encoders; without it everything is as in the reference: the recurrent networks read the zeros
-    behind every sequence, and of the words they take the last step; the transformer reads those behind words.
+    behind every sequence, and of the text they take the last step; the transformer reads those behind text.
 
     Args:
         settings: `name` is lf_rnn or lf_transformer; the sizes of the features are known.
@@ -64,7 +64,7 @@ class LateFusion(nn.Module):
         return self.fusion(outputs.values, outputs.present)
 
     def modality_outputs(self, batch: Batch) -> ModalityOutputs:
-        """What words, sound and picture say, each on its own, before fusion; as `forward`, but nothing is refused."""
+        """What text, audio and video give, each on its own, before fusion; as `forward`, but nothing is refused."""
         given = {
             "text": batch.text_features,
             "acoustic": batch.acoustic_features,

@@ -1,4 +1,4 @@
-"""MESM: the sparse model, whose face and sound towers look where the words ask them to (reference section 1)."""
+"""MESM: the sparse model, whose towers compute the sites that the text selects (reference section 1)."""
 
 from functools import partial
 
@@ -16,7 +16,7 @@ from mme2e.models.trace import Trace
 
 
 class MESM(FE2E):
-    """FE2E with sparse towers, asked by the text.
+    """FE2E with sparse towers, conditioned on the text.
 
     Args:
         settings: Modalities, which hold t, sizes, `top_p` and how the attention learns.
@@ -68,7 +68,7 @@ class MESM(FE2E):
             trace: What the stages select is added to it.
 
         Raises:
-            UserError: The batch has no words.
+            UserError: The batch has no text.
         """
         moves = self.training and self.follows_budget
         trace = Trace() if trace is None and moves else trace
@@ -77,10 +77,10 @@ class MESM(FE2E):
             follow_budget(self.stages.values(), trace, self._attention.budget, self._attention.budget_scope)
         return outputs
 
-    def _asked_of_towers(self, text: Tensor | None) -> Tensor | None:
+    def _query(self, text: Tensor | None) -> Tensor | None:
         if text is None:
             raise UserError(
-                "the sparse model selects by the words that are spoken, and there are none: give a transcript"
+                "mesm selects the sites of faces and audio by the text, and there is none: give a transcript"
             )
         share = self._attention.other_words
         if not self.training or share == 0 or len(text) < 2:

@@ -25,8 +25,8 @@ class Selection(nn.Module):
 
         1 + strength * (attention weight * number of sites that shared the attention - 1),
 
-    which is 1 on average; the strength is learnt and begins small, so that the words can not at once write themselves
-    into the features of face and sound. `straight_through` gives the attention the gradient of the first such gate and
+    which is 1 on average; the strength is learnt and begins small, so that the text cannot at once write itself into
+    the features of faces and audio. `straight_through` gives the attention the gradient of the first such gate and
     leaves the features as they are. All three start by looking where features are strong. `frozen` gives the attention
     no gradient and leaves it at its random start (the reference).
 
@@ -114,7 +114,7 @@ class Selection(nn.Module):
             trace.add(self, selected)
         if learning and self.mode == "importance":
             # The attention learns of the features, and they learn nothing of it. Only kept sites teach: their scores
-            # are computed again, so that the way back goes through no others.
+            # are computed again, so that the backward pass goes through no others.
             scores = self.attention.scores(kept.with_features(kept.features.detach()), text)
             return kept.with_features(learn_importance(kept.features, scores, kept.sites))
         return kept

@@ -1,4 +1,4 @@
-"""The tower of the sparse model: a dense low level, then stages that compute only where the words ask them to."""
+"""The tower of the sparse model: a dense low level, then stages that compute only the sites that the text selects."""
 
 from functools import partial
 
@@ -91,8 +91,8 @@ class SparseStage(nn.Module):
         return sparse_max_pool2d(maps.with_features(self.norm2.normalise_relu(maps.features)))
 
     @property
-    def weight_products(self) -> int:
-        """Multiply-adds that each pair of neighbouring sites costs in both convolutions."""
+    def macs_per_pair(self) -> int:
+        """MACs that each pair of neighbouring sites costs in both convolutions."""
         return (self.conv1.weight[0].numel()) + (self.conv2.weight[0].numel())
 
 
@@ -106,7 +106,7 @@ class SparseTower(Tower):
     """
 
     _times = 4
-    """Sparse stages do many small products: fewer and larger groups suit them."""
+    """Sparse stages do many small matrix products: fewer and larger groups suit them."""
 
     def __init__(self, source: TowerInput, settings: ModelSettings, *, text_dim: int) -> None:
         super().__init__(
@@ -117,9 +117,9 @@ class SparseTower(Tower):
             make_stage=partial(SparseStage, text_dim=text_dim, settings=settings),
         )
 
-    def _features(self, maps: Tensor, *asked: Tensor, trace: Trace | None) -> Tensor:
-        """As in the dense tower, zero where no site is left; asks for (maps, text_dim), each map's text vector."""
-        (text,) = asked
+    def _features(self, maps: Tensor, *query: Tensor, trace: Trace | None) -> Tensor:
+        """As in the dense tower, zero where no site is left; the query is (maps, text_dim), each map's text vector."""
+        (text,) = query
         sparse = SparseMaps.from_dense(self.low_level(maps))
         for stage in self.stages:
             sparse = stage(sparse, text, trace)

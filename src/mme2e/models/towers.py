@@ -41,7 +41,7 @@ class TowerInput:
 FACE_INPUT = TowerInput(channels=3, height=48, width=48, mean=(159.0, 111.0, 102.0), std=(37.0, 33.0, 32.0))
 """RGB face crops, 0..255, with the reference's normalisation."""
 
-SOUND_INPUT = TowerInput(channels=1, height=128, width=32)
+AUDIO_INPUT = TowerInput(channels=1, height=128, width=32)
 """Power mel chunks: 128 bands by 32 columns."""
 
 
@@ -124,9 +124,9 @@ class LowLevel(nn.Module):
         Raises:
             ValueError: The maps have another shape.
         """
-        wanted = (self.source.channels, self.source.height, self.source.width)
-        if maps.ndim != 4 or tuple(maps.shape[1:]) != wanted:
-            raise ValueError(f"a tower over maps of shape {wanted} was given a tensor of shape {tuple(maps.shape)}")
+        expected = (self.source.channels, self.source.height, self.source.width)
+        if maps.ndim != 4 or tuple(maps.shape[1:]) != expected:
+            raise ValueError(f"a tower expects maps of shape {expected}, not a tensor of shape {tuple(maps.shape)}")
         x = maps.to(self.conv.weight.dtype, memory_format=torch.channels_last)
         if self.mean is not None and self.std is not None:
             x = (x - self.mean).div_(self.std)
@@ -170,12 +170,12 @@ class Tower(nn.Module):
         self.output = nn.Linear(hidden_dim, out_dim)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
 
-    def forward(self, maps: Tensor, *asked: Tensor, trace: Trace | None = None) -> Tensor:
+    def forward(self, maps: Tensor, *query: Tensor, trace: Trace | None = None) -> Tensor:
         """Vectors of all maps.
 
         Args:
             maps: (maps, channels, height, width) of `source`, any dtype.
-            asked: (maps, ...) what the stages require of each map; nothing in the dense tower.
+            query: (maps, ...) what the stages are conditioned on; nothing in the dense tower.
             trace: What the stages select is added to it; nothing in the dense tower.
 
         Returns:
@@ -184,10 +184,10 @@ class Tower(nn.Module):
         Raises:
             ValueError: The maps have another shape.
         """
-        features = in_groups(partial(self._features, trace=trace), maps, *asked, times=self._times, whole=self.training)
+        features = in_groups(partial(self._features, trace=trace), maps, *query, times=self._times, whole=self.training)
         return self.output(F.relu(self.hidden(features)))
 
-    def _features(self, maps: Tensor, *asked: Tensor, trace: Trace | None) -> Tensor:
+    def _features(self, maps: Tensor, *query: Tensor, trace: Trace | None) -> Tensor:
         """What the stages make of the maps, flattened in the order channels, height, width."""
         x = self.low_level(maps)
         for stage in self.stages:

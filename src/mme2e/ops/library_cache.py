@@ -54,7 +54,7 @@ def load(name: str, build: Callable[[Path], None]) -> ctypes.CDLL:
     warning in the log says why, once a process.
 
     Args:
-        name: Of the file; tells all that the library depends on.
+        name: Of the file; depends on all that the library depends on.
         build: Makes the library at a path; whatever it raises comes out of here.
 
     Raises:
