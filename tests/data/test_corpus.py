@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 
-from mme2e.data.arrow_cache import CACHE_FOLDER
 from mme2e.data.corpus import ClosedSplitError, load_corpus, multi_hot
+from mme2e.data.rows import CACHE_FOLDER
 from mme2e.data.schema import PROGRESS_FOLDER, CorpusInfo
 from mme2e.errors import UserError
 
@@ -68,7 +68,7 @@ def test_reading_leaves_no_temporary_file(tmp_path):
 
 def test_a_read_only_corpus_is_unpacked_in_the_cache_of_datasets(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr("mme2e.data.arrow_cache.os.access", lambda path, mode: False)
+    monkeypatch.setattr("mme2e.data.rows.os.access", lambda path, mode: False)
     folder = write_tiny_corpus(tmp_path / "corpus")
     assert len(load_corpus(folder).split("train")) == 6
     assert not (folder / CACHE_FOLDER).exists()
@@ -117,7 +117,7 @@ def test_a_full_disk_while_unpacking_is_one_line(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mme2e.data.corpus._unpack", full)
+    monkeypatch.setattr("mme2e.data.rows.RowFormat._unpack", full)
     with pytest.raises(UserError, match="No space left"):
         load_corpus(folder).split("train")
 

@@ -14,9 +14,8 @@ from mme2e.config import AugmentSettings
 from mme2e.data.batch import Batch, collate
 from mme2e.data.corpus import load_corpus
 from mme2e.data.dataset import Draw, UtteranceDataset
-from mme2e.data.loader import make_dataloader
+from mme2e.data.loader import LengthBatchSampler, make_dataloader
 from mme2e.data.ragged import Ragged
-from mme2e.data.sampler import LengthBatchSampler
 from mme2e.errors import MediaError, UserError
 from mme2e.faces.face_crop import FaceFlag
 from mme2e.media.audio import decode_flac

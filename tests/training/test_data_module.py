@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mme2e.config import AugmentSettings, TrainSettings
 from mme2e.data.batch import Batch
+from mme2e.data.loader import LengthBatchSampler
 from mme2e.data.ragged import Ragged
-from mme2e.data.sampler import LengthBatchSampler
 from mme2e.training.data_module import EpochBatches, finish_batch, seed_all
 
 

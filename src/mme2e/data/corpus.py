@@ -1,23 +1,16 @@
-"""Opening a prepared corpus.
+"""Opening a prepared corpus."""
 
-The Parquet files are the corpus. To read single rows fast they are unpacked once, a split at a time, into one
-Arrow file that Hugging Face `datasets` maps into memory. Its name holds the Parquet files' names, sizes and times
-of change, so that a corpus that was prepared again is never served from an old file.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mme2e.atomic import replacing
-from mme2e.data.arrow_cache import digest, unpacked
-from mme2e.data.schema import ROW_SCHEMA, SPLITS, UNASSIGNED, CorpusInfo
+from mme2e.data.rows import digest
+from mme2e.data.schema import ROWS, SPLITS, UNASSIGNED, CorpusInfo
 from mme2e.errors import UserError
 from mme2e.scores.overlap import KINDS, Leakage, leakage
 
@@ -87,7 +80,7 @@ class Corpus:
         """16 hexadecimal digits of the ids in each split, however they were prepared."""
         ids: dict[str, list[str]] = {}
         for name, path in self._all_files():
-            ids.setdefault(name, []).extend(_read_columns(path, ["id"])["id"].to_pylist())
+            ids.setdefault(name, []).extend(ROWS.columns(path, ["id"])["id"].to_pylist())
         return digest({name: sorted(found) for name, found in ids.items()})
 
     def split(self, name: str) -> "Dataset":
@@ -103,7 +96,7 @@ class Corpus:
                 raise UserError(f"{self.folder} has no utterances in split '{name}'; available: {available}")
             from datasets import Dataset
 
-            self._open[name] = Dataset.from_file(str(self._unpacked(name, files)))
+            self._open[name] = Dataset.from_file(str(ROWS.unpacked(files, corpus=self.folder, stem=name)))
         return self._open[name]
 
     def columns(self, split: str, names: Sequence[str]) -> pa.Table:
@@ -115,8 +108,8 @@ class Corpus:
         Raises:
             UserError: A file is damaged or lacks a column; it is named.
         """
-        empty = pa.schema([ROW_SCHEMA.field(name) for name in names]).empty_table()
-        return pa.concat_tables([empty, *(_read_columns(path, names) for path in self._files(split))])
+        empty = pa.schema([ROWS.schema.field(name) for name in names]).empty_table()
+        return pa.concat_tables([empty, *(ROWS.columns(path, names) for path in self._files(split))])
 
     def labels(self, name: str) -> np.ndarray:
         """Labels of a split: (utterances, emotions) float32, 1 where present, emotions in `info.label_names` order.
@@ -152,10 +145,6 @@ class Corpus:
         """Splits and their files, those of closed ones included."""
         return [(name, path) for name in (*SPLITS, UNASSIGNED) for path in _parquet_files(self.folder / name)]
 
-    def _unpacked(self, split: str, files: list[Path]) -> Path:
-        states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        return unpacked(self.folder, split, states, partial(_unpack, files), what=f"split '{split}'")
-
 
 def _parquet_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
@@ -173,33 +162,3 @@ def multi_hot(labels: list[str], label_names: tuple[str, ...]) -> np.ndarray:
             raise UserError(f"a row has the label '{label}', but the corpus' labels are {', '.join(label_names)}")
         row[label_names.index(label)] = 1
     return row
-
-
-def _unpack(files: list[Path], path: Path) -> None:
-    """Writes the rows of Parquet files into one Arrow stream, a row group at a time."""
-    with replacing(path) as temporary, temporary.open("wb") as file, pa.ipc.new_stream(file, ROW_SCHEMA) as stream:
-        for source in files:
-            for table in _row_groups(source):
-                stream.write_table(table)
-
-
-def _row_groups(path: Path) -> Iterator[pa.Table]:
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            if not file.schema_arrow.equals(ROW_SCHEMA):
-                raise UserError(f"{path} has other columns than schema version 1; prepare the corpus again")
-            for index in range(file.num_row_groups):
-                yield file.read_row_group(index)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and run 'mme2e prepare' again") from error
-
-
-def _read_columns(path: Path, names: Sequence[str]) -> pa.Table:
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            lacking = [name for name in names if name not in file.schema_arrow.names]
-            if lacking:
-                raise UserError(f"{path} has no column {', '.join(lacking)}; prepare the corpus again")
-            return file.read(columns=list(names))
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and run 'mme2e prepare' again") from error

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mme2e.atomic import write_text
-from mme2e.data.arrow_cache import digest
+from mme2e.data.rows import RowFormat, digest
 from mme2e.errors import UserError
 from mme2e.records import read_record, to_json
 
@@ -32,6 +32,9 @@ FEATURE_SCHEMA = pa.schema(
         for name in MODALITY_NAMES
         for field in (pa.field(name, pa.list_(pa.float32())), pa.field(f"{name}_steps", pa.int32(), nullable=False))
     ]  # a null matrix, of 0 steps: the utterance lacks the modality
+)
+FEATURE_ROWS = RowFormat(
+    name=f"features of version {FEATURES_VERSION}", schema=FEATURE_SCHEMA, remedy="run 'mme2e features' again"
 )
 
 

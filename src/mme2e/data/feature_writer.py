@@ -19,7 +19,7 @@ from mme2e.data.feature_schema import (
     FeaturesInfo,
     ModalityFeatures,
 )
-from mme2e.data.row_file import RowFile
+from mme2e.data.rows import RowFile
 from mme2e.errors import UserError
 from mme2e.locking import locked
 

@@ -1,24 +1,16 @@
-"""Reading the hand-crafted features of a prepared corpus.
-
-As with the corpus itself, the Parquet file of a split is unpacked once into an Arrow file that is mapped into memory:
-one utterance at random costs microseconds, and the processes of a data loader share the pages.
-"""
+"""Reading the hand-crafted features of a prepared corpus."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from mme2e.atomic import replacing
-from mme2e.data.arrow_cache import unpacked
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.feature_schema import (
-    FEATURE_SCHEMA,
+    FEATURE_ROWS,
     FEATURES_FILE,
     FEATURES_FOLDER,
     MODALITY_NAMES,
@@ -89,12 +81,9 @@ class Features:
             )
 
     def _unpacked(self, split: str, path: Path) -> Path:
-        try:
-            state = path.stat()
-        except OSError as error:
-            raise UserError(f"{path} is missing; run 'mme2e features {self._corpus.folder}' again") from error
-        states = [self.info.fingerprint, state.st_size, state.st_mtime_ns]
-        return unpacked(self._corpus.folder, f"features-{split}", states, partial(_unpack, path), what=str(path))
+        if not path.is_file():
+            raise UserError(f"{path} is missing; run 'mme2e features {self._corpus.folder}' again")
+        return FEATURE_ROWS.unpacked([path], corpus=self._corpus.folder, stem=f"features-{split}")
 
 
 class SplitFeatures(Mapping[str, FeatureMatrices]):
@@ -111,7 +100,7 @@ class SplitFeatures(Mapping[str, FeatureMatrices]):
         self._open()
 
     def _open(self) -> None:
-        self._table: pa.Table = FEATURE_SCHEMA.empty_table()
+        self._table: pa.Table = FEATURE_ROWS.schema.empty_table()
         if self._path is not None:
             self._table = pa.ipc.open_stream(pa.memory_map(str(self._path))).read_all()
         # Slicing the values by hand is ten times as fast as asking the table for a row.
@@ -164,20 +153,3 @@ class SplitFeatures(Mapping[str, FeatureMatrices]):
         if modality is None or not matrices[row].is_valid:
             return None
         return values[offsets[row] : offsets[row + 1]].reshape(-1, modality.size)
-
-
-def _unpack(path: Path, target: Path) -> None:
-    """Writes the rows of a Parquet file into an Arrow stream, a row group at a time."""
-    try:
-        with (
-            pq.ParquetFile(path, page_checksum_verification=True) as file,
-            replacing(target) as temporary,
-            temporary.open("wb") as out,
-            pa.ipc.new_stream(out, FEATURE_SCHEMA) as stream,
-        ):
-            if not file.schema_arrow.equals(FEATURE_SCHEMA):
-                raise UserError(f"{path} has other columns than features of version 1; make them again")
-            for index in range(file.num_row_groups):
-                stream.write_table(file.read_row_group(index))
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path} is damaged ({error}); run 'mme2e features' again") from error

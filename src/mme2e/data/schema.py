@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mme2e.atomic import write_text
+from mme2e.data.rows import RowFormat
 from mme2e.errors import UserError
 from mme2e.records import read_record, to_json
 
@@ -47,6 +48,9 @@ ROW_SCHEMA = pa.schema(
         pa.field("audio", pa.binary()),  # FLAC, 16 kHz mono int16; null: no sound
         pa.field("num_samples", pa.int64(), nullable=False),  # of audio; 0 without sound
     ]
+)
+ROWS = RowFormat(
+    name=f"schema version {SCHEMA_VERSION}", schema=ROW_SCHEMA, remedy="delete it and run 'mme2e prepare' again"
 )
 
 

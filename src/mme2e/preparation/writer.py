@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
-from mme2e.data.row_file import RowFile
+from mme2e.data.rows import RowFile
 from mme2e.data.schema import ROW_SCHEMA, SPLITS, UNASSIGNED
 
 ROW_GROUP_BYTES = 2 << 20

@@ -7,9 +7,9 @@ from pathlib import Path
 from torch import Tensor
 
 from mme2e.config import MODALITIES
-from mme2e.data.arrow_cache import digest
 from mme2e.data.corpus import Corpus
 from mme2e.data.features import load_features
+from mme2e.data.rows import digest
 from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.models.acoustic_feature_sets import acoustic_columns

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mme2e.config import PrepareSettings
 from mme2e.console import screen, show
-from mme2e.data.arrow_cache import digest
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.feature_schema import FeaturesInfo
 from mme2e.data.features import load_features
+from mme2e.data.rows import digest
 from mme2e.data.schema import CORPUS_FILE
 from mme2e.errors import UserError
 from mme2e.models.acoustic_feature_sets import acoustic_columns
