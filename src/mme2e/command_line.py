@@ -4,7 +4,8 @@ import argparse
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
@@ -117,7 +118,8 @@ def call(
         fields = {key: found.pop(key) for key in inspect.signature(settings).parameters}
         return {**found, _SETTINGS: settings(**fields)}
 
-    given = _parsed(parser, words, arguments)
+    with _options_named(parser, words):
+        given = _parsed(parser, words, arguments)
     try:
         return function(**given)
     except UserError as error:
@@ -134,7 +136,7 @@ def settings_from_words(settings: type[Settings], words: Sequence[str], prog: st
         prog: Command whose help describes them.
 
     Raises:
-        UserError: They contradict each other, or a word is unknown.
+        UserError: They contradict each other, or a word is unknown; settings are named as the fields are.
     """
     parser = _Parser(prog=prog)
     parser.add_class_arguments(settings)
@@ -185,18 +187,23 @@ def _parsed(parser: _Parser, words: Sequence[str], make: Callable[[dict[str, Any
     """What is made of what the words and the file of `--config` say.
 
     Raises:
-        UserError: They do not fit; options are named as they are written, keys of the file as there.
+        UserError: They do not fit.
     """
-    words = _with_underscores(words)
     try:
-        try:
-            return make(vars(parser.instantiate(parser.parse_args(words))))
-        except (TypeError, ValueError) as error:
-            if isinstance(error, UserError):
-                raise
-            parser.error(str(error), error)
+        return make(vars(parser.instantiate(parser.parse_args(_with_underscores(words)))))
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:
+        parser.error(str(error), error)
+
+
+@contextmanager
+def _options_named(parser: _Parser, words: Sequence[str]) -> Iterator[None]:
+    """Errors name options as they are written, keys of the file of `--config` as they stand there, and the file."""
+    try:
+        yield
     except UserError as error:
-        file, given = _given(words)
+        file, given = _given(_with_underscores(words))
         named = name_options(str(error), _options(given if file else _keys(parser)))
         if file is None or file in named:
             raise UserError(named) from error

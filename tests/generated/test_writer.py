@@ -169,7 +169,7 @@ def test_an_empty_folder_is_used_and_a_full_one_refused(tmp_path: Path):
 
 def test_a_file_is_no_folder(tmp_path: Path):
     (tmp_path / "s").write_text("")
-    with pytest.raises(UserError, match="wants a new or empty folder"):
+    with pytest.raises(UserError, match="requires a new or empty folder"):
         sample(tmp_path / "s", SampleSettings(utterances=1))
 
 

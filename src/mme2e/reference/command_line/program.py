@@ -42,6 +42,9 @@ def _in_their_words(words: Sequence[str]) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
+    from mme2e.console import log_to_screen
+
+    log_to_screen()
     options = parse(words)
     check_options(options)
     if not options.scores_only:
