@@ -243,10 +243,9 @@ def test_a_prediction_with_its_picture(run: Path, tmp_path: Path) -> None:
     with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file, Image.open(file) as image:
         portrait = np.asarray(image.convert("RGB").resize((256, 300)))
     video = write_video(tmp_path / "face.mp4", [portrait] * 10)
-    recognizer = mme2e.load(run)
     out = tmp_path / "kept.png"
-    seen = recognizer.predict(video, transcript="it was a lovely day", picture=out)
-    plain = recognizer.predict(video, transcript="it was a lovely day")
+    seen = mme2e.predict(run, video, transcript="it was a lovely day", picture=out)
+    plain = mme2e.load(run).predict(video, transcript="it was a lovely day")
     assert seen.emotions == plain.emotions
     with Image.open(out) as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
@@ -268,8 +267,8 @@ def test_predicting_from_the_command_line_with_a_picture(
 
 
 def test_a_picture_is_refused_before_the_video_is_read(tmp_path: Path) -> None:
-    recognizer = mme2e.load(write_run(tmp_path / "fe2e", name="fe2e"))
+    run = write_run(tmp_path / "fe2e", name="fe2e")
     with pytest.raises(UserError, match="fe2e computes all sites"):
-        recognizer.predict(tmp_path / "nowhere.mp4", picture=tmp_path / "kept.png")
+        mme2e.predict(run, tmp_path / "nowhere.mp4", picture=tmp_path / "kept.png")
     with pytest.raises(UserError, match="no folder"):
-        recognizer.predict(tmp_path / "nowhere.mp4", picture=tmp_path / "none" / "kept.png")
+        mme2e.predict(run, tmp_path / "nowhere.mp4", picture=tmp_path / "none" / "kept.png")

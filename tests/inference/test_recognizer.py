@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import killing_decoder
 import matplotlib.cbook
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from tiny_runs import TINY_MODEL, write_tiny_run
 
 import mme2e
 from mme2e.__main__ import main
+from mme2e.data.corpus import load_corpus
 from mme2e.errors import MediaError, UserError
+from mme2e.media.decoder import DecoderProcess
 from mme2e.media.region import Region, parse_region
 from mme2e.models.device import resolve_device
 
@@ -53,7 +56,8 @@ def test_a_damaged_video_gets_a_note(run: Path, media: Path, portrait: np.ndarra
     cut = tmp_path / "cut.avi"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     (note,) = recognizer.predict(cut, transcript="what a day").notes
-    assert note.startswith("the video is damaged: ")
+    assert note.startswith("video incomplete")
+    assert "cut.avi is damaged: " in note
 
 
 def test_a_face_and_words_without_sound(run: Path, media: Path) -> None:
@@ -62,9 +66,9 @@ def test_a_face_and_words_without_sound(run: Path, media: Path) -> None:
     assert all(0 <= emotion.probability <= 1 for emotion in result.emotions)
     assert (result.frames, result.frames_with_face) == (4, 4)
     assert result.used == ("text", "visual")
-    assert result.missing == {"acoustic": "the file has no sound"}
+    assert result.missing == {"acoustic": "face.mp4: the file has no audio"}
     assert result.end_s == pytest.approx(2.0, abs=0.11)
-    assert set(result.seconds) == {"faces", "sound", "model"}
+    assert set(result.seconds) == {"decode", "faces", "model"}
 
 
 def test_a_picture_without_a_face_is_not_used(run: Path, media: Path) -> None:
@@ -73,7 +77,7 @@ def test_a_picture_without_a_face_is_not_used(run: Path, media: Path) -> None:
     assert result.missing["visual"] == "no face in 2 frames"
     # A grey picture adds nothing: the answer is that of the words alone.
     without = mme2e.load(run).predict(media / "tone.wav", transcript="what a day", start_s=0.0, end_s=1.0)
-    assert without.missing["visual"] == "the file has no picture"
+    assert without.missing["visual"] == "tone.wav: the file has no video"
     assert without.used == ("text", "acoustic")
 
 
@@ -145,7 +149,7 @@ def test_from_the_command_line(run: Path, media: Path, tmp_path: Path, capsys: p
     out = tmp_path / "result.json"
     assert main(["predict", str(run), str(media / "face.mp4"), "--transcript", str(words), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "without acoustic: the file has no sound" in printed
+    assert "without acoustic: face.mp4: the file has no audio" in printed
     written = json.loads(out.read_text(encoding="utf-8"))
     assert [emotion["name"] for emotion in written["emotions"]] == list(LABELS)
     assert written["used"] == ["text", "visual"]
@@ -187,3 +191,84 @@ def test_a_result_is_not_written_where_it_cannot_be(run: Path, media: Path, tmp_
     with pytest.raises(UserError, match="there is no folder"):
         result.write_json(tmp_path / "nowhere" / "result.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stretch_after_the_end_of_the_recording(run: Path, media: Path) -> None:
+    recognizer = mme2e.load(run)
+    for end_s in (None, 12.0):
+        with pytest.raises(UserError, match=r"^face\.mp4 ends at 2\.0 s, before the start of the stretch at 9 s$"):
+            recognizer.predict(media / "face.mp4", transcript="what a day", start_s=9.0, end_s=end_s)
+    with pytest.raises(UserError, match=r"^tone\.wav ends at 1\.0 s, before"):
+        recognizer.predict(media / "tone.wav", transcript="what a day", start_s=1.5)
+    assert recognizer.predict(media / "face.mp4", start_s=1.5, end_s=99.0).end_s == pytest.approx(2.0, abs=0.01)
+
+
+def test_a_transcript_that_is_cut_gets_a_note(run: Path, media: Path) -> None:
+    recognizer = mme2e.load(run)
+    assert recognizer.predict(media / "tone.wav", transcript="day " * 98).notes == ()
+    cut = recognizer.predict(media / "tone.wav", transcript="day " * 150)
+    assert cut.notes == ("text incomplete: 100 of the transcript's 152 tokens were kept",)
+    kept = recognizer.predict(media / "tone.wav", transcript="day " * 98)
+    assert cut.emotions == kept.emotions
+
+
+def test_a_model_that_requires_text_refuses_to_do_without(tmp_path: Path, media: Path) -> None:
+    mesm = write_tiny_run(tmp_path / "mesm", model=replace(TINY_MODEL, name="mesm"), label_names=LABELS)
+    recognizer = mme2e.load(mesm)
+    for transcript in (None, " "):
+        with pytest.raises(UserError, match="mesm selects what it computes by the transcript, and there is none"):
+            recognizer.predict(tmp_path / "nowhere.mp4", transcript=transcript)
+    assert recognizer.predict(media / "tone.wav", transcript="what a day").used == ("text", "acoustic")
+
+
+def test_a_file_is_opened_once(run: Path, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    whole = DecoderProcess._ask
+
+    def counting(self: DecoderProcess, path: Path, request: dict[str, object], *rest: object) -> object:
+        asked.append((path.name, request["call"]))
+        return whole(self, path, request, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DecoderProcess, "_ask", counting)
+    mme2e.load(run).predict(media / "face.mp4")
+    assert asked == [("face.mp4", "read_recording")]
+
+
+def test_a_file_that_kills_the_decoder(
+    run: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killing_decoder.die_of(monkeypatch, tmp_path, "face", "video")
+    assert main(["predict", str(run), str(media / "face.mp4"), "--transcript", "what a day"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("face.mp4: decoding it ended the decoder process (SIGSEGV)")
+    assert mme2e.load(run).predict(media / "tone.wav").used == ("acoustic",)
+
+
+@pytest.mark.parametrize(("name", "frames"), [("flv_tells_1s.flv", 7), ("live_v.webm", 6), ("starts_at_5.mkv", 6)])
+def test_prediction_and_preparation_agree_where_a_recording_ends(
+    run: Path,
+    tmp_path: Path,
+    shared,  # type: ignore[no-untyped-def]
+    name: str,
+    frames: int,
+) -> None:
+    path = shared(f"inputs/{name}")
+    result = mme2e.load(run).predict(path, transcript="what a day")
+    (tmp_path / "clips.csv").write_text(f"video,text,labels,split\n{path},what a day,hap,train\n")
+    mme2e.prepare("manifest", tmp_path / "clips.csv", tmp_path / "corpus")
+    row = load_corpus(tmp_path / "corpus").split("train")[0]
+    assert (result.frames, len(row["face_crops"])) == (frames, frames)
+    assert result.end_s == row["end_s"] == pytest.approx(3.0, abs=0.04)
+
+
+def test_tracks_are_chosen(run: Path, shared) -> None:  # type: ignore[no-untyped-def]
+    recognizer = mme2e.load(run)
+    path = shared("inputs/two_audio.mp4")
+    taken = recognizer.perceive(path)
+    assert any("2 audio tracks, of which number 1 (from 0) was taken" in str(note) for note in taken.notes)
+    np.testing.assert_array_equal(recognizer.perceive(path, audio_track=1).samples, taken.samples)
+    assert not recognizer.perceive(path, audio_track=0).samples.any()
+    with pytest.raises(MediaError, match="no audio track 2: it has 2"):
+        recognizer.perceive(path, audio_track=2)
+    with pytest.raises(MediaError, match="no video track 1: it has 1"):
+        recognizer.perceive(path, video_track=1)

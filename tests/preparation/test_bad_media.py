@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from killing_decoder import die_of
 from small_recordings import (
     MeanTracker,
     corpus,
@@ -245,3 +246,39 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     shutil.copy(tmp_path / "out" / "train" / "first.parquet", leftover)
     prepare(raw, tmp_path / "out", never)
     assert not leftover.exists()
+
+
+def test_a_recording_that_kills_its_decoder_is_named_and_the_others_are_done(tmp_path, monkeypatch):
+    raw = three_recordings(tmp_path / "raw")
+    die_of(monkeypatch, tmp_path, "second", "video")
+    summary = prepare(raw, tmp_path / "out")
+    reason = "video missing: second.mp4: decoding it ended the decoder process (SIGSEGV)"
+    assert [(item.item, item.reason) for item in summary.skipped] == [("second_0", reason), ("second_1", reason)]
+    assert summary.counts == {"train": 2, "valid": 2, "test": 2}  # audio and text of it are left
+    assert (summary.failed, summary.complete) == (2, False)
+
+
+def test_damaged_audio_is_reported(tmp_path, media):
+    path = media["good_sound"].with_name("cut.wav")
+    path.write_bytes(media["good_sound"].read_bytes()[:100_000])
+    row, reason, summary = one(tmp_path, media, audio=path, start_s=0.0, end_s=3.0)
+    assert (row["num_samples"], len(row["face_crops"])) == (24989, 6)
+    assert reason.startswith("audio incomplete, 1.6 of 3.0 s: cut.wav is damaged: ")
+    assert reason.endswith("it breaks off at 1.6 of 4.0 s")
+    assert summary.failed == 1
+
+
+def test_silent_audio_is_told_once_for_a_recording(tmp_path, media):
+    path = media["good_sound"].with_name("silent.wav")
+    write_sound(path, 4)
+    data = bytearray(path.read_bytes())
+    data[44:] = bytes(len(data) - 44)
+    path.write_bytes(data)
+    files = {"video": media["good_video"], "audio": path}
+    raw = corpus(utterance("a", "r", 0.0, 1.0, **files), utterance("b", "r", 1.0, 2.0, **files))
+    summary = prepare(raw, tmp_path / "out")
+    (item,) = summary.skipped
+    assert item.item == "r"
+    assert "silent" in item.reason
+    assert item.reason.endswith("(2 of 2 utterances)")
+    assert summary.failed == 0

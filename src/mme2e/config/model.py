@@ -150,6 +150,11 @@ class ModelSettings:
         return self.name.startswith("lf_")
 
     @property
+    def required_modalities(self) -> str:
+        """Letters of those that every utterance must have: MESM selects by the text."""
+        return "t" if self.name == "mesm" else ""
+
+    @property
     def reads_tokens(self) -> bool:
         """Whether the model has a text encoder and wants a tokenizer."""
         return "t" in self.modalities and not self.hand_crafted

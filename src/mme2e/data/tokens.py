@@ -19,3 +19,9 @@ def token_ids(tokenizer: Any, text: str, *, max_length: int) -> list[int]:
     """
     with _TOKENIZING:
         return tokenizer(text, truncation=True, max_length=max_length)["input_ids"]
+
+
+def count_tokens(tokenizer: Any, text: str) -> int:
+    """How many tokens a text has before any are cut, with the special ones."""
+    with _TOKENIZING:
+        return len(tokenizer(text, truncation=False, verbose=False)["input_ids"])

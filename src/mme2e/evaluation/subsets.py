@@ -119,7 +119,7 @@ def modality_subsets(settings: ModelSettings) -> tuple[str, ...]:
     used = "".join(letter for letter in MODALITIES if letter in settings.modalities)
     sizes = range(len(used), 0, -1)
     subsets = ("".join(letters) for size in sizes for letters in combinations(used, size))
-    return tuple(subset for subset in subsets if settings.name != "mesm" or "t" in subset)
+    return tuple(subset for subset in subsets if set(settings.required_modalities) <= set(subset))
 
 
 def evaluate_subsets(

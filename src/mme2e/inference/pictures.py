@@ -27,10 +27,12 @@ from mme2e.inference.overlays import (
     sound_colours,
     sound_image,
 )
-from mme2e.inference.result import Emotion, check_writable
+from mme2e.inference.recognizer import Inference
+from mme2e.inference.result import Emotion, EmotionResult, check_writable
 from mme2e.inference.selected_sites import SelectedSites, StageSelection
 from mme2e.media.audio import SAMPLE_RATE_HZ
 from mme2e.media.mel import CHUNK_SAMPLES
+from mme2e.perception.observation import Observation
 
 PICTURE_FORMATS = (".png", ".svg", ".pdf")
 
@@ -116,6 +118,33 @@ def draw_selection(path: Path, *, sites: SelectedSites, batch: Batch, caption: C
             figure.savefig(temporary, format=path.suffix[1:].lower())
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def draw_prediction(path: Path, *, observation: Observation, inference: Inference, result: EmotionResult) -> None:
+    """Draws what MESM kept of a stretch of a recording; see `draw_selection`.
+
+    Args:
+        path: File to write: PNG, SVG or PDF, by its suffix.
+        observation: What was perceived.
+        inference: Of that observation, with its trace.
+        result: Of both.
+
+    Raises:
+        UserError: The file cannot be written.
+        ValueError: The inference has no trace.
+    """
+    if inference.sites is None:
+        raise ValueError("the inference has no trace of what was selected: call infer with trace=True")
+    caption = Caption(
+        source=result.source,
+        start_s=result.start_s,
+        end_s=result.end_s,
+        words=inference.text,
+        emotions=result.emotions,
+        frame_times_s=tuple(face.time_s for face in observation.faces) if "visual" in result.used else (),
+        missing=result.missing,
+    )
+    draw_selection(path, sites=inference.sites, batch=inference.batch, caption=caption)
 
 
 def selection_figure(*, sites: SelectedSites, batch: Batch, caption: Caption) -> Figure:

@@ -19,6 +19,8 @@ def predict(
     end_s: float | None = None,
     region: str | Region | None = None,
     audio_channel: int | None = None,
+    video_track: int | None = None,
+    audio_track: int | None = None,
     picture: str | Path | None = None,
     device: str = "auto",
 ) -> "EmotionResult":
@@ -35,6 +37,8 @@ def predict(
         end_s: Where to end, in seconds; the end of the file when not given.
         region: Part of the video's frame with the speaker: x,y,width,height in pixels.
         audio_channel: Channel with the speaker's voice, from 0; all are mixed when not given.
+        video_track: Number among the video tracks, from 0; the one that a player takes when not given.
+        audio_track: Number among the audio tracks, from 0; the one that a player takes when not given.
         picture: PNG, SVG or PDF to draw, of the sites that MESM kept of each face crop and mel chunk.
         device: auto, cpu, cuda, cuda:1, ...
 
@@ -46,6 +50,7 @@ def predict(
     from mme2e.inference.recognizer import load
     from mme2e.inference.result import check_writable
     from mme2e.inference.transcript import read_transcript
+    from mme2e.perception.stopwatch import Stopwatch
 
     # Mistakes before the model is loaded.
     text = read_transcript(transcript)
@@ -56,15 +61,29 @@ def predict(
         from mme2e.inference.pictures import check_picture
 
         check_picture(Path(picture))
-    result = load(run, device=device).predict(
+    recognizer, stopwatch = load(run, device=device), Stopwatch()
+    # And before the video is read.
+    recognizer.require_text(text)
+    if picture is not None:
+        from mme2e.inference.selected_sites import check_selects
+
+        check_selects(recognizer.model)
+    observation = recognizer.perceive(
         video,
-        transcript=text,
         start_s=start_s,
         end_s=end_s,
         region=rectangle,
         audio_channel=audio_channel,
-        picture=picture,
+        video_track=video_track,
+        audio_track=audio_track,
+        stopwatch=stopwatch,
     )
+    inference = recognizer.infer(observation, text, trace=picture is not None, stopwatch=stopwatch)
+    result = recognizer.result(Path(video).name, observation, inference, stopwatch)
+    if picture is not None:
+        from mme2e.inference.pictures import draw_prediction
+
+        draw_prediction(Path(picture), observation=observation, inference=inference, result=result)
     if out is not None:
         result.write_json(Path(out))
     return result

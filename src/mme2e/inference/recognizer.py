@@ -1,75 +1,67 @@
-"""From any video to emotions, with the signals and settings that the run was trained with."""
+"""From any recording to emotions, with the signals and settings that the run was trained with.
+
+In three steps: `Recognizer.perceive` finds faces and audio in a file, `Recognizer.infer` runs the model on them, and
+`Recognizer.decide` makes decisions of its logits. `Recognizer.predict` is all three.
+"""
 
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from mme2e.data.batch import Batch
-from mme2e.data.ragged import Ragged
-from mme2e.data.tokens import token_ids
-from mme2e.errors import UserError
+from mme2e.data.batch import Batch, UtteranceItem, collate
+from mme2e.data.tokens import count_tokens, token_ids
+from mme2e.errors import MediaError, UserError
 from mme2e.faces.detector import FaceDetector
-from mme2e.faces.face_crop import FACE_SIZE_PX, FaceCrop
+from mme2e.faces.face_crop import FACE_SIZE_PX
 from mme2e.faces.tracker import FaceTracker
 from mme2e.inference.result import Emotion, EmotionResult
-from mme2e.inference.selected_sites import check_selects, selected_sites
-from mme2e.media.audio import SAMPLE_RATE_HZ, read_audio
-from mme2e.media.notes import Damage
+from mme2e.inference.selected_sites import SelectedSites, selected_sites
+from mme2e.media.recording import Interval, ReadSettings
 from mme2e.media.region import Region
-from mme2e.media.video import MediaInfo, probe, sample_frames
 from mme2e.models.device import resolve_device
+from mme2e.perception.decoders import Decoders
+from mme2e.perception.observation import Observation, Quality
+from mme2e.perception.perceive import Senses, perceive
+from mme2e.perception.stopwatch import Stopwatch
 from mme2e.runs.folder import LoadedRun, load_run
 
 UTTERANCE_LIMIT_S = 30.0
 """Longer stretches get a note: the models are trained on utterances of a few seconds."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Stretch:
-    """Which part of which file is asked about."""
-
-    path: Path
-    media: MediaInfo
-    start_s: float
-    end_s: float | None
-    region: Region | None
-    audio_channel: int | None
+MODALITIES = ("text", "acoustic", "visual")
 
 
-@dataclass
-class _Evidence:
-    """What was found in a file, and what was not."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inference:
+    """What the model made of an observation.
 
-    faces: list[FaceCrop] = field(default_factory=list)
-    samples: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int16))
-    text: str | None = None
-    missing: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
+    Attributes:
+        logits: (emotions,).
+        batch: What the model read: one utterance, on its device.
+        sites: What the stages of MESM kept; None where nobody asked.
+        text: What is said, as the model read it; None without.
+        missing: Modality -> why it could not be used.
+        notes: Anything else that a reader of the answer should know.
+    """
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[stage] = round(time.perf_counter() - start, 4)
-
-    @property
-    def frames_with_face(self) -> int:
-        return sum(face.flag.has_face for face in self.faces)
+    logits: Tensor
+    batch: Batch
+    sites: SelectedSites | None
+    text: str | None
+    missing: dict[str, str]
+    notes: tuple[str, ...]
 
 
 class Recognizer:
-    """A trained run, ready to use; several threads may call it.
+    """A trained run, ready to use. Several threads may use it at once.
 
     Attributes:
         model: The plain `nn.Module`, in evaluation mode; takes a `Batch`, returns logits (batch, emotions).
-        info: What the run folder tells: settings, label names, thresholds.
+        info: What the run folder contains: settings, label names, thresholds.
         tokenizer: Of the text encoder; None where the run has none.
         device: Where the model is.
     """
@@ -79,8 +71,9 @@ class Recognizer:
         self.info = run.info
         self.tokenizer = run.tokenizer
         self.device = device
-        self._detector: FaceDetector | None = None
         self._making_detector = threading.Lock()
+        self._detector: FaceDetector | None = None
+        self._decoders = Decoders()
 
     def predict(
         self,
@@ -91,169 +84,155 @@ class Recognizer:
         end_s: float | None = None,
         region: Region | None = None,
         audio_channel: int | None = None,
-        picture: str | Path | None = None,
+        video_track: int | None = None,
+        audio_track: int | None = None,
     ) -> EmotionResult:
-        """Recognises the emotions of one stretch of a file, taken as one utterance.
+        """Recognises the emotions of one stretch of a recording, taken as one utterance.
 
-        What is not there (no sound, no face, no words) is left out, and the result says so.
+        What is not there (no audio, no face, no text) is left out, and the result says so.
 
         Args:
-            video: Any file with a picture, with sound, or both.
-            transcript: The words that are spoken; None or blank when not known.
+            video: Any file with video, with audio, or both.
+            transcript: What is said; None or blank when not known.
             start_s: Start of the stretch, seconds.
-            end_s: End of the stretch, seconds; the end of the file when None.
-            region: Part of the picture with the speaker; the whole picture when None.
+            end_s: End of the stretch, seconds; the end of the recording when None.
+            region: Part of the frame with the speaker; the whole frame when None.
             audio_channel: Channel with the speaker's voice, from 0; all are mixed when None.
-            picture: PNG, SVG or PDF to draw, of the sites that MESM kept of each face crop and mel chunk.
+            video_track: Number among the video tracks, from 0; the one that a player takes when None.
+            audio_track: The same of the audio tracks.
 
         Raises:
-            MediaError: The file cannot be read.
-            UserError: The model reads hand-crafted features; the stretch is empty, or nothing that the model uses is
-                in it; or a picture is wanted of a model that selects no sites, or under a name that cannot be written.
+            MediaError: The file cannot be read, or what was asked for by region, channel or track is not in it.
+            UserError: The model reads hand-crafted features, or requires a transcript; the stretch is empty or starts
+                after the end of the recording, or nothing that the model uses is in it.
+        """
+        self.require_text(transcript)
+        stopwatch = Stopwatch()
+        observation = self.perceive(
+            video,
+            start_s=start_s,
+            end_s=end_s,
+            region=region,
+            audio_channel=audio_channel,
+            video_track=video_track,
+            audio_track=audio_track,
+            stopwatch=stopwatch,
+        )
+        inference = self.infer(observation, transcript, stopwatch=stopwatch)
+        return self.result(Path(video).name, observation, inference, stopwatch)
+
+    def require_text(self, transcript: str | None) -> None:
+        """Refuses a model of which no answer can be had without a transcript, before work is done for it.
+
+        Raises:
+            UserError: The model is MESM, which conditions on the text, and there is none.
+        """
+        if "t" in self.info.model.required_modalities and not (transcript or "").strip():
+            raise UserError(
+                f"{self.info.model.name} selects what it computes by the transcript, and there is none: give one, or "
+                "use a run of fe2e"
+            )
+
+    def perceive(
+        self,
+        video: str | Path,
+        *,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        region: Region | None = None,
+        audio_channel: int | None = None,
+        video_track: int | None = None,
+        audio_track: int | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> Observation:
+        """The first step: the faces and the audio of a stretch, as far as the model uses them. Opens the file once.
+
+        Args as in `predict`; `stopwatch` counts the stages.
+
+        Raises:
+            MediaError, UserError: As `predict`.
         """
         if self.info.model.hand_crafted:
             raise UserError(
                 f"{self.info.model.name} reads hand-crafted features, not recordings: make them with 'mme2e features' "
                 "and score them with 'mme2e evaluate', or predict with a run of fe2e or mesm"
             )
-        path = Path(video)
-        if picture is not None:
-            from mme2e.inference.pictures import check_picture
-
-            check_picture(Path(picture))
-            check_selects(self.model)
         if start_s < 0 or (end_s is not None and end_s <= start_s):
             raise UserError(f"start_s {start_s} and end_s {end_s} are no stretch of time: 0 <= start_s < end_s")
-        stretch = _Stretch(
-            path=path,
-            media=probe(path),
-            start_s=start_s,
-            end_s=end_s,
-            region=region,
-            audio_channel=audio_channel,
+        path = Path(video)
+        interval = Interval(start_s=start_s, end_s=end_s, region=region, audio_channel=audio_channel)
+        settings = ReadSettings(
+            frame_interval_ms=self.info.frame_interval_ms,
+            video_track=video_track,
+            audio_track=audio_track,
+            square_pixels=self.info.face.mode != "reference",
         )
-        evidence = _Evidence()
-        with evidence.timed("faces"):
-            self._find_faces(evidence, stretch)
-        with evidence.timed("sound"):
-            self._find_sound(evidence, stretch)
-        self._find_words(evidence, transcript)
-        used = tuple(
-            name for name in ("text", "acoustic", "visual") if self._uses(name) and name not in evidence.missing
-        )
-        if not used:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in evidence.missing.items())
-            raise UserError(f"{path.name}: nothing to recognise emotions from ({reasons})")
-        with evidence.timed("model"):
-            batch = self._batch(evidence)
-            sites = None if picture is None else selected_sites(self.model, batch)
-            emotions = self.decide((self._logits(batch) if sites is None else sites.logits)[0])
-        end_s = _end_of(evidence, stretch)
-        if end_s - start_s > UTTERANCE_LIMIT_S:
-            evidence.notes.append(
-                f"{end_s - start_s:.0f} s taken as one utterance; the model was trained on utterances of a few seconds"
-            )
-        if picture is not None and sites is not None:
-            from mme2e.inference.pictures import Caption, draw_selection
-
-            caption = Caption(
-                source=path.name,
-                start_s=start_s,
-                end_s=end_s,
-                words=evidence.text,
-                emotions=emotions,
-                frame_times_s=tuple(face.time_s for face in evidence.faces) if "visual" in used else (),
-                missing=evidence.missing,
-            )
-            draw_selection(Path(picture), sites=sites, batch=batch, caption=caption)
-        return EmotionResult(
-            source=path.name,
-            start_s=start_s,
-            end_s=end_s,
-            emotions=emotions,
-            frames=len(evidence.faces),
-            frames_with_face=evidence.frames_with_face,
-            used=used,
-            missing=evidence.missing,
-            notes=tuple(evidence.notes),
-            seconds=evidence.seconds,
-        )
-
-    def _uses(self, modality: str) -> bool:
-        return modality[0] in self.info.model.modalities
-
-    def _find_faces(self, evidence: _Evidence, stretch: _Stretch) -> None:
-        if not self._uses("visual"):
-            evidence.missing["visual"] = "the model was trained without it"
-            return
-        if not stretch.media.has_video:
-            evidence.missing["visual"] = "the file has no picture"
-            return
         with self._making_detector:
             if self._detector is None:
                 self._detector = FaceDetector(self.info.face, device=self.device)
-        damage = Damage()
-        frames = sample_frames(
-            stretch.path,
-            self.info.frame_interval_ms,
-            start_s=stretch.start_s,
-            end_s=stretch.end_s,
-            region=stretch.region,
-            damage=damage,
+        senses = Senses(
+            tracker=FaceTracker(self._detector), decoders=self._decoders, stopwatch=stopwatch or Stopwatch()
         )
-        evidence.faces = list(FaceTracker(self._detector).crops(frames))
-        if damage:
-            evidence.notes.append(f"the video is damaged: {damage}")
-        if not evidence.faces:
-            evidence.missing["visual"] = "no frame in this stretch"
-        elif not evidence.frames_with_face:
-            evidence.missing["visual"] = f"no face in {len(evidence.faces)} frames"
-
-    def _find_sound(self, evidence: _Evidence, stretch: _Stretch) -> None:
-        if not self._uses("acoustic"):
-            evidence.missing["acoustic"] = "the model was trained without it"
-        elif not stretch.media.has_audio:
-            evidence.missing["acoustic"] = "the file has no sound"
-        else:
-            evidence.samples = read_audio(
-                stretch.path, start_s=stretch.start_s, end_s=stretch.end_s, channel=stretch.audio_channel
-            )
-            if not len(evidence.samples):
-                evidence.missing["acoustic"] = "no sound in this stretch"
-
-    def _find_words(self, evidence: _Evidence, transcript: str | None) -> None:
-        if not self._uses("text"):
-            evidence.missing["text"] = "the model was trained without it"
-        elif not (transcript or "").strip():
-            evidence.missing["text"] = "no transcript was given"
-        elif self.tokenizer is None:
-            raise UserError(
-                "this run has no tokenizer; import it with a --text-model that has one, or give no transcript"
-            )
-        else:
-            evidence.text = (transcript or "").strip()
-
-    def _batch(self, evidence: _Evidence) -> Batch:
-        crops = torch.zeros(0, 3, FACE_SIZE_PX, FACE_SIZE_PX, dtype=torch.uint8)
-        if "visual" not in evidence.missing:
-            crops = torch.from_numpy(np.stack([face.crop for face in evidence.faces])).permute(0, 3, 1, 2)
-        tokens = None
-        if evidence.text is not None and self.tokenizer is not None:
-            ids = token_ids(self.tokenizer, evidence.text, max_length=self.info.model.text.max_length)
-            tokens = Ragged.join([torch.tensor(ids, dtype=torch.int64)])
-        batch = Batch(
-            face_crops=Ragged.join([crops]),
-            waveforms=Ragged.join([torch.from_numpy(evidence.samples)]),
-            tokens=tokens,
+        sources = (path if self._uses("visual") else None, [path if self._uses("acoustic") else None])
+        (observation,) = perceive(*sources, [interval], settings, senses)
+        if sources == (None, [None]):  # of a recording that a model of text does not read: it must be one
+            with self._decoders.borrowed() as decoder:
+                decoder.probe(path)
+        _check(
+            observation,
+            path,
+            asked={
+                "visual": region is not None or video_track is not None,
+                "acoustic": audio_channel is not None or audio_track is not None,
+            },
         )
-        return batch.to(self.device).with_mel_chunks()
+        return observation
 
-    @torch.inference_mode()
-    def _logits(self, batch: Batch) -> torch.Tensor:
-        return self.model(batch)
+    def infer(
+        self,
+        observation: Observation,
+        transcript: str | None = None,
+        *,
+        trace: bool = False,
+        stopwatch: Stopwatch | None = None,
+    ) -> Inference:
+        """The second step: what the model says of what was perceived.
 
-    def decide(self, logits: torch.Tensor) -> tuple[Emotion, ...]:
-        """As evaluation decides: strictly above the threshold, or the most probable one for runs trained with `ce`.
+        Args:
+            observation: Of `perceive`.
+            transcript: What is said; None or blank when not known.
+            trace: Whether to keep what the stages of MESM selected.
+            stopwatch: Counts the stage "model".
+
+        Raises:
+            UserError: There is nothing that the model uses, the model requires a transcript, or `trace` is asked of a
+                model that selects nothing.
+        """
+        self.require_text(transcript)
+        text = (transcript or "").strip() or None
+        missing = self._missing(observation, text)
+        if all(name in missing for name in MODALITIES):
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+            file = observation.video_file or observation.audio_file
+            raise UserError(f"{file.name + ': ' if file else ''}nothing to recognise emotions from ({reasons})")
+        notes = [str(note) for note in observation.notes if note.quality is not Quality.MISSING]
+        with (stopwatch or Stopwatch()).stage("model"), torch.inference_mode():
+            tokens = None if "text" in missing or text is None else self._tokens(text, notes)
+            batch = self._batch(observation, tokens, missing)
+            sites = selected_sites(self.model, batch) if trace else None
+            logits = self.model(batch) if sites is None else sites.logits
+        return Inference(
+            logits=logits[0],
+            batch=batch,
+            sites=sites,
+            text=None if tokens is None else text,
+            missing=missing,
+            notes=tuple(notes),
+        )
+
+    def decide(self, logits: Tensor) -> tuple[Emotion, ...]:
+        """The third step: strictly above the threshold, or the most probable one for runs trained with `ce`, as in
+        evaluation.
 
         Args:
             logits: (emotions,) of one utterance.
@@ -276,14 +255,93 @@ class Recognizer:
             )
         )
 
+    def result(
+        self, source: str, observation: Observation, inference: Inference, stopwatch: Stopwatch
+    ) -> EmotionResult:
+        """The decisions and what they rest on.
 
-def _end_of(evidence: _Evidence, stretch: _Stretch) -> float:
-    """Where the stretch really ended: asked for, told by the file, or by what was found in it."""
-    told_s = stretch.media.duration_s
-    if stretch.end_s is not None:
-        return stretch.end_s if told_s is None else min(stretch.end_s, told_s)
-    sound_end_s = stretch.start_s + len(evidence.samples) / SAMPLE_RATE_HZ
-    return told_s if told_s is not None else max([sound_end_s, *(face.time_s for face in evidence.faces)])
+        Args:
+            source: Name of the recording.
+            observation: Of `perceive`.
+            inference: Of `infer`, for that observation.
+            stopwatch: Of both.
+        """
+        end_s = observation.covered_to_s
+        notes = inference.notes
+        if end_s - observation.start_s > UTTERANCE_LIMIT_S:
+            length = f"{end_s - observation.start_s:.0f} s taken as one utterance"
+            notes = (*notes, f"{length}; the model was trained on utterances of a few seconds")
+        return EmotionResult(
+            source=source,
+            start_s=observation.start_s,
+            end_s=end_s,
+            emotions=self.decide(inference.logits),
+            frames=len(observation.faces),
+            frames_with_face=observation.frames_with_face,
+            used=tuple(name for name in MODALITIES if name not in inference.missing),
+            missing=inference.missing,
+            notes=notes,
+            seconds={stage: round(seconds, 4) for stage, seconds in stopwatch.seconds.items()},
+        )
+
+    def _uses(self, modality: str) -> bool:
+        return modality[0] in self.info.model.modalities
+
+    def _missing(self, observation: Observation, text: str | None) -> dict[str, str]:
+        """Why each modality that cannot be used cannot be."""
+        missing = {note.modality: note.reason for note in observation.notes if note.quality is Quality.MISSING}
+        if observation.faces and not observation.frames_with_face:
+            missing["visual"] = f"no face in {len(observation.faces)} frames"
+        if text is None:
+            missing["text"] = "no transcript was given"
+        elif self._uses("text") and self.tokenizer is None:
+            raise UserError(
+                "this run has no tokenizer; import it with a --text-model that has one, or give no transcript"
+            )
+        return missing | {name: "the model was trained without it" for name in MODALITIES if not self._uses(name)}
+
+    def _tokens(self, text: str, notes: list[str]) -> Tensor:
+        longest = self.info.model.text.max_length
+        tokens = token_ids(self.tokenizer, text, max_length=longest)
+        whole = count_tokens(self.tokenizer, text) if len(tokens) >= longest else len(tokens)
+        if whole > len(tokens):
+            notes.append(f"text incomplete: {len(tokens)} of the transcript's {whole} tokens were kept")
+        return torch.tensor(tokens, dtype=torch.int64)
+
+    def _batch(self, observation: Observation, tokens: Tensor | None, missing: dict[str, str]) -> Batch:
+        crops = torch.zeros(0, 3, FACE_SIZE_PX, FACE_SIZE_PX, dtype=torch.uint8)
+        if "visual" not in missing:
+            crops = torch.from_numpy(np.stack([face.crop for face in observation.faces])).permute(0, 3, 1, 2)
+        item = UtteranceItem(
+            id="",
+            face_crops=crops,
+            waveform=torch.from_numpy(observation.samples),
+            tokens=tokens,
+            labels=torch.zeros(len(self.info.label_names)),
+        )
+        return collate([item]).to(self.device).with_mel_chunks()
+
+
+def _check(observation: Observation, path: Path, asked: dict[str, bool]) -> None:
+    """Refuses an observation without what was asked for.
+
+    Args:
+        observation: Of `path`.
+        path: The recording.
+        asked: Modality -> whether a part of it was chosen by region, channel or track.
+
+    Raises:
+        MediaError: The file cannot be read, or has no such part.
+        UserError: The stretch starts after the end of the recording.
+    """
+    unreadable = [note for note in observation.notes if note.quality is Quality.MISSING and note.unreadable]
+    for note in unreadable:
+        if asked[note.modality] or observation.is_empty:
+            raise MediaError(note.reason)
+    if observation.starts_after_its_files:
+        end_s = observation.files_end_s
+        at = "before" if end_s is None else f"at {end_s:.1f} s, before"
+        raise UserError(f"{path.name} ends {at} the start of the stretch at {observation.start_s:g} s")
 
 
 def load(run: str | Path, *, device: str = "auto") -> Recognizer:

@@ -198,6 +198,7 @@ class _Reading:
         if source.video is None:
             self._video_fault = StreamReport(missing="the file has no video")
             return
+        counted = 0
         try:
             self._cursor = VideoCursor(source, self._collector, square_pixels=self._settings.square_pixels)
             wanted = _wanted(self._intervals, self._settings.frame_interval_ms)
@@ -209,7 +210,12 @@ class _Reading:
                 for position in self._open:  # a packet that is lost counts for every region
                     if self._covers(position, frame.requested_s):
                         self._lost_packets[position] += frame.lost_packets
+                counted += frame.lost_packets
                 yield frame
+            for position in self._open:  # what was lost after the last frame belongs to whom it was to show something
+                end_s = self._intervals[position].end_s
+                if end_s is None or (self._cursor.end_s is not None and end_s > self._cursor.end_s):
+                    self._lost_packets[position] += self._video_damage.lost_packets - counted
         except MediaError as error:
             self._video_fault = StreamReport(missing=str(error), unreadable=True)
 

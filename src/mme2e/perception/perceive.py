@@ -142,7 +142,14 @@ class _Call:
         Raises:
             MediaError: The file cannot be read, or not any further.
         """
-        settings = replace(self._settings, video=video, audio=audio)
+        settings = replace(
+            self._settings,
+            video=video,
+            audio=audio,
+            # A track that is not asked for is not missed either.
+            video_track=self._settings.video_track if video else None,
+            audio_track=self._settings.audio_track if audio else None,
+        )
         asked = [self._intervals[position] for position in positions]
         with self._senses.decoders.borrowed() as decoder:
             for event in decoder.read_recording(path, asked, settings):

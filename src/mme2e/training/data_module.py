@@ -84,7 +84,7 @@ def finish_batch(batch: Batch, settings: TrainSettings, *, training: bool) -> Ba
     if not training:
         return batch
     batch = augment_mel(batch, settings.augment, torch.default_generator)
-    always = "t" if settings.model.name == "mesm" else ""  # without words it cannot select
+    always = settings.model.required_modalities
     return hide_modalities(
         batch,
         settings.modality_dropout,

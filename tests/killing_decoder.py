@@ -1,0 +1,32 @@
+"""A decoder process that dies of some files, as of a fault in FFmpeg."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mme2e.media import decoder as decoder_module
+
+CHILD = """
+import os, signal, sys
+from mme2e.media import decoder_child
+
+def read(path, intervals, settings, whole=decoder_child.read_recording, **options):
+    for event in whole(path, intervals, settings, **options):
+        if "{name}" in str(path) and settings.{track}:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        yield event
+
+decoder_child.read_recording = read
+decoder_child.main(0)
+"""
+
+
+def die_of(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, track: str) -> None:
+    """From now on a child dies as soon as it reads the "video" or "audio" of a file with that in its name."""
+    script = folder / "child.py"
+    script.write_text(CHILD.format(name=name, track=track))
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(decoder_module.sys, "executable", str(python))
