@@ -14,8 +14,10 @@ from PIL import Image
 from tiny_runs import TINY_MODEL, write_tiny_run
 
 import mme2e
+from mme2e.inference.pictures import draw_prediction
 from mme2e.inference.recognizer import Recognizer
 from mme2e.inference.result import EmotionResult
+from mme2e.perception.stopwatch import Stopwatch
 
 THREADS = 8
 TRANSCRIPTS = ("what a happy day", "no", "it is " * 40, "never mind what they say")
@@ -59,9 +61,11 @@ def answer_all(call: Callable[[int], tuple[EmotionResult, bytes]], numbers: rang
 def test_eight_threads_get_the_answers_and_the_evidence_of_one(run: Path, files: list[Path], tmp_path: Path) -> None:
     def ask(recognizer: Recognizer, number: int, folder: Path) -> tuple[EmotionResult, bytes]:
         picture = folder / f"{number}.png"
-        result = recognizer.predict(
-            files[number % len(files)], transcript=TRANSCRIPTS[number % len(TRANSCRIPTS)], picture=picture
-        )
+        file = files[number % len(files)]
+        observation = recognizer.perceive(file)
+        inference = recognizer.infer(observation, TRANSCRIPTS[number % len(TRANSCRIPTS)], trace=True)
+        result = recognizer.result(file.name, observation, inference, Stopwatch())
+        draw_prediction(picture, observation=observation, inference=inference, result=result)
         return replace(result, seconds={}), picture.read_bytes()
 
     folders = [tmp_path / name for name in ("one", "eight")]
