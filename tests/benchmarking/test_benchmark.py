@@ -56,21 +56,21 @@ def compared(mesm, fe2e, corpus, tmp_path_factory) -> tuple[BenchmarkResult, Pat
 class TestMesm:
     def test_one_account_and_one_score_for_each_p(self, compared):
         result, _, _ = compared
-        assert [account.name for account in result.accounts] == ["0.2", "0.7"]
-        assert [account.top_p for account in result.accounts] == [0.2, 0.7]
+        assert [cost.name for cost in result.costs] == ["0.2", "0.7"]
+        assert [cost.top_p for cost in result.costs] == [0.2, 0.7]
         assert [score.name for score in result.scores] == ["0.2", "0.7"]
-        assert [account.name for account in result.against] == [FE2E_NAME]
+        assert [cost.name for cost in result.against] == [FE2E_NAME]
         assert result.trained_top_p == (TINY_MODEL.top_p,) * 6
-        low, high = result.accounts
+        low, high = result.costs
         for few, many in zip(low.parts, high.parts, strict=True):
             assert few.name == many.name
             if few.density is not None:
                 assert few.density < many.density <= 1
                 assert few.products < many.products
                 assert few.selecting_s > 0
-        for account in (*result.accounts, *result.against):
-            assert account.seconds.lowest <= account.seconds.median <= account.seconds.highest
-            assert sum(part.multiply_adds for part in account.parts) == pytest.approx(account.multiply_adds)
+        for cost in (*result.costs, *result.against):
+            assert cost.seconds.lowest <= cost.seconds.median <= cost.seconds.highest
+            assert sum(part.multiply_adds for part in cost.parts) == pytest.approx(cost.multiply_adds)
 
     def test_scores_are_those_of_evaluate_at_that_p(self, compared, mesm, corpus, tmp_path):
         result, _, _ = compared
@@ -98,12 +98,13 @@ class TestMesm:
         assert sorted(path.name for path in out.iterdir()) == [f"benchmark_test.{kind}" for kind in KINDS]
         content = json.loads((out / "benchmark_test.json").read_text())
         assert content == json.loads(result.to_json())
+        assert [cost["name"] for cost in content["accounts"]] == ["0.2", "0.7"]
         assert content["published"]["mesm_gflops"]["0.5"] == 4.34
         assert content["machine"]["torch"] == torch.__version__
         with (out / "benchmark_test.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert [row["setting"] for row in rows] == ["0.2", "0.7", FE2E_NAME]
-        assert float(rows[0]["gflops"]) == pytest.approx(result.accounts[0].gflops, rel=1e-5)
+        assert float(rows[0]["gflops"]) == pytest.approx(result.costs[0].gflops, rel=1e-5)
         assert float(rows[0]["paper_gflops_of_fe2e"]) == pytest.approx(3.23 / 8.65, rel=1e-5)
         assert float(rows[0]["density_acoustic_1"]) < float(rows[1]["density_acoustic_1"])
         assert rows[2]["paper_gflops_of_fe2e"] == rows[2]["density_acoustic_1"] == rows[2]["top_p"] == ""
@@ -135,7 +136,7 @@ class TestMesm:
             stage.selection.top_p = 0.3 + 0.1 * index
         save_run(run, model=loaded.model, tokenizer=loaded.tokenizer, info=loaded.info)
         result = benchmark(run, data=corpus, top_p=[0.5], **QUICK)
-        assert [account.name for account in result.accounts] == ["0.5", AS_TRAINED]
+        assert [cost.name for cost in result.costs] == ["0.5", AS_TRAINED]
         assert result.typical("cpu").name == AS_TRAINED
         assert result.typical("cpu").top_p == pytest.approx(0.55)
         density = {part.name: part.density for part in result.typical("cpu").parts}
@@ -152,10 +153,10 @@ class TestMesm:
 class TestFe2e:
     def test_one_row_without_p(self, fe2e, corpus, tmp_path):
         result = benchmark(fe2e, data=corpus, out=tmp_path, **QUICK)
-        assert [account.name for account in result.accounts] == [THIS_RUN]
-        assert result.accounts == result.against
-        assert result.accounts[0].top_p is None
-        assert "visual 3" in {part.name for part in result.accounts[0].parts}
+        assert [cost.name for cost in result.costs] == [THIS_RUN]
+        assert result.costs == result.against
+        assert result.costs[0].top_p is None
+        assert "visual 3" in {part.name for part in result.costs[0].parts}
         assert "paper" not in shown(result)
         assert "density" not in shown(result)
         assert len(to_csv(result).splitlines()) == 2
@@ -164,13 +165,13 @@ class TestFe2e:
     def test_against_another(self, fe2e, corpus, tmp_path):
         other = write_tiny_run(tmp_path / "other", model=replace(TINY_MODEL, tower_channels=(4, 8, 16, 16)))
         result = benchmark(fe2e, data=corpus, against=other, out=tmp_path / "out", **QUICK)
-        assert [account.name for account in (*result.accounts, *result.against)] == [THIS_RUN, FE2E_NAME]
-        assert result.shares(result.accounts[0])[0] < 1
+        assert [cost.name for cost in (*result.costs, *result.against)] == [THIS_RUN, FE2E_NAME]
+        assert result.shares(result.costs[0])[0] < 1
 
     def test_without_words(self, corpus, tmp_path):
         run = write_tiny_run(tmp_path / "run", model=replace(TINY_MODEL, modalities="v"))
         result = benchmark(run, data=corpus, **QUICK)
-        assert {part.name.split(" ")[0] for part in result.accounts[0].parts} == {"visual", "rest"}
+        assert {part.name.split(" ")[0] for part in result.costs[0].parts} == {"visual", "rest"}
         assert result.load.tokens == result.load.mel_chunks == 0
 
 
@@ -197,7 +198,7 @@ class TestTwoDevices:
         result, _, _ = compared
         both = replace(
             result,
-            accounts=(*result.accounts, *(replace(each, device="cuda", unseen=1.0) for each in result.accounts)),
+            costs=(*result.costs, *(replace(each, device="cuda", unseen=1.0) for each in result.costs)),
             against=(*result.against, *(replace(each, device="cuda") for each in result.against)),
             machine=replace(result.machine, gpu="A card"),
         )

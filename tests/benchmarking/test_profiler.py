@@ -8,7 +8,7 @@ from tiny_runs import TINY_MODEL
 from torch import nn
 
 from mme2e.benchmarking import profiler
-from mme2e.benchmarking.profiler import REST, Counted, clock, count_operations, metered, parts_of
+from mme2e.benchmarking.profiler import REST, OperationCounts, count_operations, metered, parts_of, time_forward
 from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
 from mme2e.models import FE2E, MESM, build_model, sparse_tower
@@ -56,7 +56,7 @@ def always_gather(monkeypatch) -> None:
     monkeypatch.setattr(sparse_tower, "submanifold_conv2d", partial(submanifold_conv2d, path="gather"))
 
 
-def count_and_keep(model: MESM) -> tuple[Counted, dict[str, list[Sites]]]:
+def count_and_keep(model: MESM) -> tuple[OperationCounts, dict[str, list[Sites]]]:
     """Counts, and gathers the sites that each stage kept, group by group."""
     kept: dict[str, list[Sites]] = {name: [] for name in model.stages}
     handles = [
@@ -198,7 +198,7 @@ class TestCount:
 
     def test_counting_leaves_nothing_behind(self, mesm):
         count_operations(mesm, [make_batch()])
-        clock(mesm, [make_batch()])
+        time_forward(mesm, [make_batch()])
         assert not any(module._forward_hooks or module._forward_pre_hooks for module in mesm.modules())
 
 
@@ -213,14 +213,14 @@ class TestParts:
 
 class TestClock:
     def test_parts_are_within_the_whole(self, mesm):
-        clocked = clock(mesm, [make_batch()])
-        assert set(clocked.parts) == {*parts_of(mesm), REST}
-        assert sum(clocked.parts.values()) == pytest.approx(clocked.seconds)
-        assert set(clocked.selecting) == set(mesm.stages)
-        assert all(0 < clocked.selecting[name] < clocked.parts[name] for name in mesm.stages)
+        timings = time_forward(mesm, [make_batch()])
+        assert set(timings.parts) == {*parts_of(mesm), REST}
+        assert sum(timings.parts.values()) == pytest.approx(timings.seconds)
+        assert set(timings.selecting) == set(mesm.stages)
+        assert all(0 < timings.selecting[name] < timings.parts[name] for name in mesm.stages)
 
     def test_dense_networks_select_nothing(self, fe2e):
-        assert clock(fe2e, [make_batch()]).selecting == {}
+        assert time_forward(fe2e, [make_batch()]).selecting == {}
 
 
 def test_meter_adds_up_calls_and_modules_of_one_name():

@@ -283,7 +283,8 @@ class TestClosedSplit:
             search(SETTINGS, data=corpus, out=tmp_path / "search", trials=2)
 
     def test_so_is_a_dataset_of_it(self, corpus, tmp_path, monkeypatch):
-        from mme2e.training import data_module, hand_crafted
+        from mme2e.data import hand_crafted
+        from mme2e.training import data_module
 
         def cheat(opened, split, settings, tokenizer):
             return hand_crafted.open_dataset(opened, "test", settings, tokenizer)

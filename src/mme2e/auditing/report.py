@@ -65,8 +65,7 @@ def to_markdown(audit: Audit) -> str:
         tables["Left out, or kept without a modality"] = (["reason", "items", "first"], rows)
     blocks = [f"# Audit of {audit.corpus.split(' ')[0]}", "\n".join(f"- {line}" for line in _about(audit))]
     for title, (heads, rows) in tables.items():
-        safe = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-        blocks += [f"## {title}", markdown_table(heads, safe)]
+        blocks += [f"## {title}", markdown_table(heads, rows)]
     return "\n\n".join(blocks) + "\n"
 
 

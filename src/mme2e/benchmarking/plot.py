@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mme2e.benchmarking.result import AS_TRAINED, FE2E_NAME, Account, BenchmarkResult
+from mme2e.benchmarking.result import AS_TRAINED, FE2E_NAME, BenchmarkResult, Costs
 from mme2e.scores.published import FE2E_GFLOPS, MESM_GFLOPS, SOURCE
 
 _SCORES = {"F1": "f1", "weighted accuracy": "weighted_accuracy", "AUC": "auc"}
@@ -58,12 +58,12 @@ def _draw_bars(panels: Sequence[Axes], result: BenchmarkResult) -> None:
     scores, operations, milliseconds = panels
     values = {label: 100 * getattr(result.scores[0], field) for label, field in _SCORES.items()}
     _bars(scores, {**values, "F1 by chance": 100 * result.chance_f1}, "Score: mean over emotions, %")
-    account = result.on(result.devices[0])[0]
-    gflops = {part.name: part.multiply_adds / 1e9 for part in account.parts}
-    _bars(operations, gflops, f"Operations executed: {account.gflops:.3g} GFLOPs an utterance")
-    account = result.on(result.devices[-1])[0]
-    ms = {part.name: 1000 * part.seconds.median for part in account.parts}
-    _bars(milliseconds, ms, f"Time on {account.device}: {account.ms:.3g} ms an utterance")
+    cost = result.on(result.devices[0])[0]
+    gflops = {part.name: part.multiply_adds / 1e9 for part in cost.parts}
+    _bars(operations, gflops, f"Operations executed: {cost.gflops:.3g} GFLOPs an utterance")
+    cost = result.on(result.devices[-1])[0]
+    ms = {part.name: 1000 * part.seconds.median for part in cost.parts}
+    _bars(milliseconds, ms, f"Time on {cost.device}: {cost.ms:.3g} ms an utterance")
 
 
 def _bars(axes: Axes, values: Mapping[str, float], title: str) -> None:
@@ -76,13 +76,13 @@ def _bars(axes: Axes, values: Mapping[str, float], title: str) -> None:
 
 
 def _draw_scores(axes: Axes, result: BenchmarkResult) -> None:
-    accounts = result.on(result.devices[0])
+    costs = result.on(result.devices[0])
     for (label, field), colour in zip(_SCORES.items(), _SCORE_COLOURS, strict=True):
 
-        def value(account: Account, field: str = field) -> float:
-            return 100 * getattr(result.score_of(account.name), field)
+        def value(cost: Costs, field: str = field) -> float:
+            return 100 * getattr(result.score_of(cost.name), field)
 
-        _curve(axes, accounts, value, colour, label)
+        _curve(axes, costs, value, colour, label)
         if result.against_score is not None:
             height = 100 * getattr(result.against_score, field)
             axes.axhline(height, color=colour, linewidth=1.2, linestyle="--", label=f"{label}, {FE2E_NAME}")
@@ -95,7 +95,7 @@ def _draw_scores(axes: Axes, result: BenchmarkResult) -> None:
 def _draw_operations(axes: Axes, result: BenchmarkResult) -> None:
     for device, colour in zip(result.devices, _DEVICE_COLOURS, strict=False):
         where = f" on {device}" if len(result.devices) > 1 else ""
-        _curve(axes, result.on(device), lambda account: 100 * result.shares(account)[0], colour, f"this run{where}")
+        _curve(axes, result.on(device), lambda cost: 100 * result.shares(cost)[0], colour, f"this run{where}")
     shares = [100 * gflops / FE2E_GFLOPS for gflops in MESM_GFLOPS.values()]
     axes.plot(
         list(MESM_GFLOPS), shares, color=_PAPER, linestyle="--", marker="s", markersize=4, label=f"paper ({SOURCE})"
@@ -111,11 +111,11 @@ def _draw_operations(axes: Axes, result: BenchmarkResult) -> None:
 
 def _draw_milliseconds(axes: Axes, result: BenchmarkResult) -> None:
     for device, colour in zip(result.devices, _DEVICE_COLOURS, strict=False):
-        accounts = result.on(device)
-        _curve(axes, accounts, lambda account: account.ms, colour, f"this run on {device}")
-        curve = _on_curve(accounts)
-        low = [1000 * account.seconds.lowest for _, account in curve]
-        high = [1000 * account.seconds.highest for _, account in curve]
+        costs = result.on(device)
+        _curve(axes, costs, lambda cost: cost.ms, colour, f"this run on {device}")
+        curve = _on_curve(costs)
+        low = [1000 * cost.seconds.lowest for _, cost in curve]
+        high = [1000 * cost.seconds.highest for _, cost in curve]
         axes.fill_between([p for p, _ in curve], low, high, color=colour, alpha=0.2, linewidth=0)
         height = result.fe2e_on(device).ms
         axes.axhline(height, color=colour, linewidth=1.2, linestyle="--", label=f"{FE2E_NAME} on {device}")
@@ -127,20 +127,18 @@ def _draw_milliseconds(axes: Axes, result: BenchmarkResult) -> None:
     axes.set_title("Time (shade: lowest to highest)", fontsize=10)
 
 
-def _on_curve(accounts: tuple[Account, ...]) -> list[tuple[float, Account]]:
+def _on_curve(costs: tuple[Costs, ...]) -> list[tuple[float, Costs]]:
     """Those with one p for all stages, and that p."""
-    known = [(account.top_p, account) for account in accounts if account.name != AS_TRAINED]
-    return [(p, account) for p, account in known if p is not None]
+    known = [(cost.top_p, cost) for cost in costs if cost.name != AS_TRAINED]
+    return [(p, cost) for p, cost in known if p is not None]
 
 
-def _curve(
-    axes: Axes, accounts: tuple[Account, ...], value: Callable[[Account], float], colour: str, label: str
-) -> None:
+def _curve(axes: Axes, costs: tuple[Costs, ...], value: Callable[[Costs], float], colour: str, label: str) -> None:
     """Over p; a star where training has given each stage its own."""
-    curve = _on_curve(accounts)
-    heights = [value(account) for _, account in curve]
+    curve = _on_curve(costs)
+    heights = [value(cost) for _, cost in curve]
     axes.plot([p for p, _ in curve], heights, color=colour, marker="o", markersize=4, label=label)
-    for account in accounts:
-        if account.name == AS_TRAINED and account.top_p is not None:
+    for cost in costs:
+        if cost.name == AS_TRAINED and cost.top_p is not None:
             label = f"{label}, {AS_TRAINED}"
-            axes.plot(account.top_p, value(account), color=colour, marker="*", markersize=12, linestyle="", label=label)
+            axes.plot(cost.top_p, value(cost), color=colour, marker="*", markersize=12, linestyle="", label=label)

@@ -44,7 +44,7 @@ class StageSites:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counted:
+class OperationCounts:
     """What one pass over some batches executes.
 
     Attributes:
@@ -61,7 +61,7 @@ class Counted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clocked:
+class Timings:
     """Seconds of one pass over some batches.
 
     Attributes:
@@ -95,7 +95,7 @@ def parts_of(model: FE2E) -> dict[str, tuple[nn.Module, ...]]:
     return parts
 
 
-def count_operations(model: FE2E, batches: Sequence[Batch]) -> Counted:
+def count_operations(model: FE2E, batches: Sequence[Batch]) -> OperationCounts:
     """Counts one pass in evaluation; meanwhile hooks hang on the model, which nobody else may use.
 
     The counter does not see inside PyTorch's fused transformer layer and CPU attention: they are replaced by plain ones
@@ -142,10 +142,10 @@ def count_operations(model: FE2E, batches: Sequence[Batch]) -> Counted:
     by_part = {name: int(value) for name, value in counted.items()}
     by_part[REST] = total - sum(by_part.values())
     sites = {name: each.shares() for name, each in sums.items()}
-    return Counted(multiply_adds=total, parts=by_part, unseen=unseen, sites=sites)
+    return OperationCounts(multiply_adds=total, parts=by_part, unseen=unseen, sites=sites)
 
 
-def clock(model: FE2E, batches: Sequence[Batch]) -> Clocked:
+def time_forward(model: FE2E, batches: Sequence[Batch]) -> Timings:
     """Times one pass in evaluation; meanwhile hooks hang on the model, which nobody else may use.
 
     On CUDA the device is waited for around every part, which hides nothing of what a part takes but keeps host and
@@ -175,7 +175,7 @@ def clock(model: FE2E, batches: Sequence[Batch]) -> Clocked:
         with metered(selections, read) as selecting, metered(parts_of(model), read) as parts:
             total = run()
     seconds = {**parts, REST: max(0.0, total - sum(parts.values()))}
-    return Clocked(seconds=total if undisturbed is None else undisturbed, parts=seconds, selecting=dict(selecting))
+    return Timings(seconds=total if undisturbed is None else undisturbed, parts=seconds, selecting=dict(selecting))
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """A benchmark as tables and files."""
 
-import csv
-import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from mme2e.atomic import replacing
 from mme2e.benchmarking.plot import plot_benchmark
-from mme2e.benchmarking.result import AS_TRAINED, FE2E_NAME, THIS_RUN, Account, BenchmarkResult, PartAccount
+from mme2e.benchmarking.result import AS_TRAINED, FE2E_NAME, THIS_RUN, BenchmarkResult, Costs, PartCosts
 from mme2e.errors import UserError
 from mme2e.evaluation.tables import UNDEFINED, markdown_table, percent
 from mme2e.report import Part, Table
@@ -26,9 +26,9 @@ def benchmark_parts(result: BenchmarkResult) -> Iterator[Part]:
         heads, rows = _curve(result, device)
         yield Table(title=_title(result, device), heads=heads, rows=rows, summary=[AS_TRAINED, FE2E_NAME])
     for device in result.devices:
-        account = result.typical(device)
-        heads, rows = _parts(result, account)
-        yield Table(title=_part_title(account), heads=heads, rows=rows, summary=["all"])
+        cost = result.typical(device)
+        heads, rows = _parts(result, cost)
+        yield Table(title=_part_title(cost), heads=heads, rows=rows, summary=["all"])
     yield from _about(result)
 
 
@@ -63,52 +63,50 @@ def to_markdown(result: BenchmarkResult) -> str:
     for device in result.devices:
         blocks.append(f"## {_title(result, device)}")
         blocks.append(markdown_table(*_curve(result, device)))
-        for account in result.on(device):
-            blocks.append(f"### {_part_title(account)}")
-            blocks.append(markdown_table(*_parts(result, account)))
+        for cost in result.on(device):
+            blocks.append(f"### {_part_title(cost)}")
+            blocks.append(markdown_table(*_parts(result, cost)))
     return "\n\n".join(blocks) + "\n"
 
 
 def to_csv(result: BenchmarkResult) -> str:
     """A row for each network, device and p; scores are in [0, 1], what does not exist is empty."""
-    stages = [part.name for part in result.accounts[0].parts if part.density is not None]
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    costs = ["gflops", "gflops_of_fe2e", "paper_gflops_of_fe2e", "ms", "ms_lowest", "ms_highest", "ms_of_fe2e"]
-    densities = [f"density_{stage.replace(' ', '_')}" for stage in stages]
-    writer.writerow(["device", "setting", "top_p", "macro_f1", "weighted_accuracy", "auc", *costs, *densities])
-    for device in result.devices:
-        for account in _accounts(result, device):
-            density = {part.name: part.density for part in account.parts}
-            ms = (account.ms, 1000 * account.seconds.lowest, 1000 * account.seconds.highest)
-            gflops_share, seconds_share = result.shares(account)
-            values = [
-                account.top_p,
-                *_scores(result, account),
-                account.gflops,
-                gflops_share,
-                published_share(account.top_p),
-                *ms,
-                seconds_share,
-                *(density.get(stage) for stage in stages),
-            ]
-            writer.writerow([device, account.name, *("" if _missing(value) else f"{value:.6g}" for value in values)])
-    return file.getvalue()
+    rows = [_csv_row(result, device, cost) for device in result.devices for cost in _all_costs(result, device)]
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n", float_format="%.6g")
 
 
-def _accounts(result: BenchmarkResult, device: str) -> tuple[Account, ...]:
+def _csv_row(result: BenchmarkResult, device: str, cost: Costs) -> dict[str, object]:
+    f1, weighted_accuracy, auc = _scores(result, cost)
+    gflops_share, seconds_share = result.shares(cost)
+    density = {part.name: part.density for part in cost.parts}
+    stages = [part.name for part in result.costs[0].parts if part.density is not None]
+    return {
+        "device": device,
+        "setting": cost.name,
+        "top_p": cost.top_p,
+        "macro_f1": f1,
+        "weighted_accuracy": weighted_accuracy,
+        "auc": auc,
+        "gflops": cost.gflops,
+        "gflops_of_fe2e": gflops_share,
+        "paper_gflops_of_fe2e": published_share(cost.top_p),
+        "ms": cost.ms,
+        "ms_lowest": 1000 * cost.seconds.lowest,
+        "ms_highest": 1000 * cost.seconds.highest,
+        "ms_of_fe2e": seconds_share,
+        **{f"density_{stage.replace(' ', '_')}": density.get(stage) for stage in stages},
+    }
+
+
+def _all_costs(result: BenchmarkResult, device: str) -> tuple[Costs, ...]:
     """The run's, and FE2E's where it is another network."""
     fe2e = result.fe2e_on(device)
     return (*result.on(device), *([fe2e] if fe2e.name == FE2E_NAME else []))
 
 
-def _scores(result: BenchmarkResult, account: Account) -> tuple[float, float, float]:
-    score = result.score_of(account.name)
+def _scores(result: BenchmarkResult, cost: Costs) -> tuple[float, float, float]:
+    score = result.score_of(cost.name)
     return (math.nan,) * 3 if score is None else (score.f1, score.weighted_accuracy, score.auc)
-
-
-def _missing(value: float | None) -> bool:
-    return value is None or math.isnan(value)
 
 
 _Table = tuple[list[str], list[list[str]]]
@@ -123,18 +121,18 @@ def _of_interest(result: BenchmarkResult, heads: list[str], rows: list[list[str]
 
 def _curve(result: BenchmarkResult, device: str) -> _Table:
     rows = []
-    for account in _accounts(result, device):
-        gflops_share, seconds_share = result.shares(account)
-        paper = published_share(account.top_p)
-        low, high = 1000 * account.seconds.lowest, 1000 * account.seconds.highest
+    for cost in _all_costs(result, device):
+        gflops_share, seconds_share = result.shares(cost)
+        paper = published_share(cost.top_p)
+        low, high = 1000 * cost.seconds.lowest, 1000 * cost.seconds.highest
         rows.append(
             [
-                account.name,
-                *(percent(score) for score in _scores(result, account)),
-                _short(account.gflops),
+                cost.name,
+                *(percent(score) for score in _scores(result, cost)),
+                _short(cost.gflops),
                 f"{100 * gflops_share:.0f}",
                 UNDEFINED if paper is None else f"{100 * paper:.0f}",
-                _short(account.ms),
+                _short(cost.ms),
                 f"{_short(low)}-{_short(high)}",
                 f"{100 * seconds_share:.0f}",
             ]
@@ -142,17 +140,17 @@ def _curve(result: BenchmarkResult, device: str) -> _Table:
     return _of_interest(result, _CURVE_HEADS, rows)
 
 
-def _parts(result: BenchmarkResult, account: Account) -> _Table:
-    fe2e = result.fe2e_on(account.device)
+def _parts(result: BenchmarkResult, cost: Costs) -> _Table:
+    fe2e = result.fe2e_on(cost.device)
     theirs = {part.name: part for part in fe2e.parts}
-    rows = [_part_row(part, theirs.get(part.name)) for part in account.parts]
-    selecting = [part.selecting_s for part in account.parts if part.selecting_s is not None]
-    total = ["all", "", "", _short(account.gflops), _short(fe2e.gflops), _short(account.ms), _short(fe2e.ms)]
+    rows = [_part_row(part, theirs.get(part.name)) for part in cost.parts]
+    selecting = [part.selecting_s for part in cost.parts if part.selecting_s is not None]
+    total = ["all", "", "", _short(cost.gflops), _short(fe2e.gflops), _short(cost.ms), _short(fe2e.ms)]
     rows.append([*total, _short(1000 * sum(selecting)) if selecting else ""])
     return _of_interest(result, _PART_HEADS, rows)
 
 
-def _part_row(part: PartAccount, other: PartAccount | None) -> list[str]:
+def _part_row(part: PartCosts, other: PartCosts | None) -> list[str]:
     def share(value: float | None) -> str:
         return "" if value is None else f"{100 * value:.0f}"
 
@@ -179,9 +177,9 @@ def _title(result: BenchmarkResult, device: str) -> str:
     return f"{result.run} on {corpus} {result.split}, {device}"
 
 
-def _part_title(account: Account) -> str:
-    setting = account.name if account.name in (AS_TRAINED, THIS_RUN) else f"p = {account.name}"
-    return f"parts, {setting}, {account.device}"
+def _part_title(cost: Costs) -> str:
+    setting = cost.name if cost.name in (AS_TRAINED, THIS_RUN) else f"p = {cost.name}"
+    return f"parts, {setting}, {cost.device}"
 
 
 def _about(result: BenchmarkResult) -> list[str]:
@@ -206,8 +204,8 @@ def _about(result: BenchmarkResult) -> list[str]:
             "density: % of its sites that a sparse stage computes; pairs: % of neighbouring sites that it multiplies; "
             "selecting: ms of the stage that go into attention and top-p"
         )
-    unseen = [account for account in result.accounts if account.unseen]
+    unseen = [cost for cost in result.costs if cost.unseen]
     if unseen:
-        share = max(account.unseen / account.multiply_adds for account in unseen)
+        share = max(cost.unseen / cost.multiply_adds for cost in unseen)
         lines.append(f"up to {percent(share)} % of the operations on {unseen[0].device} are in kernels of our own")
     return lines

@@ -34,7 +34,7 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartAccount:
+class PartCosts:
     """What one part of the network costs, an utterance.
 
     Attributes:
@@ -55,7 +55,7 @@ class PartAccount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
+class Costs:
     """What a network costs on a device, an utterance.
 
     Attributes:
@@ -74,7 +74,7 @@ class Account:
     multiply_adds: float
     unseen: float
     seconds: Spread
-    parts: tuple[PartAccount, ...]
+    parts: tuple[PartCosts, ...]
 
     @property
     def gflops(self) -> float:
@@ -92,7 +92,7 @@ class PointScore:
     """Scores in [0, 1], averages over emotions; NaN where they do not exist.
 
     Attributes:
-        name: As in `Account`.
+        name: As in `Costs`.
         f1, weighted_accuracy, auc: Averages of the scores of `mme2e evaluate`.
         thresholds: Chosen on validation at this very p; None after ce.
     """
@@ -133,7 +133,7 @@ class BenchmarkResult(Result):
         trained_top_p: Of each sparse stage as trained; empty for FE2E.
         corpus: Name and fingerprint.
         split: What was scored, and where the timed utterances are from.
-        accounts: Of the run, by device and p.
+        costs: Of the run, by device and p.
         against: Of the FE2E it is compared with, one a device; an FE2E that stands alone is compared with itself.
         against_name: What that is, for people.
         scores: Of the run, by p.
@@ -149,8 +149,8 @@ class BenchmarkResult(Result):
     trained_top_p: tuple[float, ...]
     corpus: str
     split: str
-    accounts: tuple[Account, ...]
-    against: tuple[Account, ...]
+    costs: tuple[Costs, ...]
+    against: tuple[Costs, ...]
     against_name: str
     scores: tuple[PointScore, ...]
     against_score: PointScore | None
@@ -162,34 +162,34 @@ class BenchmarkResult(Result):
     @property
     def devices(self) -> tuple[str, ...]:
         """The devices it was measured on."""
-        return tuple(dict.fromkeys(account.device for account in self.accounts))
+        return tuple(dict.fromkeys(cost.device for cost in self.costs))
 
-    def on(self, device: str) -> tuple[Account, ...]:
-        """The run's accounts on one device."""
-        return tuple(account for account in self.accounts if account.device == device)
+    def on(self, device: str) -> tuple[Costs, ...]:
+        """The run's costs on one device."""
+        return tuple(cost for cost in self.costs if cost.device == device)
 
-    def fe2e_on(self, device: str) -> Account:
-        """The account of FE2E on one device."""
-        return next(account for account in self.against if account.device == device)
+    def fe2e_on(self, device: str) -> Costs:
+        """The costs of FE2E on one device."""
+        return next(cost for cost in self.against if cost.device == device)
 
-    def shares(self, account: Account) -> tuple[float, float]:
-        """Operations and seconds of an account as shares of FE2E's on the same device."""
-        fe2e = self.fe2e_on(account.device)
-        return account.multiply_adds / max(1, fe2e.multiply_adds), account.seconds.median / fe2e.seconds.median
+    def shares(self, cost: Costs) -> tuple[float, float]:
+        """Operations and seconds as shares of FE2E's on the same device."""
+        fe2e = self.fe2e_on(cost.device)
+        return cost.multiply_adds / max(1, fe2e.multiply_adds), cost.seconds.median / fe2e.seconds.median
 
     def score_of(self, name: str) -> PointScore | None:
         """The scores at one p, or of FE2E; None when it has none."""
         every = self.scores if self.against_score is None else (*self.scores, self.against_score)
         return next((score for score in every if score.name == name), None)
 
-    def typical(self, device: str) -> Account:
-        """The account nearest to what the run was trained with, whose parts are worth a look."""
-        accounts = self.on(device)
+    def typical(self, device: str) -> Costs:
+        """The costs nearest to what the run was trained with, whose parts are worth a look."""
+        costs = self.on(device)
         if not self.trained_top_p:
-            return accounts[0]
+            return costs[0]
         wanted = sum(self.trained_top_p) / len(self.trained_top_p)
-        trained = [account for account in accounts if account.name == AS_TRAINED]
-        return trained[0] if trained else min(accounts, key=lambda account: abs((account.top_p or 0) - wanted))
+        trained = [cost for cost in costs if cost.name == AS_TRAINED]
+        return trained[0] if trained else min(costs, key=lambda cost: abs((cost.top_p or 0) - wanted))
 
     def report(self) -> Iterator[Part]:
         """For the screen."""
@@ -200,4 +200,5 @@ class BenchmarkResult(Result):
     def to_json(self) -> str:
         """As the text of a JSON file, with the paper's figures; what is undefined is null."""
         published = {"source": SOURCE, "fe2e_gflops": FE2E_GFLOPS, "mesm_gflops": dict(MESM_GFLOPS)}
-        return to_json({**plain(self), "published": published})
+        content = {"accounts" if key == "costs" else key: value for key, value in plain(self).items()}
+        return to_json({**content, "published": published})

@@ -10,14 +10,14 @@ import torch
 from rich.progress import Progress
 
 from mme2e import console
-from mme2e.benchmarking.interleaved import Contestant, measure_in_turns
+from mme2e.benchmarking.interleaved import Candidate, time_interleaved
 from mme2e.benchmarking.report import write_benchmark
 from mme2e.benchmarking.result import (
     AS_TRAINED,
     FE2E_NAME,
     THIS_RUN,
-    Account,
     BenchmarkResult,
+    Costs,
     Load,
     PointScore,
 )
@@ -63,25 +63,25 @@ def run_benchmark(
     corpus = load_corpus(data)
     sample = _Sample(corpus=corpus, split=split, utterances=utterances, batch_size=batch_size)
     mine = _entry(run, sample, top_p)
-    fe2e = _opponent(mine, against, sample)
+    fe2e = _baseline(mine, against, sample)
     machine = describe_machine(devices)
-    accounts, evaluations = _measure_and_score([mine, *([fe2e] if fe2e else [])], sample, devices, rounds)
+    costs, evaluations = _measure_and_score([mine, *([fe2e] if fe2e else [])], sample, devices, rounds)
     scores = [_point_score(evaluation) for evaluation in evaluations]
-    opponent = fe2e or mine
+    baseline = fe2e or mine
     result = BenchmarkResult(
         run=mine.name,
         model=mine.run.info.model.name,
         trained_top_p=mine.trained_top_p,
         corpus=f"{corpus.info.name} {corpus.fingerprint}",
         split=split,
-        accounts=tuple(each for each in accounts if each.name != FE2E_NAME),
-        against=tuple(each for each in accounts if each.name == opponent.contestants[0].name),
+        costs=tuple(each for each in costs if each.name != FE2E_NAME),
+        against=tuple(each for each in costs if each.name == baseline.candidates[0].name),
         against_name=fe2e.name if fe2e else THIS_RUN,
         scores=tuple(each for each in scores if each.name != FE2E_NAME),
         against_score=next((each for each in scores if each.name == FE2E_NAME), None),
         chance_f1=average(evaluations[0].chance.f1).value,
         thresholds_from=evaluations[0].thresholds_from,
-        load=_load(mine.contestants[0].batches, batch_size, rounds),
+        load=_load(mine.candidates[0].batches, batch_size, rounds),
         machine=machine,
     )
     write_benchmark(result, Path(run) / BENCHMARK_FOLDER if out is None else out)
@@ -115,14 +115,14 @@ class _Entry:
     Attributes:
         name: For people.
         run: In memory.
-        contestants: One a setting.
+        candidates: One a setting.
         has_scores: Whether its weights are trained.
         trained_top_p: Of each stage, as trained; empty for FE2E.
     """
 
     name: str
     run: LoadedRun
-    contestants: Sequence[Contestant]
+    candidates: Sequence[Candidate]
     has_scores: bool = True
     trained_top_p: tuple[float, ...] = ()
 
@@ -134,24 +134,24 @@ def _entry(run: Path, sample: _Sample, top_p: Sequence[float]) -> _Entry:
     model, batches = loaded.model, sample.batches(loaded)
     name = Path(run).resolve().name
     if not isinstance(model, MESM):
-        alone = Contestant(name=THIS_RUN, model=model, batches=batches, stage_top_p={})  # type: ignore[arg-type]
-        return _Entry(name=name, run=loaded, contestants=[alone])
+        alone = Candidate(name=THIS_RUN, model=model, batches=batches, stage_top_p={})  # type: ignore[arg-type]
+        return _Entry(name=name, run=loaded, candidates=[alone])
     trained = {stage: module.selection.top_p for stage, module in model.stages.items()}
     settings: dict[str, Mapping[str, float]] = {f"{p:g}": dict.fromkeys(trained, p) for p in sorted(top_p)}
     if len(set(trained.values())) > 1:
         settings[AS_TRAINED] = trained
-    contestants = [
-        Contestant(name=setting, model=model, batches=batches, stage_top_p=stage_top_p)
+    candidates = [
+        Candidate(name=setting, model=model, batches=batches, stage_top_p=stage_top_p)
         for setting, stage_top_p in settings.items()
     ]
-    return _Entry(name=name, run=loaded, contestants=contestants, trained_top_p=tuple(trained.values()))
+    return _Entry(name=name, run=loaded, candidates=candidates, trained_top_p=tuple(trained.values()))
 
 
-def _opponent(mine: _Entry, against: Path | None, sample: _Sample) -> _Entry | None:
+def _baseline(mine: _Entry, against: Path | None, sample: _Sample) -> _Entry | None:
     """The FE2E to compare with; None for an FE2E that is compared with itself."""
     if against is None and not mine.trained_top_p:
         return None
-    batches = mine.contestants[0].batches
+    batches = mine.candidates[0].batches
     if against is None:
         loaded, name = _random_fe2e(mine.run, batches[0]), "an FE2E of the same sizes with random weights"
     else:
@@ -163,8 +163,8 @@ def _opponent(mine: _Entry, against: Path | None, sample: _Sample) -> _Entry | N
                 f"to compare with, an fe2e of '{here.modalities}' is wanted"
             )
         batches = sample.batches(loaded)  # it may have another tokenizer
-    contestant = Contestant(name=FE2E_NAME, model=loaded.model, batches=batches, stage_top_p={})  # type: ignore[arg-type]
-    return _Entry(name=name, run=loaded, contestants=[contestant], has_scores=against is not None)
+    candidate = Candidate(name=FE2E_NAME, model=loaded.model, batches=batches, stage_top_p={})  # type: ignore[arg-type]
+    return _Entry(name=name, run=loaded, candidates=[candidate], has_scores=against is not None)
 
 
 def _random_fe2e(run: LoadedRun, batch: Batch) -> LoadedRun:
@@ -180,20 +180,20 @@ def _random_fe2e(run: LoadedRun, batch: Batch) -> LoadedRun:
 
 def _measure_and_score(
     entries: Sequence[_Entry], sample: _Sample, devices: Sequence[torch.device], rounds: int
-) -> tuple[list[Account], list[Evaluation]]:
-    everybody = [contestant for entry in entries for contestant in entry.contestants]
-    scored = [(each, entry.run) for entry in entries if entry.has_scores for each in entry.contestants]
-    accounts, evaluations = [], []
+) -> tuple[list[Costs], list[Evaluation]]:
+    everybody = [candidate for entry in entries for candidate in entry.candidates]
+    scored = [(each, entry.run) for entry in entries if entry.has_scores for each in entry.candidates]
+    costs, evaluations = [], []
     with _progress(len(everybody) * len(devices) * (rounds + 2) + len(scored)) as (progress, advance):
         for device in devices:
-            accounts += measure_in_turns(everybody, device, rounds, advance)
-        for contestant, run in scored:
-            contestant.set_top_p()
+            costs += time_interleaved(everybody, device, rounds, advance)
+        for candidate, run in scored:
+            candidate.set_top_p()
             # The stored thresholds were chosen at the p of training; here each p gets its own.
             bare = replace(run, info=replace(run.info, thresholds=None))
             evaluation, _ = score_loaded(
                 bare,
-                contestant.name,
+                candidate.name,
                 sample.corpus,
                 sample.split,
                 batch_size=sample.batch_size,
@@ -202,7 +202,7 @@ def _measure_and_score(
             )
             evaluations.append(evaluation)
             advance()
-    return accounts, evaluations
+    return costs, evaluations
 
 
 def _point_score(evaluation: Evaluation) -> PointScore:

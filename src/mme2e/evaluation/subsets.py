@@ -1,13 +1,12 @@
 """`evaluate --subsets`: one checkpoint with every set of modalities, as if the others were missing."""
 
-import csv
-import io
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from mme2e.atomic import write_text
@@ -61,16 +60,16 @@ class SubsetScores(Result):
 
     def to_csv(self) -> str:
         """A row a set: averages over emotions, then F1 of each emotion; shares in [0, 1], empty where undefined."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        names = next(iter(self.evaluations.values())).label_names
-        heads = ["modalities", "utterances", *COLUMNS.values(), "chance_f1", *(f"f1_{name}" for name in names)]
-        writer.writerow(heads)
-        for subset, each in self.evaluations.items():
-            values = [*_averages(each), *each.scores.f1]
-            cells = ("" if np.isnan(value) else f"{value:.6f}" for value in values)
-            writer.writerow([subset, each.utterances, *cells])
-        return file.getvalue()
+        rows = [
+            {
+                "modalities": subset,
+                "utterances": each.utterances,
+                **dict(zip((*COLUMNS.values(), "chance_f1"), _averages(each), strict=True)),
+                **{f"f1_{name}": value for name, value in zip(each.label_names, each.scores.f1, strict=True)},
+            }
+            for subset, each in self.evaluations.items()
+        ]
+        return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n", float_format="%.6f")
 
     def report(self) -> list[Part]:
         """For the screen."""

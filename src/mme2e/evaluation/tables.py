@@ -148,7 +148,8 @@ def _told_intervals(found: Intervals) -> str:
 def markdown_table(heads: list[str], rows: list[list[str]]) -> str:
     """Heads and rows as Markdown; the first column is a name, the others are numbers."""
     rule = ["---"] + ["---:"] * (len(heads) - 1)
-    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, rule, *rows])
+    safe = ([cell.replace("|", "\\|") for cell in row] for row in [heads, rule, *rows])
+    return "\n".join(f"| {' | '.join(row)} |" for row in safe)
 
 
 def percent(value: float) -> str:

@@ -1,7 +1,8 @@
 """The tables of an experiment for a paper: LaTeX with booktabs."""
 
 import math
-from collections.abc import Sequence
+
+import pandas as pd
 
 from mme2e.config.experiment import Protocol
 from mme2e.evaluation.tables import number
@@ -40,30 +41,25 @@ def to_latex(report: Report) -> str:
 def _table(report: Report, protocol: Protocol, metric: str) -> str:
     emotions = report.summary.label_names[protocol.name]
     heads = ["", *map(escape, emotions), "average", r"95\,\%"]
+    body = pd.DataFrame(_body(report, protocol.name, metric), columns=heads)
     lines = [
         r"\begin{table}",
-        r"  \centering",
-        f"  \\begin{{tabular}}{{l{'r' * len(emotions)}rc}}",
-        r"    \toprule",
-        f"    {_row(heads)}",
-        r"    \midrule",
-        *(f"    {row}" for row in _body(report, protocol.name, metric)),
-        r"    \bottomrule",
-        r"  \end{tabular}",
-        f"  \\caption{{{_caption(report, protocol, metric)}}}",
+        r"\centering",
+        body.to_latex(index=False, escape=False, column_format=f"l{'r' * len(emotions)}rc").rstrip(),
+        f"\\caption{{{_caption(report, protocol, metric)}}}",
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _body(report: Report, protocol: str, metric: str) -> list[str]:
+def _body(report: Report, protocol: str, metric: str) -> list[list[str]]:
     emotions = [*report.summary.label_names[protocol], AVERAGE]
     rows = []
     for variant in report.settings.variants:
         cells = [report.summary.cell(protocol, variant.name, metric, emotion) for emotion in emotions]
         known = [cell for cell in cells if cell is not None]
         if len(known) < len(cells):
-            rows.append(_row([escape(variant.name), *["--"] * (len(cells) + 1)]))
+            rows.append([escape(variant.name), *["--"] * (len(cells) + 1)])
             continue
         average = known[-1]
         comparison = report.summary.comparison(protocol, variant.name, metric)
@@ -71,11 +67,11 @@ def _body(report: Report, protocol: str, metric: str) -> list[str]:
         spread = "" if math.isnan(average.std) else rf" $\pm$ {_percent(average.std)}"
         range_ = f"{_percent(average.low)}--{_percent(average.high)}"
         means = [_percent(cell.mean) for cell in known]
-        rows.append(_row([escape(variant.name), *means[:-1], f"{means[-1]}{spread}{mark}", range_]))
+        rows.append([escape(variant.name), *means[:-1], f"{means[-1]}{spread}{mark}", range_])
         if not all(math.isnan(cell.published) for cell in known):
             assert report.settings.published is not None
             name = escape(report.settings.published.rows[variant.name])
-            rows.append(_row([rf"\quad \emph{{{name}, published}}", *(_percent(c.published) for c in known), ""]))
+            rows.append([rf"\quad \emph{{{name}, published}}", *(_percent(c.published) for c in known), ""])
     return rows
 
 
@@ -96,10 +92,6 @@ def _caption(report: Report, protocol: Protocol, metric: str) -> str:
 
 def _capitalised(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + r" \\"
 
 
 def _percent(share: float) -> str:

@@ -1,12 +1,10 @@
 """Runs what is missing of a grid of runs, and writes its tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
+import pandas as pd
 
 from mme2e.atomic import replacing, write_text
 from mme2e.config.experiment import ExperimentSettings
@@ -22,7 +20,6 @@ from mme2e.experiments.rows import Cell, Comparison, RunScore
 from mme2e.experiments.runner import Failure, do_runs
 from mme2e.experiments.summary import summarise
 from mme2e.locking import locked
-from mme2e.records import plain
 from mme2e.report import Part, Result, Table
 
 LOCK_FILE = ".lock"
@@ -145,26 +142,14 @@ def _operations(settings: ExperimentSettings, done: Sequence[PlannedRun]) -> dic
 
 def _write(report: Report, out: Path) -> None:
     summary = report.summary
-    scores = _table(RunScore, summary.scores)
-    _write_csv(scores, out / "results.csv")
+    scores, cells, comparisons = (
+        pd.DataFrame(rows, columns=[field.name for field in fields(kind)])
+        for kind, rows in ((RunScore, summary.scores), (Cell, summary.cells), (Comparison, summary.comparisons))
+    )
+    for name, frame in {"results": scores, "summary": cells, "comparisons": comparisons}.items():
+        write_text(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     with replacing(out / "results.parquet") as temporary:
-        pq.write_table(scores, temporary)
-    _write_csv(_table(Cell, summary.cells), out / "summary.csv")
-    _write_csv(_table(Comparison, summary.comparisons), out / "comparisons.csv")
+        scores.to_parquet(temporary, index=False)
     write_text(out / "results.md", to_markdown(report))
     write_text(out / "results.tex", to_latex(report))
     plot_experiment(report, out / "results.png")
-
-
-def _table(kind: type, rows: Sequence[object]) -> pa.Table:
-    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-    schema = pa.schema([(field.name, types[field.type]) for field in fields(kind)])  # type: ignore[index]
-    contents = [asdict(row) for row in rows]  # type: ignore[call-overload]
-    return pa.Table.from_pylist(
-        [{key: plain(value) for key, value in each.items()} for each in contents], schema=schema
-    )
-
-
-def _write_csv(table: pa.Table, path: Path) -> None:
-    with replacing(path) as temporary:
-        pyarrow.csv.write_csv(table, temporary)

@@ -174,7 +174,7 @@ _OF_COUNTS: Mapping[str, Callable[[Counts], Floats]] = {
 _OF_RANKS: Mapping[str, Callable[[Floats, Floats], Floats]] = {"auc": _auc, "average_precision": _average_precision}
 """Of the weights of positives and negatives at each different probability, descending: (draws, values) each."""
 
-METRICS = ("f1", "weighted_accuracy", "auc", "average_precision", "recall", "precision", "accuracy", "weighted_f1")
+METRICS = (*_OF_COUNTS, *_OF_RANKS)
 """Scores of each emotion: the fields of `EmotionScores`."""
 
 

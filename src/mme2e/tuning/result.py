@@ -1,15 +1,16 @@
 """What came of a search: its trials, the best settings, and the files that tell of them."""
 
-import csv
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from mme2e.atomic import write_text
 from mme2e.config import TrainSettings
 from mme2e.config.search import SearchSettings
+from mme2e.evaluation.tables import markdown_table
 from mme2e.report import Result
 from mme2e.training.history import settings_to_yaml
 from mme2e.tuning.space import Point
@@ -97,16 +98,21 @@ class SearchResult(Result):
 
 
 def trials_to_csv(result: SearchResult) -> str:
-    """One line a trial, by number."""
-    file = io.StringIO()
-    keys = list(result.settings.space)
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["number", "state", result.settings.objective, "epochs", "seconds", *keys, "reason"])
-    for trial in result.trials:
-        value = "" if trial.value is None else trial.value
-        values = [trial.point.get(key, "") for key in keys]
-        writer.writerow([trial.number, trial.state, value, trial.epochs, f"{trial.seconds:.1f}", *values, trial.reason])
-    return file.getvalue()
+    """One line a trial, by number; what does not exist is empty."""
+    rows = [
+        {
+            "number": trial.number,
+            "state": trial.state,
+            result.settings.objective: trial.value,
+            "epochs": trial.epochs,
+            "seconds": f"{trial.seconds:.1f}",
+            **{key: trial.point.get(key) for key in result.settings.space},
+            "reason": trial.reason,
+        }
+        for trial in result.trials
+    ]
+    # As objects: integers stay integers where some are missing.
+    return pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def report(result: SearchResult, out: Path) -> str:
@@ -127,13 +133,14 @@ def report(result: SearchResult, out: Path) -> str:
         "The best of many validation scores is too high: report the test score of the settings found here.",
         "",
         *_best_lines(result, out),
-        *_table(["trial", "state", settings.objective, *settings.space, "epochs", "s"], _rows(result)),
+        markdown_table(["trial", "state", settings.objective, *settings.space, "epochs", "s"], _rows(result)),
+        "",
         *([f"The best {SHOWN} of {len(result.trials)}; all are in {TRIALS_FILE}.", ""] * (len(result.trials) > SHOWN)),
     ]
     if result.importances:
         shares = [[f"`{key}`", f"{share:.0%}"] for key, share in result.importances.items()]
         lines += ["Share of each setting in the variance of the objective (fANOVA):", ""]
-        lines += _table(["setting", "share"], shares)
+        lines += [markdown_table(["setting", "share"], shares), ""]
     return "\n".join(lines)
 
 
@@ -171,8 +178,3 @@ def _rows(result: SearchResult) -> list[list[str]]:
         ]
         for trial in result.ranked()[:SHOWN]
     ]
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return [f"| {' | '.join(line)} |" for line in lines] + [""]
