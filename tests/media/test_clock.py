@@ -122,3 +122,19 @@ def test_packets_without_times_and_after_a_jump():
     packet = Packet(dts=500_000, pts=500_000)
     clock.place(packet, VIDEO)
     assert packet.pts == 500_000
+
+
+@pytest.mark.parametrize("dts", [80, None])
+def test_a_picture_is_shown_near_the_time_when_it_is_decoded(dts):
+    remarks = []
+    clock = RecordingClock(0.0, leaps=False, remark=remarks.append)
+    clock.add_track(VIDEO, 1, 1000, back_s=1.0)
+    for start in (0, 40):
+        clock.place(Packet(dts=start, pts=start), VIDEO)
+    packet = Packet(dts=dts, pts=31_460_000)
+    clock.place(packet, VIDEO)
+    assert packet.pts == 80
+    assert remarks == ["time stamps that lie far off were corrected"]
+    early = Packet(dts=120, pts=3120)
+    clock.place(early, VIDEO)
+    assert early.pts == 3120

@@ -114,10 +114,19 @@ class RecordingClock:
                 part.last_s = time_s
             if track.expected_s + part.shift_s > self._end_s:
                 self._end_s = track.expected_s + part.shift_s
+        if packet.pts is not None and not track.anywhere:
+            self._hold_back(packet, track)
         if track.part.shift_s:
             shift = round(track.part.shift_s * track.per_s / track.ticks)
             packet.dts = None if ticks is None else ticks + shift
             packet.pts = None if packet.pts is None else packet.pts + shift
+
+    def _hold_back(self, packet: Any, track: _Track) -> None:
+        """A packet is shown near the time when it is decoded or due; what claims otherwise is shown then."""
+        due = packet.dts if packet.dts is not None else round(track.expected_s * track.per_s / track.ticks)
+        if abs(packet.pts - due) * track.ticks > self._leap_s * track.per_s:
+            packet.pts = due
+            self._remark("time stamps that lie far off were corrected")
 
     def _leave_part(self, track: _Track, time_s: float, ahead_s: float) -> None:
         """Finds the part of a packet that does not come when it is due; opens one where there is none."""
