@@ -4,10 +4,11 @@ import tracemalloc
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from media_writing import grey_image, write_sound, write_video
 
 from mme2e.errors import MediaError
-from mme2e.media import cursor
+from mme2e.media import cursor, video
 from mme2e.media.notes import Damage
 from mme2e.media.region import Region
 from mme2e.media.video import frame_times, probe, read_frames, read_regions, sample_frames
@@ -241,6 +242,27 @@ def test_damage_in_the_middle_costs_only_its_frames(tmp_path):
     frames = list(sample_frames(path, 100))
     assert len(frames) == 60
     assert frames[-1].time_s > 5
+
+
+@pytest.mark.parametrize("bad", [0, 2])
+def test_a_frame_that_cannot_be_converted_is_damage_and_the_one_before_stays(tmp_path, monkeypatch, bad):
+    path = write_video(tmp_path / "v.mp4", [grey_image(level) for level in LEVELS])
+
+    class Reformatter:
+        def __init__(self):
+            self.real, self.number = VideoReformatter(), -1
+
+        def reformat(self, *args, **kwargs):
+            self.number += 1
+            if self.number == bad:
+                raise av.error.OSError(95, "Operation not supported")
+            return self.real.reformat(*args, **kwargs)
+
+    monkeypatch.setattr(video, "VideoReformatter", Reformatter)
+    damage = Damage()
+    served = levels(sample_frames(path, 100, damage=damage))
+    assert served == (LEVELS[1:] if bad == 0 else [20, 60, 60, 140, 180, 220])
+    assert str(damage) == "1 packet could not be decoded"
 
 
 def test_memory_does_not_grow_with_length(tmp_path):

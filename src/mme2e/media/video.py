@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
@@ -241,12 +242,18 @@ def frames_on_display(
             return
         shown_s, frame = shown
         if frame is not converted:
-            converted, upright, images = frame, None, {}
-        if region not in images:
-            if upright is None:
+            converted, images = frame, {}
+            try:
                 width_px, height_px = cursor.shown_size(frame)
                 rgb = converter.reformat(frame, width=width_px, height=height_px, format="rgb24", threads=1)
                 upright = cursor.orientation.apply(rgb.to_ndarray())
+            except MemoryError:
+                raise
+            except av.FFmpegError:  # damage can make a frame of colours that do not exist: the one before stays
+                damage.lost_packets += 1
+        if upright is None:
+            continue
+        if region not in images:
             try:
                 images[region] = cut_region(upright, region, path)
             except MediaError as error:
