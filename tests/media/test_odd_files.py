@@ -11,7 +11,7 @@ import pytest
 from media_writing import grey_image, write_sound, write_video
 
 from mme2e.errors import MediaError
-from mme2e.media import resampling
+from mme2e.media import recording, resampling
 from mme2e.media.audio import read_audio
 from mme2e.media.notes import Damage
 from mme2e.media.recording import Interval, IntervalEnd, ReadSettings, read_recording
@@ -352,6 +352,36 @@ def test_a_stretch_far_into_a_file_that_cannot_seek(tmp_path, monkeypatch):
     assert len(taken) < 110  # of 1668 audio frames
     whole = read_audio(path)
     np.testing.assert_allclose(end.samples, whole[480_000:496_000], atol=300)
+
+
+def test_plain_wav_in_one_pass_is_what_ffmpeg_makes_of_it(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(-9000, 9000, (2, 80_000)).astype(np.int16)
+    noise[:, 16_000:24_000] = 0
+    path = write_sound(tmp_path / "a.wav", noise)
+    intervals = [
+        Interval(start_s=2.0, end_s=3.0, audio_channel=1),
+        Interval(audio_channel=0),
+        Interval(start_s=1.0, end_s=1.5, audio_channel=0),
+        Interval(start_s=4.5, end_s=6.0, audio_channel=1),
+        Interval(start_s=7.0, end_s=8.0, audio_channel=0),
+    ]
+    _, plain = read(path, *intervals)
+    monkeypatch.setattr(recording, "plain_wav", lambda *_: None)
+    _, other = read(path, *intervals)
+    assert [len(end.samples) for end in plain] == [16_000, 80_000, 8000, 8000, 0]
+    for ours, theirs in zip(plain, other, strict=True):
+        np.testing.assert_array_equal(ours.samples, theirs.samples)
+        assert (ours.end_s, ours.frames, ours.video, ours.audio) == (
+            theirs.end_s,
+            theirs.frames,
+            theirs.video,
+            theirs.audio,
+        )
+    assert plain[2].audio.remarks == ("the audio is silent: every sample is 0",)
+    monkeypatch.undo()
+    _, ends = read(path, Interval(audio_channel=2), Interval(audio_channel=0))
+    assert ends[0].audio.missing == f"{path} has no channel 2: it has 2, counted from 0"
+    assert len(ends[1].samples) == 80_000
 
 
 # Pictures and tracks

@@ -171,4 +171,5 @@ def _utterance(
         audio=audio,
         region=region_of_half(turn.left),
         audio_channel=0 if turn.left else 1,
+        square_pixels=False,  # regions are those of the reference
     )

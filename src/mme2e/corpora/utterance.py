@@ -27,6 +27,7 @@ class Utterance:
         audio: File with the audio; None when missing.
         region: Part of the video or image that shows the speaker; None is all of it.
         audio_channel: Channel with the speaker's microphone, counted from 0; None mixes all.
+        square_pixels: Whether the video is seen as a player shows it; else as it is stored, as the reference does.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Utterance:
     audio: Path | None = None
     region: Region | None = None
     audio_channel: int | None = None
+    square_pixels: bool = True
 
     def __post_init__(self) -> None:
         for name in ("id", "recording", "speaker"):

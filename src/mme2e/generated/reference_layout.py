@@ -82,7 +82,7 @@ def _images(utterance: Utterance, corpus: str, images_per_s: float) -> Iterator[
     assert utterance.end_s is not None
     number = int((utterance.end_s - utterance.start_s) * images_per_s)
     times_s = [utterance.start_s + index / images_per_s for index in range(number)]
-    for index, frame in enumerate(read_frames(utterance.video, times_s)):
+    for index, frame in enumerate(read_frames(utterance.video, times_s, square_pixels=False)):
         if corpus == "mosei":
             yield f"image_{index}", frame.image
             continue

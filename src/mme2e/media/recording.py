@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mme2e.errors import MediaError
-from mme2e.media.audio import checked_samples
+from mme2e.media.audio import checked_samples, remark_silence
 from mme2e.media.audio_cuts import AudioCollector, AudioCut, collect
 from mme2e.media.cursor import VideoCursor
 from mme2e.media.notes import Damage
@@ -25,6 +25,7 @@ from mme2e.media.region import Region
 from mme2e.media.resampling import SAMPLE_RATE_HZ
 from mme2e.media.source import MediaSource
 from mme2e.media.video import Frame, Wanted, frames_on_display, times_between
+from mme2e.media.wav import claimed_wav_s, plain_wav
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +169,9 @@ class _Reading:
 
     def events(self) -> Iterator[Frame | IntervalEnd]:
         settings = self._settings
+        if self._is_plain():
+            yield from self._plain_ends()
+            return
         source = MediaSource(
             self._path,
             video_track=settings.video_track,
@@ -192,6 +196,34 @@ class _Reading:
         finally:
             source.close()
         yield from self._ended()
+
+    def _is_plain(self) -> bool:
+        """Whether the file is a WAV file that holds all that is asked for as it is: FFmpeg is slow with those."""
+        settings = self._settings
+        if not settings.audio or settings.audio_track or (settings.video and settings.video_track is not None):
+            return False
+        channels = {cut.channel for cut in self._cuts}
+        return bool(channels) and all(plain_wav(self._path, 0, 1, channel) is not None for channel in channels)
+
+    def _plain_ends(self) -> Iterator[IntervalEnd]:
+        track_end_s = claimed_wav_s(self._path) or 0.0
+        video = StreamReport(missing="the file has no video" if self._settings.video else None)
+        for position in sorted(self._open, key=lambda position: self._cuts[position].start_s):
+            cut, interval = self._cuts[position], self._intervals[position]
+            samples = plain_wav(self._path, cut.first, cut.last, cut.channel)
+            if samples is None:
+                raise MediaError(f"{self._path} was changed while it was read")
+            remark_silence(samples, cut.damage)
+            ended = interval.end_s is None or track_end_s < interval.end_s
+            audio = StreamReport(remarks=tuple(cut.damage.remarks.values()), end_s=track_end_s if ended else None)
+            yield IntervalEnd(
+                position=position,
+                end_s=max(interval.start_s, track_end_s) if interval.end_s is None else interval.end_s,
+                samples=samples,
+                frames=0,
+                video=video,
+                audio=audio,
+            )
 
     def _watch(self, source: MediaSource) -> Iterator[Frame | IntervalEnd]:
         """The frames, and what ends on the way."""
