@@ -14,7 +14,7 @@ from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.reference.checkpoint import read_state_dict
 from mme2e.reference.import_checkpoint import import_checkpoint
-from mme2e.runs.folder import load_run
+from mme2e.runs.folder import load_run, writing_run
 from mme2e.text import train_tokenizer
 
 ALBERT = AlbertConfig(
@@ -215,6 +215,19 @@ def test_what_older_libraries_and_the_reference_add_is_tolerated(text_model: str
     import_checkpoint(save({"state_dict": state, "epoch": 3}, tmp_path), tmp_path / "run", text_model=text_model)
     with torch.no_grad():
         torch.testing.assert_close(load_run(tmp_path / "run").model(batch), model(batch), rtol=1e-4, atol=1e-4)
+
+
+def test_a_folder_that_another_process_writes_is_left_alone(text_model: str, tmp_path: Path) -> None:
+    path, run = save(make().state_dict(), tmp_path), tmp_path / "run"
+    with writing_run(run), pytest.raises(UserError, match=f"another mme2e process is working on {run}"):
+        import_checkpoint(path, run, text_model=text_model)
+    assert [each.name for each in run.iterdir()] == [".lock"]
+
+
+def test_a_folder_that_cannot_be_made(text_model: str, tmp_path: Path) -> None:
+    path = save(make().state_dict(), tmp_path)
+    with pytest.raises(UserError, match="the run folder /dev/null/run cannot be written"):
+        import_checkpoint(path, Path("/dev/null/run"), text_model=text_model)
 
 
 def test_half_precision_weights_become_float32(text_model: str, tmp_path: Path) -> None:

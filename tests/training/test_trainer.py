@@ -357,7 +357,7 @@ class TestRefusals:
         train_model(settings, data=corpus, out=tmp_path / "run", on_epoch=train_beside)
         out = tmp_path / "run"
         assert refused == [
-            f"another 'mme2e train' is working on {out}: wait for its end, or give another --out",
+            f"another mme2e process is working on {out}: wait for its end, or give another folder",
             f"{out} exists and is not empty: give another --out, or --resume to go on with it",
         ]
         assert train(settings, data=corpus, out=out, resume=True).history  # the lock is free again

@@ -20,7 +20,7 @@ from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.reference.baselines import baseline_of, baseline_settings
 from mme2e.reference.names import reference_name, says_nothing
-from mme2e.runs.folder import NO_TOKENIZER, RunInfo, save_run
+from mme2e.runs.folder import NO_TOKENIZER, RunInfo, save_run, writing_run
 from mme2e.runs.info import check_label_names
 from mme2e.text import build_encoder, hub_tokenizer, load_config, load_tokenizer
 
@@ -81,7 +81,11 @@ def convert_checkpoint(
         face=FaceSettings(mode="reference"),
         provenance=provenance,
     )
-    save_run(run, model=model, tokenizer=tokenizer, info=info)
+    try:
+        with writing_run(run):
+            save_run(run, model=model, tokenizer=tokenizer, info=info)
+    except OSError as error:
+        raise UserError(f"the run folder {run} cannot be written: {error}") from error
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

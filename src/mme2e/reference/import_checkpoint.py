@@ -48,7 +48,8 @@ def import_checkpoint(
 
     Raises:
         UserError: The file cannot be read, is of a model that cannot be converted, or holds a key that is unknown,
-            missing or of another shape than the others require.
+            missing or of another shape than the others require; or another process works on the run folder, or it
+            cannot be written.
     """
     from mme2e.reference.checkpoint import convert_checkpoint
 

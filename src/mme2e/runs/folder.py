@@ -13,7 +13,8 @@ Loading one needs no network and unpickles nothing.
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from torch import nn
 from mme2e.atomic import replacing
 from mme2e.environment import environment
 from mme2e.errors import UserError
+from mme2e.locking import locked
 from mme2e.models import build_model
 from mme2e.records import to_json
 from mme2e.runs.info import CONFIG_FILE, RunInfo, read_info
@@ -39,7 +41,10 @@ TEXT_FOLDER = "text_encoder"
 NO_TOKENIZER = "tokenizer"
 """Key of the provenance under which a run that reads text and was made without a tokenizer says why."""
 
-__all__ = ["LoadedRun", "RunInfo", "load_run", "read_info", "save_run"]
+LOCK_FILE = ".lock"
+"""In the run folder; it holds nothing and stays."""
+
+__all__ = ["LoadedRun", "RunInfo", "load_run", "read_info", "save_run", "writing_run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,20 @@ class LoadedRun:
     model: nn.Module
     tokenizer: Any
     info: RunInfo
+
+
+@contextmanager
+def writing_run(folder: Path) -> Iterator[None]:
+    """Within the `with` block no other process writes a run folder; it is made if need be.
+
+    Raises:
+        UserError: Another process does.
+        OSError: It cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = f"another mme2e process is working on {folder}: wait for its end, or give another folder"
+    with locked(folder / LOCK_FILE, taken):
+        yield
 
 
 def save_run(folder: Path, *, model: nn.Module, tokenizer: Any = None, info: RunInfo) -> None:

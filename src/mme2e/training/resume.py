@@ -11,8 +11,8 @@ import torch
 from mme2e.atomic import write_text
 from mme2e.config import TrainSettings
 from mme2e.errors import UserError
-from mme2e.locking import locked
 from mme2e.records import from_plain
+from mme2e.runs.folder import LOCK_FILE, writing_run
 from mme2e.training.data_module import process_rank
 from mme2e.training.history import (
     CHECKPOINT_FOLDER,
@@ -24,9 +24,6 @@ from mme2e.training.history import (
     require_same_settings,
     settings_to_yaml,
 )
-
-LOCK_FILE = ".lock"
-"""In the run folder; it holds nothing and stays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +53,13 @@ def owned(out: Path) -> Iterator[None]:
     """Within the `with` block a run folder belongs to this training and its processes; it is made if need be.
 
     Raises:
-        UserError: Another training works on it.
+        UserError: Another process works on it.
         OSError: It cannot be written to.
     """
     if process_rank() != 0:  # the first process has the lock
         yield
         return
-    out.mkdir(parents=True, exist_ok=True)
-    with locked(out / LOCK_FILE, f"another 'mme2e train' is working on {out}: wait for its end, or give another --out"):
+    with writing_run(out):
         yield
 
 
