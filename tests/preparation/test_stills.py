@@ -184,7 +184,7 @@ def test_that_an_image_is_an_animation_is_reported(tmp_path):
 
 
 def test_boxes_are_in_pixels_of_the_file_also_where_it_is_made_smaller(tmp_path):
-    Image.new("L", (6000, 4000), 90).save(tmp_path / "large.jpg")
+    Image.new("L", (4800, 3400), 90).save(tmp_path / "large.jpg")
     row, _, _ = prepare_one(tmp_path, images=(tmp_path / "large.jpg", *write_images(tmp_path / "images", [10])))
     assert greys(row) == [90, 10]
     assert row["face_boxes"] == [[2.0, 4.0, 6.0, 8.0], [1.0, 2.0, 3.0, 4.0]]
