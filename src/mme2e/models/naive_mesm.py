@@ -111,7 +111,7 @@ class SparseStage(nn.Module):
         self.conv1, self.norm1 = SubmanifoldConv2d(before, after), nn.BatchNorm1d(after, eps=1e-4)
         self.conv2, self.norm2 = SubmanifoldConv2d(after, after), nn.BatchNorm1d(after, eps=1e-4)
 
-    def normalise(self, norm: nn.Module, x: Tensor, active: Tensor) -> Tensor:
+    def normalise(self, norm: nn.BatchNorm1d, x: Tensor, active: Tensor) -> Tensor:
         """Batch normalisation over the active sites of (n, c, h, w); a single one becomes the bias in training."""
         x = x.permute(0, 2, 3, 1)  # (n, h, w, c)
         sites = x[active]  # (sites, c)
