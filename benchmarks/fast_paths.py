@@ -169,7 +169,7 @@ def main() -> None:
                     cells += [f"{ratio(each, variant, kind):.2f}" for kind in kinds]
             lines.append(f"| {variant} | {name} | {' | '.join(cells)} |")
     print("\n".join(lines))
-    where = json.loads(environment())
+    where = environment()
     about = (
         f"A training step without each fast path, as a multiple of one with all; medians of {rounds} rounds. A\n"
         f"path that is worth less than {WORTH} is deleted. 4 utterances, 32 crops, 47 chunks, full width, float32."

@@ -51,5 +51,7 @@ def keep_to_instruction_set() -> str:
     """
     chosen = os.environ.get(_VARIABLE, NATIVE)
     if chosen == AVX2:
-        compiler.OPTIONS = tuple("-march=x86-64-v3" if each == "-march=native" else each for each in compiler.OPTIONS)
+        compiler.OPTIONS = tuple(  # type: ignore[assignment]  # as many as before
+            "-march=x86-64-v3" if each == "-march=native" else each for each in compiler.OPTIONS
+        )
     return chosen

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -98,7 +99,9 @@ def main() -> None:
         print(json.dumps(rows))
         return
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    table = {chosen: measure_in_process(chosen, __file__, "--work", str(rounds)) for chosen in instruction_sets()}
+    table: dict[str, list[dict[str, Any]]] = {
+        chosen: measure_in_process(chosen, __file__, "--work", str(rounds)) for chosen in instruction_sets()
+    }
     kinds = [(path, kind) for path in ("compiled", "gather") for kind in ("forward", "step")]
     columns = [f"{chosen}: {path} {kind}" for chosen in table for path, kind in kinds]
     lines = [
@@ -112,7 +115,7 @@ def main() -> None:
         first, second, *estimates = (f"{number:.2f}" for number in numbers)
         lines.append(f"| {before} to {after}, {height}x{width} | {' | '.join([first, second, *shares, *estimates])} |")
     print("\n".join(lines))
-    where = json.loads(environment())
+    where = environment()
     about = (
         f"Medians of {rounds} rounds in turns, {MAPS} maps, float32; times as shares of the dense path's."
         f"\n{processor()}, {torch.get_num_threads()} threads; torch {torch.__version__}, commit {where['git_commit']}."
