@@ -16,8 +16,9 @@ from mme2e.ops.sparse_conv2d.triton_conv import DTYPES, check_triton, triton_is_
 
 Path = Literal["auto", "compiled", "gather", "triton", "dense", "naive"]
 
-_TRAFFIC_COST = 33.0
-"""MACs that a number gathered or added costs the gather path; fitted with benchmarks/sparse_conv2d.py."""
+_MATMUL_COST, _TRAFFIC_COST = 1.2, 40.0
+"""Time of a MAC of the gather path, and of a number that it gathers or adds, as multiples of a MAC of oneDNN's dense
+convolution; fitted with benchmarks/sparse_conv2d.py, by processor time."""
 
 _KERNEL_COST = 1.05
 """Time of a MAC of the compiled kernel, as a multiple of one of oneDNN's dense convolution; fitted likewise."""
@@ -98,7 +99,7 @@ def gather_cost(maps: SparseMaps, in_channels: int, out_channels: int) -> float:
     if not maps.sites.full_sites:
         return 0.0
     traffic = _TRAFFIC_COST * (in_channels + 2 * out_channels) / (in_channels * out_channels)
-    return maps.sites.num_pairs / (9 * maps.sites.full_sites) * (1 + traffic)
+    return maps.sites.num_pairs / (9 * maps.sites.full_sites) * (_MATMUL_COST + traffic)
 
 
 def _cpu_path(maps: SparseMaps, weight: Tensor) -> Path:
