@@ -58,13 +58,13 @@ from mme2e.errors import UserError
         (
             TrainSettings,
             {"modality_loss": 1.0, "model": ModelSettings(fusion="early")},
-            "modality_loss 1.0 wants --model.fusion late",
+            "modality_loss 1.0 requires --model.fusion late",
         ),
         (TrainSettings, {"gradient_clip": -1.0}, "gradient_clip .* not -1.0"),
         (TrainSettings, {"seed": -1}, "seed must not be negative, not -1"),
-        (TrainSettings, {"momentum": 0.9}, "momentum 0.9 wants --optimizer sgd"),
+        (TrainSettings, {"momentum": 0.9}, "momentum 0.9 requires --optimizer sgd"),
         (TrainSettings, {"momentum": 1.0, "optimizer": "sgd"}, "momentum must be in .* not 1.0"),
-        (TrainSettings, {"warmup_epochs": 1.0}, "warmup_epochs 1.0 wants --scheduler cosine"),
+        (TrainSettings, {"warmup_epochs": 1.0}, "warmup_epochs 1.0 requires --scheduler cosine"),
         (TrainSettings, {"scheduler": "cosine", "warmup_epochs": 9.0, "epochs": 8}, "9.0 is more than epochs 8"),
     ],
 )

@@ -178,7 +178,7 @@ def test_other_settings_and_other_corpora_are_not_mixed_in(straight, settings, f
         experiment(other, out=straight)
     elsewhere = write_tiny_features(write_tiny_corpus(tmp_path / "corpus", 6, seed=1))
     moved = read_experiment(file, data=[str(elsewhere)], changes=TINY)
-    with pytest.raises(UserError, match=r"wants the corpus 'tiny .*give another --out"):
+    with pytest.raises(UserError, match=r"requires the corpus 'tiny .*give another --out"):
         experiment(moved, out=straight)
 
 

@@ -111,7 +111,7 @@ def test_features_made_anew_are_not_resumed_with(tmp_path: Path) -> None:
     corpus = write_tiny_features(write_tiny_corpus(tmp_path / "corpus", 6))
     train(dataclasses.replace(TINY, epochs=1), data=corpus, out=tmp_path / "run")
     write_tiny_features(corpus, lacks={"text": {"valid_000"}})
-    with pytest.raises(UserError, match=r"--resume wants the corpus 'tiny .* with features"):
+    with pytest.raises(UserError, match=r"--resume requires the corpus 'tiny .* with features"):
         train(dataclasses.replace(TINY, epochs=1), data=corpus, out=tmp_path / "run", resume=True)
 
 

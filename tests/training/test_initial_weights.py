@@ -111,13 +111,13 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_other_emotions_are_refused(first: Path) -> None:
-    with pytest.raises(UserError, match="tells angry, happy, sad, but the corpus has joy"):
+    with pytest.raises(UserError, match="recognises angry, happy, sad, but the corpus has joy"):
         load_initial(starting_from(first), ("joy",))
 
 
 @pytest.mark.parametrize(
     ("values", "told"),
-    [({"modalities": "t"}, "want init.run"), ({"run": "x", "modalities": "tt"}, "each once, not 'tt'")],
+    [({"modalities": "t"}, "require init.run"), ({"run": "x", "modalities": "tt"}, "each once, not 'tt'")],
 )
 def test_contradictory_settings(values: dict[str, str], told: str) -> None:
     with pytest.raises(UserError, match=told):

@@ -314,13 +314,13 @@ class TestResume:
 
     def test_other_settings(self, straight, corpus):
         other = dataclasses.replace(TINY, epochs=9, model=dataclasses.replace(TINY.model, dropout=0.5))
-        both = r"begun with: epochs was 4, now it is 9; model\.dropout was 0\.1, now it is 0\.5$"
+        both = r"started with: epochs was 4, now it is 9; model\.dropout was 0\.1, now it is 0\.5$"
         with pytest.raises(UserError, match=both):
             train(other, data=corpus, out=straight.run, resume=True)
 
     def test_another_corpus(self, straight, tmp_path):
         other = write_tiny_corpus(tmp_path / "other", 3, name="other")
-        with pytest.raises(UserError, match=r"wants the corpus 'tiny .*' .* not 'other "):
+        with pytest.raises(UserError, match=r"requires the corpus 'tiny .*' .* not 'other "):
             train(TINY, data=other, out=straight.run, resume=True)
 
     def test_nothing_there(self, corpus, tmp_path):
@@ -380,12 +380,12 @@ class TestRefusals:
 
     def test_one_choice_of_several(self, tmp_path):
         corpus = write_tiny_corpus(tmp_path / "corpus", 3, multi_label=True)
-        with pytest.raises(UserError, match="loss ce wants a corpus with one emotion per utterance"):
+        with pytest.raises(UserError, match="loss ce requires a corpus with one emotion per utterance"):
             train(dataclasses.replace(TINY, loss="ce"), data=corpus, out=tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
     def test_half_precision_on_the_cpu(self, corpus, tmp_path):
-        with pytest.raises(UserError, match="precision 16 wants a GPU"):
+        with pytest.raises(UserError, match="precision 16 requires a GPU"):
             train(dataclasses.replace(TINY, precision="16"), data=corpus, out=tmp_path / "run")
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -67,7 +67,7 @@ class InitSettings:
         given = self.modalities
         if given is None:
             return
-        require(self.run is not None, f"init.modalities '{given}' want init.run, the run that they are taken from")
+        require(self.run is not None, f"init.modalities '{given}' require init.run, the run that they are taken from")
         require(
             0 < len(given) == len(set(given)) and set(given) <= set(MODALITIES),
             f"init.modalities must be some of the letters t, a, v, each once, not '{given}'",
@@ -163,11 +163,11 @@ class TrainSettings:
             value = getattr(self, name)
             require(value > 0, f"{name} must be positive, not {value}")
         require(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
-        require(self.optimizer == "sgd" or self.momentum == 0, f"momentum {self.momentum} wants --optimizer sgd")
+        require(self.optimizer == "sgd" or self.momentum == 0, f"momentum {self.momentum} requires --optimizer sgd")
         require(0 <= self.modality_dropout < 1, f"modality_dropout must be in [0, 1), not {self.modality_dropout}")
         require(
             self.scheduler == "cosine" or self.warmup_epochs == 0,
-            f"warmup_epochs {self.warmup_epochs} wants --scheduler cosine",
+            f"warmup_epochs {self.warmup_epochs} requires --scheduler cosine",
         )
         require(
             self.warmup_epochs <= self.epochs,
@@ -179,7 +179,7 @@ class TrainSettings:
         )
         require(
             self.modality_loss == 0 or self.model.fusion == "late",
-            f"modality_loss {self.modality_loss} wants --model.fusion late: with early fusion no modality has logits",
+            f"modality_loss {self.modality_loss} requires --model.fusion late: early fusion has no logits by modality",
         )
         not_negative = (
             "weight_decay",

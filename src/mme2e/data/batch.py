@@ -20,7 +20,7 @@ _MODALITY_FIELDS = {
 class UtteranceItem:
     """One utterance. A modality that was not asked for is None; one that is missing has length 0.
 
-    It holds either pictures, sound and tokens, or the hand-crafted features of the three.
+    It holds either face crops, audio and tokens, or the hand-crafted features of the three.
 
     Attributes:
         id: Its id.
@@ -119,7 +119,7 @@ class Batch:
     def with_mel_chunks(self) -> "Batch":
         """The same batch with `mel_chunks` made from `waveforms`, on their device.
 
-        A batch that has its chunks already, or no sound, comes back as it is.
+        A batch that has its chunks already, or no audio, comes back as it is.
         """
         if self.waveforms is None or self.mel_chunks is not None:
             return self

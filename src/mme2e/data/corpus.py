@@ -26,7 +26,7 @@ def load_corpus(folder: Path) -> "Corpus":
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"no folder {folder}; wanted is a corpus made with 'mme2e prepare'")
+        raise UserError(f"there is no folder {folder}; expected a corpus made with 'mme2e prepare'")
     return Corpus(folder, CorpusInfo.read(folder))
 
 
@@ -65,7 +65,7 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that tell one preparation from another.
+        """16 hexadecimal digits that distinguish one preparation from another.
 
         Made from `corpus.json` without its date and from the names and sizes of the Parquet files: the same
         wherever the corpus is copied to.
@@ -100,7 +100,7 @@ class Corpus:
         return self._open[name]
 
     def columns(self, split: str, names: Sequence[str]) -> pa.Table:
-        """Some columns of a split, straight from the Parquet files; pictures and sound are not read for them.
+        """Some columns of a split, straight from the Parquet files; video and audio are not read for them.
 
         Returns:
             A row an utterance, in the order of `split`; none where the split has no utterances.

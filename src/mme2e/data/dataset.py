@@ -41,20 +41,20 @@ class Draw(NamedTuple):
 class UtteranceDataset(Dataset[UtteranceItem]):
     """The utterances of one split; only the modalities asked for are read and decoded.
 
-    An utterance in none of whose frames a face was seen has no picture. One that has none of the modalities asked for
+    An utterance in none of whose frames a face was seen has no video. One that has none of the modalities asked for
     is left out; `left_out` has the ids of those.
 
     Args:
         corpus: A prepared corpus.
         split: "train", "valid", "test" or "unassigned".
         modalities: Some of the letters t, a, v.
-        tokenizer: A transformers tokenizer; wanted for t, but not with `features`.
+        tokenizer: A transformers tokenizer; required for t, but not with `features`.
         max_length: Longest text in tokens (with `features`: in words); longer ones are cut.
-        features: Hand-crafted features of the corpus, to read instead of its pictures, sound and text, of which
+        features: Hand-crafted features of the corpus, to read instead of its video, audio and text, of which
             nothing is decoded then. They are not augmented.
 
     Raises:
-        UserError: The split has no utterances with any of the modalities, text is wanted without a tokenizer, or
+        UserError: The split has no utterances with any of the modalities, text requires a tokenizer, or
             there are no features of a modality.
     """
 
@@ -68,7 +68,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         features: Features | None = None,
     ) -> None:
         if "t" in modalities and tokenizer is None and features is None:
-            raise UserError(f"modalities '{modalities}' include text, which wants a tokenizer")
+            raise UserError(f"modalities '{modalities}' include text, which requires a tokenizer")
         rows = corpus.split(split)
         self.label_names = corpus.info.label_names
         self.modalities = modalities
@@ -99,7 +99,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         reads_text = "t" in self.modalities and self._features is None
         drops_words = settings is not None and settings.word_dropout > 0 and reads_text
         if drops_words and self.tokenizer.unk_token is None:
-            raise UserError("augment.word_dropout wants a tokenizer with an unknown token; this one has none")
+            raise UserError("augment.word_dropout requires a tokenizer with an unknown token; this one has none")
         other = copy.copy(self)
         other._augment = settings
         other._seed = seed
@@ -126,12 +126,12 @@ class UtteranceDataset(Dataset[UtteranceItem]):
 
     def _feature_item(self, identity: str, features: SplitFeatures, labels: Tensor) -> UtteranceItem:
         matrices = features[identity]
-        wanted = {name: self._feature_matrix(name, matrices) for name in _names(self.modalities)}
+        chosen = {name: self._feature_matrix(name, matrices) for name in _names(self.modalities)}
         return UtteranceItem(
             id=identity,
-            text_features=wanted.get("text"),
-            acoustic_features=wanted.get("acoustic"),
-            visual_features=wanted.get("visual"),
+            text_features=chosen.get("text"),
+            acoustic_features=chosen.get("acoustic"),
+            visual_features=chosen.get("visual"),
             labels=labels,
         )
 
@@ -144,12 +144,12 @@ class UtteranceDataset(Dataset[UtteranceItem]):
             return torch.zeros(0, modality.size)
         return torch.tensor(matrix[: self.max_length] if name == "text" else matrix)  # a copy: the file is read only
 
-    def _face_crops(self, pictures: list[bytes], flags: list[int], rng: np.random.Generator) -> Tensor:
+    def _face_crops(self, images: list[bytes], flags: list[int], rng: np.random.Generator) -> Tensor:
         if not any(FaceFlag(flag).has_face for flag in flags):
-            pictures = []  # held and centre crops alone show no face
-        crops = np.empty((len(pictures), FACE_SIZE_PX, FACE_SIZE_PX, 3), dtype=np.uint8)
-        for index, picture in enumerate(pictures):
-            with Image.open(io.BytesIO(picture)) as image:
+            images = []  # held and centre crops alone show no face
+        crops = np.empty((len(images), FACE_SIZE_PX, FACE_SIZE_PX, 3), dtype=np.uint8)
+        for index, content in enumerate(images):
+            with Image.open(io.BytesIO(content)) as image:
                 crops[index] = np.asarray(image)
         if self._augment is not None:
             crops = augment_crops(crops, self._augment, rng)

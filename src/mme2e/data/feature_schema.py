@@ -77,7 +77,7 @@ class FeaturesInfo:
         non_finite: Values per modality that were infinite or not a number, and became 0.
         skipped: {"item", "reason"}: utterances of which something could not be read.
         provenance: mme2e version, and what else their maker notes to recognise them by.
-        fingerprint: 16 hexadecimal digits that tell one making from another; from settings and files.
+        fingerprint: 16 hexadecimal digits that distinguish one making from another; from settings and files.
     """
 
     version: int = FEATURES_VERSION

@@ -119,8 +119,8 @@ class FeatureWriter:
             split: Its split in the corpus.
             identity: Its id.
             text: (words, size), or None without words. A matrix of no rows counts as None.
-            acoustic: (steps, size), or None without sound.
-            visual: (steps, size), or None without picture.
+            acoustic: (steps, size), or None without audio.
+            visual: (steps, size), or None without video.
 
         Raises:
             ValueError: The corpus has no such utterance in the split, it was written before, or a matrix does not fit

@@ -138,7 +138,7 @@ class SplitFeatures(Mapping[str, FeatureMatrices]):
         return np.array([lengths.get(identity, 0) for identity in self._identities], dtype=np.int64)
 
     def fits_sizes(self) -> bool:
-        """Whether every matrix has the number of columns that `info` tells."""
+        """Whether every matrix has the number of columns that `info` states."""
         for name in MODALITY_NAMES:
             modality = self.info.modality(name)
             lengths = pc.fill_null(pc.list_value_length(self._table[name]), 0).to_numpy()

@@ -40,13 +40,13 @@ ROW_SCHEMA = pa.schema(
         pa.field("end_s", pa.float64(), nullable=False),
         pa.field("text", pa.string()),  # null: no transcript
         pa.field("labels", pa.list_(pa.string()), nullable=False),
-        # The next four have one element a sampled frame; empty: no picture.
+        # The next four have one element a sampled frame; empty: no video.
         pa.field("face_crops", pa.list_(pa.binary()), nullable=False),  # PNG, 48x48 RGB
         pa.field("face_times_s", pa.list_(pa.float32()), nullable=False),  # asked for, within the recording
         pa.field("face_flags", pa.list_(pa.int8()), nullable=False),  # mme2e.faces.face_crop.FaceFlag
         pa.field("face_boxes", pa.list_(pa.list_(pa.float32())), nullable=False),  # x1 y1 x2 y2, frame pixels
-        pa.field("audio", pa.binary()),  # FLAC, 16 kHz mono int16; null: no sound
-        pa.field("num_samples", pa.int64(), nullable=False),  # of audio; 0 without sound
+        pa.field("audio", pa.binary()),  # FLAC, 16 kHz mono int16; null: no audio
+        pa.field("num_samples", pa.int64(), nullable=False),  # of audio; 0 without audio
     ]
 )
 ROWS = RowFormat(

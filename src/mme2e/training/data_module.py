@@ -71,7 +71,7 @@ class EmotionData(LightningDataModule):
 
 
 def finish_batch(batch: Batch, settings: TrainSettings, *, training: bool) -> Batch:
-    """Makes the mel chunks of a model that reads sound; in training masks them and hides modalities.
+    """Makes the mel chunks of a model that reads audio; in training masks them and hides modalities.
 
     Args:
         batch: Utterances on the model's device.
@@ -100,7 +100,7 @@ class EpochBatches:
     That is what makes resuming exact: no state of any random generator has to be stored or restored. At its first batch
     an epoch seeds the global generators, which `finish_batch` and the model's dropout draw from, and the loader.
 
-    Lightning makes the iterator of the first epoch, and of the first one after resuming, before it tells the sampler
+    Lightning makes the iterator of the first epoch, and of the first one after resuming, before it gives the sampler
     the number of the epoch, and workers read ahead at once: they would read another epoch. Here the number is asked
     for when the first batch is.
 

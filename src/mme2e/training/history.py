@@ -85,7 +85,7 @@ def require_same_settings(run: Path, settings: TrainSettings) -> None:
         if key != "num_workers" and flat_before.get(key) != flat_now.get(key)
     ]
     if others:
-        raise UserError(f"--resume wants the settings that {run} was begun with: {'; '.join(others)}")
+        raise UserError(f"--resume requires the settings that {run} was started with: {'; '.join(others)}")
 
 
 @dataclass(frozen=True, kw_only=True)

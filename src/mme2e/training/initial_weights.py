@@ -30,7 +30,7 @@ class InitialWeights:
 
     @property
     def text(self) -> TextParts | None:
-        """Encoder and tokenizer, which belong together, when words are among what is taken."""
+        """Encoder and tokenizer, which belong together, when text is among what is taken."""
         if "t" not in self.modalities or not self.run.info.model.reads_tokens:
             return None
         encoder: nn.Module = self.run.model.text.encoder  # type: ignore[union-attr,assignment]  # a TextBranch
@@ -74,15 +74,15 @@ def load_initial(settings: TrainSettings, label_names: tuple[str, ...]) -> Initi
         label_names: Emotions of its corpus.
 
     Raises:
-        UserError: The run cannot be read, tells other emotions, or lacks a modality that is asked for.
+        UserError: The run cannot be read, has other emotions, or lacks a modality that is asked for.
     """
     if settings.init.run is None:
         return None
     folder, ours = Path(settings.init.run), settings.model.modalities
     run = load_run(folder)
     if run.info.label_names != label_names:
-        tells, wanted = (", ".join(names) for names in (run.info.label_names, label_names))
-        raise UserError(f"init.run {folder} tells {tells}, but the corpus has {wanted}")
+        known, needed = (", ".join(names) for names in (run.info.label_names, label_names))
+        raise UserError(f"init.run {folder} recognises {known}, but the corpus has {needed}")
     theirs = run.info.model.modalities
     shared = "".join(letter for letter in ours if letter in theirs)
     asked = settings.init.modalities or shared

@@ -96,7 +96,11 @@ def check_loss_fits(kind: LossKind, labels: np.ndarray, multi_label: bool) -> No
     if kind != "ce":
         return
     if multi_label:
-        raise UserError("loss ce wants a corpus with one emotion per utterance; this one is multi-label: use loss bce")
+        raise UserError(
+            "loss ce requires a corpus with one emotion per utterance; this one is multi-label: use loss bce"
+        )
     others = int((labels.sum(axis=1) != 1).sum())
     if others:
-        raise UserError(f"loss ce wants one emotion per utterance; {others} training utterances have none or several")
+        raise UserError(
+            f"loss ce requires one emotion per utterance; {others} training utterances have none or several"
+        )

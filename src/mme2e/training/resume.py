@@ -105,7 +105,7 @@ def resume_run(out: Path, settings: TrainSettings, corpus: str) -> Standing:
 
     Args:
         out: Run folder, `owned`.
-        settings: Must be those that the run was begun with.
+        settings: Must be those that the run was started with.
         corpus: Name and fingerprint; likewise.
 
     Raises:
@@ -115,7 +115,7 @@ def resume_run(out: Path, settings: TrainSettings, corpus: str) -> Standing:
     require_same_settings(out, settings)
     report = TrainingReport.read(out)
     if report.corpus != corpus:
-        raise UserError(f"--resume wants the corpus '{report.corpus}' that {out} was begun with, not '{corpus}'")
+        raise UserError(f"--resume requires the corpus '{report.corpus}' that {out} was started with, not '{corpus}'")
     if report.finished:
         return Standing(history=report.history, finished=True)
     last = out / CHECKPOINT_FOLDER / LAST_FILE

@@ -174,9 +174,9 @@ def _result(run: Path, history: tuple[EpochRecord, ...], began_s: float) -> Trai
 def _check_hardware(settings: TrainSettings) -> None:
     gpu = torch.cuda.is_available()
     if settings.accelerator == "gpu" and not gpu:
-        raise UserError("accelerator gpu was asked for, but torch finds no CUDA device here: use cpu or auto")
+        raise UserError("accelerator gpu requires a CUDA device, and torch finds none here: use cpu or auto")
     if settings.precision == "16" and (settings.accelerator == "cpu" or not gpu):
-        raise UserError("precision 16 wants a GPU: use bf16 or 32 on the CPU")
+        raise UserError("precision 16 requires a GPU: use bf16 or 32 on the CPU")
     on_gpu = gpu and settings.accelerator != "cpu"
     most = torch.cuda.device_count() if on_gpu else os.cpu_count() or 1
     if settings.devices > most:
