@@ -310,7 +310,7 @@ def _kept(trace: Trace, selection: nn.Module) -> Tensor:
     numbers, passed = [], 0
     for selected in trace.of(selection):
         numbers.append(selected.kept.positions.cpu() + passed)
-        passed += selected.kept.cells
+        passed += selected.kept.full_sites
     return torch.cat(numbers)
 
 

@@ -7,6 +7,7 @@ All take turns in every round and medians are compared. FE2E is the fast dense m
 attention is random; in the mode `frozen` it gets no gradient, in the default mode it learns and costs a little more.
 Nothing can be faster than a MESM that keeps a single site of every map: what it takes is the dense part of both models.
 Memory is what a training step needs at its peak above what the process held before, in a process of its own.
+All of it on the processor's own instructions and on AVX2 alone (`instruction_sets.py`).
 Writes results/mesm.json and results/mesm.md.
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import torch
 from fe2e import processor
+from instruction_sets import instruction_sets, keep_to_instruction_set, measure_in_process
 from torch import nn
 from transformers import AlbertConfig
 
@@ -104,38 +106,57 @@ def print_step_memory(name: str, top_p: float, mode: str) -> None:
     print((kilobytes("VmHWM") - before) / 1024)
 
 
+def variants() -> dict[str, tuple[str, float, str]]:
+    """Name, p and mode of attention of each model."""
+    named = {"FE2E": ("fe2e", 1.0, "frozen"), "MESM, one site of each map": ("mesm", 1e-6, "frozen")}
+    for mode in ("frozen", ModelSettings().attention.mode):
+        named |= {f"MESM p = {p}, {mode}": ("mesm", p, mode) for p in TOP_P}
+    return named
+
+
+def work(rounds: int) -> dict[str, dict[str, float]]:
+    """Median seconds of a forward pass and of a step, and the megabytes of a step, of each model."""
+    memory = {name: step_memory_mb(*variant) for name, variant in variants().items()}
+    keep_freed_memory()  # as `mme2e train` does
+    batch = make_batch()
+    models = {name: make_model(*variant) for name, variant in variants().items()}
+    times: dict[str, dict[str, list[float]]] = {name: {"forward": [], "step": []} for name in models}
+    for kind, what in (("forward", forward), ("step", step)):
+        for model in models.values():
+            what(model, batch)
+        for _ in range(rounds):
+            for name, model in models.items():
+                times[name][kind].append(seconds(what, model, batch))
+    medians = {name: {kind: statistics.median(values) for kind, values in each.items()} for name, each in times.items()}
+    return {name: {**each, "memory": memory[name]} for name, each in medians.items()}
+
+
 def main() -> None:
     """Measures, prints and writes."""
     if sys.argv[1:2] == ["--memory"]:
+        keep_to_instruction_set()
         print_step_memory(sys.argv[2], float(sys.argv[3]), sys.argv[4])
         return
+    if sys.argv[1:2] == ["--work"]:
+        keep_to_instruction_set()
+        print(json.dumps(work(int(sys.argv[2]))))
+        return
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    variants = {"FE2E": ("fe2e", 1.0, "frozen"), "MESM, one site of each map": ("mesm", 1e-6, "frozen")}
-    for mode in ("frozen", ModelSettings().attention.mode):
-        variants |= {f"MESM p = {p}, {mode}": ("mesm", p, mode) for p in TOP_P}
-    memory = {name: step_memory_mb(*variant) for name, variant in variants.items()}
-    keep_freed_memory()  # as `mme2e train` does
-    batch = make_batch()
-    models = {name: make_model(*variant) for name, variant in variants.items()}
-    times: dict[str, dict[str, list[float]]] = {name: {"forward": [], "step": []} for name in models}
-    for kind, work in (("forward", forward), ("step", step)):
-        for model in models.values():
-            work(model, batch)
-        for _ in range(rounds):
-            for name, model in models.items():
-                times[name][kind].append(seconds(work, model, batch))
-    medians = {name: {kind: statistics.median(values) for kind, values in each.items()} for name, each in times.items()}
+    results = {chosen: measure_in_process(chosen, __file__, "--work", str(rounds)) for chosen in instruction_sets()}
     lines = [
-        "| | forward s | of FE2E | goal | forward+backward s | of FE2E | goal | memory of a step MB | of FE2E |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| | instructions | forward s | of FE2E | goal | forward+backward s | of FE2E | goal | memory of a step MB "
+        "| of FE2E |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, each in medians.items():
-        ratios = [each[kind] / medians["FE2E"][kind] for kind in ("forward", "step")]
-        goals = TARGETS.get(variants[name][1], ("", ""))
-        lines.append(
-            f"| {name} | {each['forward']:.3f} | {ratios[0]:.2f} | {goals[0]} | {each['step']:.3f} | {ratios[1]:.2f} "
-            f"| {goals[1]} | {memory[name]:.0f} | {memory[name] / memory['FE2E']:.2f} |"
-        )
+    for name, (_, p, _) in variants().items():
+        for chosen, costs in results.items():
+            each, full = costs[name], costs["FE2E"]
+            goals = TARGETS.get(p, ("", ""))
+            lines.append(
+                f"| {name} | {chosen} | {each['forward']:.3f} | {each['forward'] / full['forward']:.2f} | {goals[0]} "
+                f"| {each['step']:.3f} | {each['step'] / full['step']:.2f} | {goals[1]} "
+                f"| {each['memory']:.0f} | {each['memory'] / full['memory']:.2f} |"
+            )
     print("\n".join(lines))
     RESULTS.mkdir(exist_ok=True)
     where = environment()
@@ -144,8 +165,7 @@ def main() -> None:
         f"\n{processor()}, {torch.get_num_threads()} threads; torch {torch.__version__}, commit {where['git_commit']}."
     )
     (RESULTS / "mesm.md").write_text("# MESM against FE2E\n\n" + "\n".join(lines) + f"\n\n{about}\n")
-    result = {"medians": medians, "memory_mb": memory, "environment": where}
-    (RESULTS / "mesm.json").write_text(json.dumps(result, indent=2) + "\n")
+    (RESULTS / "mesm.json").write_text(json.dumps({"results": results, "environment": where}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""One submanifold 3x3 convolution, compiled and by gathering, against dense; and matrix products of two libraries.
+"""One submanifold 3x3 convolution, compiled and by gathering, against dense.
 
     python benchmarks/sparse_conv2d.py [ROUNDS]
 
 The layers of the full-width model over 47 mel chunks, with clustered masks of several densities; forward, and forward
-with both gradients. The paths take turns in every round and medians are compared. "auto" must take the fastest one
-wherever they differ by much: `_KERNEL_COST` and `_TRAFFIC_COST` in conv.py are fitted with this table. Writes
-results/sparse_conv2d.json and results/sparse_conv2d.md.
+with both gradients; on the processor's own instructions and on AVX2 alone (`instruction_sets.py`). The paths take turns
+in every round and medians are compared. "auto" must take the fastest one wherever they differ by much: `_KERNEL_COST`
+and `_TRAFFIC_COST` in conv.py are fitted with this table. Writes results/sparse_conv2d.json and
+results/sparse_conv2d.md.
 """
 
 import json
@@ -15,15 +16,16 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from fe2e import processor
+from instruction_sets import instruction_sets, keep_to_instruction_set, measure_in_process
 from torch import Tensor
 
 from mme2e.environment import environment
 from mme2e.ops.sparse_conv2d import SparseMaps, compiled_cost, gather_cost, submanifold_conv2d
-from mme2e.ops.sparse_conv2d.matmul import row_product
 
 RESULTS = Path(__file__).parent / "results"
 MAPS = 47
@@ -37,7 +39,6 @@ LAYERS = (
 )
 DENSITIES = (0.9, 0.75, 0.6, 0.45, 0.3, 0.15)
 PATHS = ("compiled", "gather", "dense")
-PRODUCTS = ((10000, 128, 128), (1500, 256, 256), (400, 512, 512))
 
 
 def clustered_mask(height: int, width: int, density: float) -> Tensor:
@@ -83,54 +84,40 @@ def measure(layer: tuple[int, int, int, int], density: float, rounds: int) -> di
         works[f"{path} step"] = partial(step, path)
     return {
         "density": maps.sites.density,
-        "products": maps.sites.num_products / maps.sites.dense_products,
+        "pairs": maps.sites.num_pairs / maps.sites.full_pairs,
         "compiled estimate": compiled_cost(maps),
         "gather estimate": gather_cost(maps, before, after),
         **medians(works, rounds),
     }
 
 
-def products(rounds: int) -> list[dict[str, float]]:
-    """Matrix products as 1x1 convolutions against `mm`."""
-    rows = []
-    for n, k, m in PRODUCTS:
-        works: dict[str, Callable[[], object]] = {
-            "convolution": partial(row_product, torch.randn(n, k), torch.randn(m, k).t()),
-            "mm": partial(torch.mm, torch.randn(n, k), torch.randn(m, k).t()),
-        }
-        with torch.no_grad():
-            rows.append({"n": n, "k": k, "m": m, **medians(works, 3 * rounds)})
-    return rows
-
-
 def main() -> None:
     """Measures, prints and writes."""
+    if sys.argv[1:2] == ["--work"]:
+        keep_to_instruction_set()
+        rows = [{"layer": layer, **measure(layer, each, int(sys.argv[2]))} for layer in LAYERS for each in DENSITIES]
+        print(json.dumps(rows))
+        return
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    table: dict[str, list[dict[str, Any]]] = {
+        chosen: measure_in_process(chosen, __file__, "--work", str(rounds)) for chosen in instruction_sets()
+    }
+    kinds = [(path, kind) for path in ("compiled", "gather") for kind in ("forward", "step")]
+    columns = [f"{chosen}: {path} {kind}" for chosen in table for path, kind in kinds]
     lines = [
-        "| layer | density | products | compiled / dense forward | step | estimate | gather / dense forward | step "
-        "| estimate |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| layer | density | pairs | " + " | ".join(columns) + " | compiled estimate | gather estimate |",
+        "|---|---|---|" + "---|" * (len(columns) + 2),
     ]
-    table = []
-    for layer in LAYERS:
-        for density in DENSITIES:
-            row = measure(layer, density, rounds)
-            table.append({"layer": layer, **row})
-            name = f"{layer[2]} to {layer[3]}, {layer[0]}x{layer[1]}"
-            cells = [f"{row['density']:.2f}", f"{row['products']:.2f}"]
-            for path in ("compiled", "gather"):
-                cells += [f"{row[f'{path} {kind}'] / row[f'dense {kind}']:.2f}" for kind in ("forward", "step")]
-                cells.append(f"{row[f'{path} estimate']:.2f}")
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-            print(lines[-1], flush=True)
-    lines += ["", "| matrix product | as a 1x1 convolution ms | as `mm` ms | ratio |", "|---|---|---|---|"]
-    for each in products(rounds):
-        sizes = f"{each['n']} x {each['k']} x {each['m']}"
-        ratio = each["convolution"] / each["mm"]
-        lines.append(f"| {sizes} | {each['convolution']:.2f} | {each['mm']:.2f} | {ratio:.2f} |")
+    for rows in zip(*table.values(), strict=True):
+        height, width, before, after = rows[0]["layer"]
+        shares = [f"{row[f'{path} {kind}'] / row[f'dense {kind}']:.2f}" for row in rows for path, kind in kinds]
+        numbers = [rows[0][name] for name in ("density", "pairs", "compiled estimate", "gather estimate")]
+        first, second, *estimates = (f"{number:.2f}" for number in numbers)
+        lines.append(f"| {before} to {after}, {height}x{width} | {' | '.join([first, second, *shares, *estimates])} |")
+    print("\n".join(lines))
     where = environment()
     about = (
-        f"Medians of {rounds} rounds in turns, {MAPS} maps, float32; ratios below 1: faster than dense."
+        f"Medians of {rounds} rounds in turns, {MAPS} maps, float32; times as shares of the dense path's."
         f"\n{processor()}, {torch.get_num_threads()} threads; torch {torch.__version__}, commit {where['git_commit']}."
     )
     RESULTS.mkdir(exist_ok=True)

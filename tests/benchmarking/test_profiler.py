@@ -69,11 +69,6 @@ def count_and_keep(model: MESM) -> tuple[OperationCounts, dict[str, list[Sites]]
     return counted, kept
 
 
-def gathered_pairs(sites: Sites) -> int:
-    """Rows that the gather path multiplies beside the sites' own."""
-    return 2 * sum(len(rows) for rows, _ in sites.rule_book.padded_pairs)
-
-
 def dense_stage(name: str, number: int) -> tuple[int, int, int, int]:
     """Maps, cells, channels before and after of a stage."""
     height, width, maps = SIZES[name]
@@ -122,10 +117,10 @@ class TestCount:
             if int(number) > 1 and top_p < 1:
                 continue  # which sites reach a later stage is not known here
             attention = maps * cells * (before * before + before) + maps * text_dim * before
-            rows = sum(len(sites) + gathered_pairs(sites) for sites in kept[name])
+            rows = sum(sites.num_pairs for sites in kept[name])
             assert counted.parts[name] == attention + rows * stage.macs_per_pair
             products, dense = (
-                sum(getattr(sites, which) for sites in kept[name]) for which in ("num_products", "dense_products")
+                sum(getattr(sites, which) for sites in kept[name]) for which in ("num_pairs", "full_pairs")
             )
             assert products <= rows
             assert counted.sites[name].products == pytest.approx(products / dense)
@@ -172,7 +167,7 @@ class TestCount:
         monkeypatch.setattr(sparse_tower, "submanifold_conv2d", hidden)
         counted, kept = count_and_keep(mesm)
         by_rules = {
-            name: sum(sites.num_products for sites in kept[name]) * stage.macs_per_pair
+            name: sum(sites.num_pairs for sites in kept[name]) * stage.macs_per_pair
             for name, stage in mesm.stages.items()
         }
         first_layers = sum(

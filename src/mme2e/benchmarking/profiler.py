@@ -22,7 +22,6 @@ from mme2e.models.towers import LowLevel
 from mme2e.models.trace import Selected, Trace
 from mme2e.ops.first_layer import can_fuse
 from mme2e.ops.sparse_conv2d import SparseMaps
-from mme2e.ops.wide_linear import flop_formulas
 
 REST = "rest"
 """What belongs to no part: fusion, moving maps between the parts."""
@@ -100,7 +99,7 @@ def count_operations(model: FE2E, batches: Sequence[Batch]) -> OperationCounts:
 
     The counter does not see inside PyTorch's fused transformer layer and CPU attention: they are replaced by plain ones
     with the same products. Our own kernels it cannot see either: the products of the rule book, and of the first layer,
-    are added. Rows that only fill up a list of pairs to a handier length are multiplied, so they count.
+    are added.
 
     Args:
         model: In evaluation mode.
@@ -115,7 +114,7 @@ def count_operations(model: FE2E, batches: Sequence[Batch]) -> OperationCounts:
 
     def add_unseen(conv: SubmanifoldConv2d, maps: SparseMaps) -> None:
         nonlocal unseen
-        unseen += maps.sites.num_products * conv.weight[0].numel()
+        unseen += maps.sites.num_pairs * conv.weight[0].numel()
 
     def add_first_layer(low: LowLevel, inputs: tuple[Tensor], _: Tensor) -> None:
         nonlocal unseen
@@ -124,7 +123,7 @@ def count_operations(model: FE2E, batches: Sequence[Batch]) -> OperationCounts:
             unseen += len(maps) * maps.shape[2] * maps.shape[3] * low.conv.weight.numel()
 
     parts = parts_of(model)
-    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mv: _mv_flops, **flop_formulas()})
+    counter = FlopCounterMode(display=False)
     with torch.inference_mode(), _plain_transformer(), counter, ExitStack() as hooks:
         # Before those of the parts around them, so that a part's count has what was added.
         for low in (each for each in model.modules() if isinstance(each, LowLevel)):
@@ -220,19 +219,14 @@ class _SiteSums:
     def add(self, selected: Sequence[Selected]) -> None:
         for kept in (each.kept for each in selected):
             self.sites += len(kept)
-            self.full_sites += kept.cells
-            self.products += kept.num_products
-            self.full_products += kept.dense_products
+            self.full_sites += kept.full_sites
+            self.products += kept.num_pairs
+            self.full_products += kept.full_pairs
 
     def shares(self) -> StageSites:
         return StageSites(
             density=self.sites / max(1, self.full_sites), products=self.products / max(1, self.full_products)
         )
-
-
-def _mv_flops(matrix_shape: Sequence[int], *_: object, **__: object) -> int:
-    """A matrix times a vector, which PyTorch's counter leaves out: the scores of the attention."""
-    return 2 * matrix_shape[0] * matrix_shape[1]
 
 
 @contextmanager

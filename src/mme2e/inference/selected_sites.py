@@ -111,6 +111,6 @@ def _dense(groups: list[Sites], values: list[Tensor]) -> np.ndarray:
     """(maps, height, width) of all groups of maps, zero (False) where no site is."""
     maps = []
     for sites, value in zip(groups, values, strict=True):
-        flat = value.new_zeros(sites.cells).index_copy(0, sites.positions, value)
+        flat = value.new_zeros(sites.full_sites).index_copy(0, sites.positions, value)
         maps.append(flat.view(sites.shape))
     return torch.cat(maps).cpu().numpy()

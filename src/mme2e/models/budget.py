@@ -55,8 +55,8 @@ def _macs(stages: list[SparseStage], trace: Trace) -> Tensor:
         kept = [selected.kept for selected in trace.of(stage.selection)]
         counts.append(
             [
-                stage.macs_per_pair * sum(sites.num_products for sites in kept),
-                stage.macs_per_pair * sum(sites.dense_products for sites in kept),
+                stage.macs_per_pair * sum(sites.num_pairs for sites in kept),
+                stage.macs_per_pair * sum(sites.full_pairs for sites in kept),
             ]
         )
     return torch.tensor(counts).view(len(stages), 2)

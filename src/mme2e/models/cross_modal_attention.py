@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from mme2e.ops.additive_attention import additive_scores
 from mme2e.ops.sparse_conv2d import SparseMaps
 from mme2e.ops.top_p import ragged_softmax
 
@@ -42,9 +41,8 @@ class CrossModalAttention(nn.Module):
 
     def scores(self, maps: SparseMaps, text: Tensor) -> Tensor:
         """What `forward` takes the softmax of: (sites,), of the same arguments."""
-        query = self.text(text) + self.features.bias
-        weights = self.features.weight, self.score.weight[0]
-        return additive_scores(maps.features, query, maps.sites.frame, *weights) + self.score.bias
+        query = self.text(text).index_select(0, maps.sites.frame)
+        return self.score(torch.tanh(self.features(maps.features) + query)).squeeze(1)
 
     def forward(self, maps: SparseMaps, text: Tensor) -> Tensor:
         """Attention weights.

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from mme2e.models.normalised_convolution import convolve_normalise_relu
 from mme2e.models.trace import Trace
 from mme2e.ops.first_layer import can_fuse, first_layer
-from mme2e.ops.wide_linear import WideLinear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +165,7 @@ class Tower(nn.Module):
         self.low_level = LowLevel(source, channels[0])
         self.stages = nn.ModuleList(make_stage(before, after) for before, after in itertools.pairwise(channels))
         shrunk = 2 ** (1 + len(self.stages))
-        self.hidden = WideLinear(channels[-1] * (source.height // shrunk) * (source.width // shrunk), hidden_dim)
+        self.hidden = nn.Linear(channels[-1] * (source.height // shrunk) * (source.width // shrunk), hidden_dim)
         self.output = nn.Linear(hidden_dim, out_dim)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
 

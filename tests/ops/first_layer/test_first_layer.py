@@ -1,4 +1,4 @@
-"""The first layer in one pass against PyTorch's separate steps."""
+"""The first layer in one pass against its definition."""
 
 import copy
 import platform
@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mme2e.ops import compiler
 from mme2e.ops.first_layer import can_fuse, first_layer
+from mme2e.ops.first_layer.naive import first_layer_naive
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 
@@ -27,10 +27,6 @@ def make_layer(
     return conv, norm
 
 
-def plainly(maps: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
-    return F.relu(F.max_pool2d(norm(conv(maps)), 2))
-
-
 SHAPES = [  # maps, channels before and after, height, width, size of the kernel
     (2, 3, 5, 6, 4, 5),
     (3, 1, 64, 8, 8, 5),
@@ -45,13 +41,13 @@ SHAPES = [  # maps, channels before and after, height, width, size of the kernel
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("bias", [True, False])
-def test_equals_the_separate_steps(shape: tuple[int, ...], dtype: torch.dtype, bias: bool) -> None:
+def test_is_the_definition(shape: tuple[int, ...], dtype: torch.dtype, bias: bool) -> None:
     count, before, after, height, width, size = shape
     layer = make_layer(before, after, size, dtype, bias=bias)
     other = copy.deepcopy(layer)
     maps = 2 * torch.randn(count, before, height, width, dtype=dtype) + 1
     assert can_fuse(maps, *layer)
-    result, truth = first_layer(maps, *layer), plainly(maps, *other)
+    result, truth = first_layer(maps, *layer), first_layer_naive(maps, *other)
     upstream = torch.randn(truth.shape, dtype=dtype)
     result.backward(upstream)
     truth.backward(upstream)
@@ -66,12 +62,12 @@ def test_equals_the_separate_steps(shape: tuple[int, ...], dtype: torch.dtype, b
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_equals_the_separate_steps_in_evaluation(shape: tuple[int, ...]) -> None:
+def test_is_the_definition_in_evaluation(shape: tuple[int, ...]) -> None:
     count, before, after, height, width, size = shape
     conv, norm = make_layer(before, after, size)
     maps = torch.randn(count, before, height, width, dtype=torch.float64)
     with torch.no_grad():
-        torch.testing.assert_close(first_layer(maps, conv, norm.eval()), plainly(maps, conv, norm))
+        torch.testing.assert_close(first_layer(maps, conv, norm.eval()), first_layer_naive(maps, conv, norm))
 
 
 def test_gradients_in_float64() -> None:
@@ -142,7 +138,7 @@ def test_processors_with_shorter_vectors(processor: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(compiler, "library", lambda source, dtype: real(source, dtype, (f"-march={processor}",)))
     layer, maps = make_layer(3, 70, 5, torch.float32), torch.randn(2, 3, 9, 11)
     other = copy.deepcopy(layer)
-    result, truth = first_layer(maps, *layer), plainly(maps, *other)
+    result, truth = first_layer(maps, *layer), first_layer_naive(maps, *other)
     torch.testing.assert_close(result, truth, rtol=1e-3, atol=1e-3)
     result.square().sum().backward()
     truth.square().sum().backward()

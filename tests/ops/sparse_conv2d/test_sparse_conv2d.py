@@ -11,7 +11,6 @@ from mme2e.ops.sparse_conv2d import (
     Sites,
     SparseMaps,
     build_neighbours,
-    build_rule_book,
     sparse_max_pool2d,
     submanifold_conv2d,
 )
@@ -81,7 +80,6 @@ def test_only_the_gradient_that_is_asked_for_is_computed() -> None:
     assert maps.features.grad is None
 
 
-@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape[0] and min(shape[1:]) > 1])
 def test_pooling_is_the_definition(shape: tuple[int, int, int], density: float) -> None:
@@ -92,7 +90,6 @@ def test_pooling_is_the_definition(shape: tuple[int, int, int], density: float) 
     assert torch.equal(pooled.sites.positions, truth_mask.reshape(-1).nonzero().squeeze(1))
 
 
-@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("shape", [(0, 4, 4), (2, 1, 8), (1, 1, 1)])
 def test_pooling_to_nothing(shape: tuple[int, int, int]) -> None:
     dense, mask = random_maps(shape, 1.0, 3)
@@ -101,7 +98,6 @@ def test_pooling_to_nothing(shape: tuple[int, int, int]) -> None:
     assert pooled.sites.shape == (shape[0], shape[1] // 2, shape[2] // 2)
 
 
-@pytest.mark.usefixtures("kernels")
 def test_pooling_gradient_in_float64() -> None:
     dense, mask = random_maps((2, 5, 6), 0.6, 2)
     maps = SparseMaps.from_dense(dense, mask)
@@ -109,7 +105,6 @@ def test_pooling_gradient_in_float64() -> None:
     assert torch.autograd.gradcheck(lambda x: sparse_max_pool2d(maps.with_features(x)).features, features)
 
 
-@pytest.mark.usefixtures("kernels")
 def test_pooling_keeps_nan_and_gives_the_gradient_to_the_first_of_equals() -> None:
     features = torch.tensor([[2.0, 1.0], [2.0, float("nan")], [1.0, 5.0]], requires_grad=True)
     maps = SparseMaps(features, Sites(torch.tensor([0, 1, 2]), (1, 2, 2)))
@@ -130,21 +125,35 @@ def test_dense_and_back() -> None:
 
 def test_pairs_of_a_known_mask() -> None:
     # Two sites side by side in the first frame, one alone in the second: one pair, read both ways.
-    rules = build_rule_book(torch.tensor([0, 1, 4]), (2, 2, 2))
-    assert rules.num_pairs == 2
-    assert [(s.tolist(), n.tolist()) for s, n in rules.pairs] == [([], [])] * 3 + [([1], [0])]
+    sites = Sites(torch.tensor([0, 1, 4]), (2, 2, 2))
+    assert sites.num_pairs == 5
+    pairs = [(here.tolist(), there.tolist()) for here, there in sites.pairs]
+    assert pairs == [([], [])] * 3 + [([1], [0]), ([0, 1, 2], [0, 1, 2]), ([0], [1])] + [([], [])] * 3
 
 
 def test_neighbours_do_not_reach_over_borders() -> None:
     # End of one row and start of the next, last site of one frame and first of the next.
-    assert build_rule_book(torch.tensor([2, 3]), (1, 3, 3)).num_pairs == 0
-    assert build_rule_book(torch.tensor([8, 9]), (2, 3, 3)).num_pairs == 0
+    assert Sites(torch.tensor([2, 3]), (1, 3, 3)).num_pairs == 2
+    assert Sites(torch.tensor([8, 9]), (2, 3, 3)).num_pairs == 2
 
 
 def test_rule_book_is_built_once_and_shared() -> None:
     dense, mask = random_maps((1, 4, 4), 0.5, 2)
     maps = SparseMaps.from_dense(dense, mask)
-    assert maps.with_features(maps.features * 2).sites.rule_book is maps.sites.rule_book
+    other = maps.with_features(maps.features * 2)
+    assert other.sites.neighbours is maps.sites.neighbours
+    assert other.sites.pairs is maps.sites.pairs
+
+
+@pytest.mark.parametrize("kept", [[], [0], [3], [0, 1, 2, 3], [1, 3]], ids=str)
+def test_taking_sites_with_and_without_gates(kept: list[int]) -> None:
+    dense, mask = torch.randn(2, 3, 1, 2, dtype=torch.float64), torch.ones(2, 1, 2, dtype=torch.bool)
+    maps, places = SparseMaps.from_dense(dense, mask), torch.tensor(kept, dtype=torch.int64)
+    gates = torch.randn(len(kept), dtype=torch.float64)
+    plain, gated = maps.take(places), maps.take(places, gates)
+    assert plain.sites.positions.tolist() == gated.sites.positions.tolist() == kept
+    assert torch.equal(plain.features, maps.features[kept])
+    assert torch.equal(gated.features, maps.features[kept] * gates[:, None])
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -168,27 +177,23 @@ def test_mixed_devices_are_refused() -> None:
         submanifold_conv2d(maps, torch.zeros(9, 3, 2, dtype=torch.float64, device="meta"))
 
 
-def test_lists_of_pairs_have_few_lengths() -> None:
-    rules = SparseMaps.from_dense(*random_maps((3, 9, 11), 0.6, 2)).sites.rule_book
-    for (sites, neighbours), filled in zip(rules.pairs, rules.padded_pairs, strict=True):
-        assert all(len(each) % 32 == 0 and len(each) - len(sites) < 32 for each in filled)
-        assert torch.equal(filled[0][: len(sites)], sites)
-        assert torch.equal(filled[1][: len(sites)], neighbours)
-
-
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (0, 4, 4)])
-def test_products_of_full_maps(shape: tuple[int, int, int]) -> None:
+def test_pairs_of_full_maps(shape: tuple[int, int, int]) -> None:
     sites = SparseMaps.from_dense(*random_maps(shape, 1.0, 2)).sites
-    assert sites.num_products == sites.dense_products
-    assert sites.num_products == int((sites.neighbours >= 0).sum())
+    assert sites.num_pairs == sites.full_pairs
+    assert sites.num_pairs == sum(len(here) for here, _ in sites.pairs)
 
 
-@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_neighbours_are_the_definition(shape: tuple[int, int, int], density: float) -> None:
     sites = SparseMaps.from_dense(*random_maps(shape, density, 1)).sites
-    assert torch.equal(sites.neighbours, build_neighbours(sites.positions, sites.shape))
+    _, height, width = shape
+    places = [(each // (height * width), each // width % height, each % width) for each in sites.positions.tolist()]
+    number = {place: index for index, place in enumerate(places)}
+    offsets = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    expected = [[number.get((frame, row + dy, column + dx), -1) for dy, dx in offsets] for frame, row, column in places]
+    assert build_neighbours(sites.positions, shape).tolist() == expected
 
 
 @pytest.mark.parametrize("path", ["gather", COMPILED, "dense"])

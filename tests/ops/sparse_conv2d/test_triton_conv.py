@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mme2e.errors import UserError
-from mme2e.ops.sparse_conv2d import Sites, SparseMaps, build_neighbours, build_rule_book, conv, submanifold_conv2d
+from mme2e.ops.sparse_conv2d import Sites, SparseMaps, build_neighbours, conv, submanifold_conv2d
 from mme2e.ops.sparse_conv2d import triton_conv as module
 
 CASES = Path(__file__).with_name("triton_cases.py")
@@ -85,7 +85,7 @@ def test_float32_products_follow_the_setting_of_torch() -> None:
 
 
 def test_neighbours_of_a_known_mask() -> None:
-    # The whole upper row and the lower left corner of one frame, then the first cell of the next.
+    # The whole upper row and the lower left corner of one frame, then the first site of the next.
     table = build_neighbours(torch.tensor([0, 1, 2, 4]), (2, 2, 2))
     assert table.dtype == torch.int32
     assert table.tolist() == [
@@ -94,20 +94,6 @@ def test_neighbours_of_a_known_mask() -> None:
         [-1, 0, 1, -1, 2, -1, -1, -1, -1],
         [-1, -1, -1, -1, 3, -1, -1, -1, -1],
     ]
-
-
-@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 1, 1), (2, 1, 6), (2, 6, 1), (0, 3, 3)])
-@pytest.mark.parametrize("density", [0.0, 0.5, 1.0])
-def test_neighbours_are_the_pairs_of_the_rule_book(shape: tuple[int, int, int], density: float) -> None:
-    mask = torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape))) < density
-    positions = mask.view(-1).nonzero().squeeze(1)
-    table = build_neighbours(positions, shape)
-    assert table[:, 4].tolist() == list(range(len(positions)))
-    for offset, (sites, neighbours) in enumerate(build_rule_book(positions, shape).pairs):
-        assert (table[:, offset] >= 0).nonzero().squeeze(1).tolist() == sites.tolist()
-        assert table[sites, offset].tolist() == neighbours.tolist()
-        assert (table[:, 8 - offset] >= 0).sum() == len(sites)
-        assert table[neighbours, 8 - offset].tolist() == sites.tolist()
 
 
 def test_neighbours_are_found_once() -> None:

@@ -9,8 +9,6 @@ from mme2e.errors import UserError
 from mme2e.ops.top_p import frame_of_site, ragged_softmax, top_p_mask
 from mme2e.ops.top_p.naive import ragged_softmax_naive, top_p_naive
 
-pytestmark = pytest.mark.usefixtures("kernels")
-
 COUNTS = [[1], [5], [0], [], [3, 0, 1, 7], [0, 0, 4], [576] * 3]
 
 

@@ -1,7 +1,8 @@
-"""Batch normalisation in training, a 2x2 maximum if wanted, and ReLU, as one step that keeps only its input.
+"""Batch normalisation in training, a 2x2 maximum if asked for, and ReLU, as one step that keeps only its input.
 
-PyTorch writes and reads a result for each of the three, and keeps where each maximum stood in 8 bytes. Here the way
-back finds signs and maxima anew from the input. Statistics are of all rows (Ioffe and Szegedy 2015), in float64.
+PyTorch writes and reads a result for each of the three, and keeps where each maximum stood in 8 bytes. Here the
+backward pass finds signs and maxima anew from the input. Statistics are of all rows (Ioffe and Szegedy 2015), in
+float64.
 """
 
 from pathlib import Path
@@ -69,7 +70,9 @@ def batch_norm_relu(x: Tensor, norm: _BatchNorm, *, pool: bool = False, bias: Te
         ValueError: There are fewer than two values a channel.
     """
     if x.numel() // x.shape[1] < 2:
-        raise ValueError(f"batch normalisation wants more than one value a channel in training, not {tuple(x.shape)}")
+        raise ValueError(
+            f"batch normalisation requires more than one value a channel in training, not {tuple(x.shape)}"
+        )
     result, mean, variance = _BatchNormRelu.apply(x, bias, norm.weight, norm.bias, norm.eps, pool)
     move_averages(norm, mean if bias is None else mean + bias.detach(), variance)
     return result
@@ -124,16 +127,16 @@ class _BatchNormRelu(torch.autograd.Function):
         sums = x.new_empty(_STRIPES, 2, len(mean))
         name, sizes = _variant("gradient_sums", x, ctx.pool)
         call(_SOURCE, name, x.dtype, (x, gradient, scale, shift, mean.to(x.dtype), sums), (_STRIPES, *sizes))
-        of_bias, with_x = sums.sum(0, dtype=torch.float64)
-        of_weight = with_x * inverse
-        slope = scale * inverse * of_weight / -ctx.rows
-        offset = scale * of_bias / -ctx.rows - slope * mean
-        of_x = torch.empty_like(x)
+        grad_bias, with_x = sums.sum(0, dtype=torch.float64)
+        grad_weight = with_x * inverse
+        slope = scale * inverse * grad_weight / -ctx.rows
+        offset = scale * grad_bias / -ctx.rows - slope * mean
+        grad_x = torch.empty_like(x)
         name, sizes = _variant("gradient_of_x", x, ctx.pool)
-        tensors = (x, gradient, scale, shift, slope.to(x.dtype), offset.to(x.dtype), of_x)
+        tensors = (x, gradient, scale, shift, slope.to(x.dtype), offset.to(x.dtype), grad_x)
         call(_SOURCE, name, x.dtype, tensors, sizes)
-        of_left_out = torch.zeros_like(shift) if ctx.has_left_out else None
-        return of_x, of_left_out, of_weight.to(x.dtype), of_bias.to(x.dtype), None, None
+        grad_left_out = torch.zeros_like(shift) if ctx.has_left_out else None
+        return grad_x, grad_left_out, grad_weight.to(x.dtype), grad_bias.to(x.dtype), None, None
 
 
 def _statistics(x: Tensor) -> tuple[int, Tensor, Tensor]:

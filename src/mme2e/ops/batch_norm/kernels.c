@@ -152,13 +152,13 @@ long gradient_sums_pooled(const REAL *x, const REAL *gradient, const REAL *scale
   return 0;
 }
 
-/* of_x = what goes on * scale + x * slope + offset: the last two are what mean and variance pass on. */
+/* grad_x = what goes on * scale + x * slope + offset: the last two are what mean and variance pass on. */
 long gradient_of_x(const REAL *x, const REAL *gradient, const REAL *scale, const REAL *shift, const REAL *slope,
-                   const REAL *offset, REAL *restrict of_x, long rows, long channels) {
+                   const REAL *offset, REAL *restrict grad_x, long rows, long channels) {
 #pragma omp parallel for
   for (long i = 0; i < rows; i++) {
     const REAL *here = x + i * channels, *from = gradient + i * channels;
-    REAL *to = of_x + i * channels;
+    REAL *to = grad_x + i * channels;
 #pragma omp simd
     for (long c = 0; c < channels; c++) {
       const REAL y = here[c] * scale[c] + shift[c], upstream = from[c], g = y <= 0 ? 0 : upstream;
@@ -170,7 +170,7 @@ long gradient_of_x(const REAL *x, const REAL *gradient, const REAL *scale, const
 
 /* As `gradient_of_x`, of a pooled gradient. */
 long gradient_of_x_pooled(const REAL *x, const REAL *gradient, const REAL *scale, const REAL *shift, const REAL *slope,
-                          const REAL *offset, REAL *restrict of_x, long maps, long height, long width, long channels) {
+                          const REAL *offset, REAL *restrict grad_x, long maps, long height, long width, long channels) {
   const long high = height / 2, wide = width / 2, half = (height + 1) / 2;
 #pragma omp parallel for
   for (long line = 0; line < maps * half; line++) {
@@ -183,14 +183,14 @@ long gradient_of_x_pooled(const REAL *x, const REAL *gradient, const REAL *scale
 #pragma omp simd
           for (long c = 0; c < channels; c++) {
             const long at = start + r * lower + j * channels + c;
-            of_x[at] = x[at] * slope[c] + offset[c];
+            grad_x[at] = x[at] * slope[c] + offset[c];
           }
     }
     if (row == high) continue;
     for (long j = 0; j < wide; j++) {
       const REAL *restrict x0 = x + start + 2 * j * channels, *x2 = x0 + lower;
       const REAL *from = gradient + ((map * high + row) * wide + j) * channels;
-      REAL *to0 = of_x + start + 2 * j * channels, *to2 = to0 + lower;
+      REAL *to0 = grad_x + start + 2 * j * channels, *to2 = to0 + lower;
 #pragma omp simd
       for (long c = 0; c < channels; c++) {
         CORNERS

@@ -1,7 +1,7 @@
 """The first layer over raw maps: convolution, batch normalisation, 2x2 maximum and ReLU in one pass.
 
-Its result before the maximum is the largest of the whole model and cheap to compute, so it is never kept: the way back
-computes it again. Nor does the normalisation need it. What it wants to know of the convolution y = W p over all patches
+Its result before the maximum is the largest of the whole model and cheap to compute, so it is never kept: the backward
+pass computes it again. Nor does the normalisation need it. What it needs of the convolution y = W p over all patches
 p follows from the patches' mean and covariance C, a small matrix: mean(y) = W mean(p), var(y) = diag(W C W'), and so do
 the gradients that mean and variance pass on.
 """
@@ -23,7 +23,7 @@ _SOURCE = Path(__file__).with_name("kernels.c")
 def can_fuse(maps: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
     """Whether `first_layer` computes it.
 
-    It does for float32 or float64 on a CPU, not under autocast, maps that want no gradient, an odd square kernel with
+    It does for float32 or float64 on a CPU, not under autocast, maps without gradient, an odd square kernel with
     padding that keeps the size, and PyTorch's own norm; out of training only without gradients.
 
     Args:
@@ -72,7 +72,7 @@ def first_layer(maps: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
             shift = shift + conv.bias * scale
         return shape.convolve(padded, _affine(_as_matrix(conv.weight) * scale, shift))
     if shape.places < 2:
-        raise ValueError(f"batch normalisation wants more than one value a channel in training, not {shape.places}")
+        raise ValueError(f"batch normalisation requires more than one value a channel in training, not {shape.places}")
     result, mean, variance = _FirstLayer.apply(padded, conv.weight, conv.bias, norm.weight, norm.bias, norm.eps, shape)
     move_averages(norm, mean if conv.bias is None else mean + conv.bias.detach(), variance)
     return result
@@ -158,10 +158,10 @@ class _FirstLayer(torch.autograd.Function):
         """The gradient of the highest patches, less what mean and variance take of it."""
         padded, weights, matrix, mean_patch, with_patches, mean, inverse, scale = ctx.saved_tensors
         sums = ctx.shape.patch_gradients(padded, weights, gradient)
-        of_beta = sums[-1]
-        of_gamma = inverse * ((sums[:-1] * matrix).sum(0) - mean * of_beta)
-        of_matrix = scale * (sums[:-1] - torch.outer(mean_patch, of_beta) - with_patches * (inverse * of_gamma))
-        of_weight = of_matrix.t().reshape(ctx.weight_shape)
-        of_bias = torch.zeros_like(of_beta, dtype=padded.dtype) if ctx.has_bias else None
+        grad_beta = sums[-1]
+        grad_gamma = inverse * ((sums[:-1] * matrix).sum(0) - mean * grad_beta)
+        grad_matrix = scale * (sums[:-1] - torch.outer(mean_patch, grad_beta) - with_patches * (inverse * grad_gamma))
+        grad_weight = grad_matrix.t().reshape(ctx.weight_shape)
+        grad_bias = torch.zeros_like(grad_beta, dtype=padded.dtype) if ctx.has_bias else None
         dtype = padded.dtype
-        return None, of_weight.to(dtype), of_bias, of_gamma.to(dtype), of_beta.to(dtype), None, None
+        return None, grad_weight.to(dtype), grad_bias, grad_gamma.to(dtype), grad_beta.to(dtype), None, None

@@ -2,14 +2,12 @@
 
 from mme2e.ops.sparse_conv2d.conv import compiled_cost, gather_cost, submanifold_conv2d
 from mme2e.ops.sparse_conv2d.pooling import sparse_max_pool2d
-from mme2e.ops.sparse_conv2d.sparse_maps import RuleBook, Sites, SparseMaps, build_neighbours, build_rule_book
+from mme2e.ops.sparse_conv2d.sparse_maps import Sites, SparseMaps, build_neighbours
 
 __all__ = [
-    "RuleBook",
     "Sites",
     "SparseMaps",
     "build_neighbours",
-    "build_rule_book",
     "compiled_cost",
     "gather_cost",
     "sparse_max_pool2d",

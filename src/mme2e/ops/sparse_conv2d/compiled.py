@@ -1,6 +1,5 @@
-"""The compiled kernels of the submanifold convolution on CPUs, and finding neighbours."""
+"""The compiled kernels of the submanifold convolution on CPUs."""
 
-import math
 from pathlib import Path
 
 import torch
@@ -68,22 +67,6 @@ def weight_gradient(gradient: Tensor, features: Tensor, neighbours: Tensor) -> T
         (stripes, sites, before, after),
     )
     return partial.sum(0) if stripes > 1 else partial[0]
-
-
-def find_neighbours(positions: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """`build_neighbours` in one pass.
-
-    Args:
-        positions: (sites,) int64, rising, on the CPU.
-        shape: (frames, height, width).
-
-    Returns:
-        (sites, 9) int32.
-    """
-    table = torch.empty(math.prod(shape), dtype=torch.int32)
-    neighbours = torch.empty(len(positions), 9, dtype=torch.int32)
-    compiler.call(SOURCE, "find_neighbours", torch.float32, (positions, table, neighbours), (len(positions), *shape))
-    return neighbours
 
 
 def can_compile(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:

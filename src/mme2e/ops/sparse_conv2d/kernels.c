@@ -213,30 +213,3 @@ long weight_gradient(const REAL *gradient, const REAL *features, const int32_t *
   }
   return 0;
 }
-
-/* neighbours (sites, 9) of the sites at rising positions (frame, row, column) in maps; table (frames * height * width)
-   is room to work in. Returns how many there are, each site with itself included. */
-long find_neighbours(const int64_t *positions, int32_t *table, int32_t *neighbours, long sites, long frames, long height,
-                     long width) {
-  const long cells = height * width;
-  long found = 0;
-#pragma omp parallel
-  {
-#pragma omp for
-    for (long cell = 0; cell < frames * cells; cell++) table[cell] = -1;
-#pragma omp for
-    for (long i = 0; i < sites; i++) table[positions[i]] = (int32_t)i;
-#pragma omp for reduction(+ : found)
-    for (long i = 0; i < sites; i++) {
-      const long row = positions[i] % cells / width, column = positions[i] % width;
-      for (int o = 0; o < 9; o++) {
-        const long y = row + o / 3 - 1, x = column + o % 3 - 1;
-        const int inside = y >= 0 && y < height && x >= 0 && x < width;
-        const int32_t neighbour = inside ? table[positions[i] + (y - row) * width + x - column] : -1;
-        neighbours[i * 9 + o] = neighbour;
-        found += neighbour >= 0;
-      }
-    }
-  }
-  return found;
-}

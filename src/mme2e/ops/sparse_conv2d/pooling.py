@@ -1,18 +1,13 @@
 """2x2 maximum over active sites."""
 
-import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mme2e.ops.compiler import call, can_compile
 from mme2e.ops.sparse_conv2d.sparse_maps import Sites, SparseMaps
-
-_SOURCE = Path(__file__).with_name("pooling.c")
 
 
 def sparse_max_pool2d(maps: SparseMaps) -> SparseMaps:
@@ -24,12 +19,9 @@ def sparse_max_pool2d(maps: SparseMaps) -> SparseMaps:
         maps: Features (sites, channels).
     """
     sites = maps.sites
-    if can_compile(_SOURCE, maps.features.device, maps.features.dtype):
-        corners, parents = _find_corners(sites)
-        return SparseMaps(_CompiledMaxOfCorners.apply(maps.features, corners), parents)
     height, width = sites.height // 2, sites.width // 2
-    frame, cell = sites.positions // (sites.height * sites.width), sites.positions % (sites.height * sites.width)
-    row, column = cell // sites.width, cell % sites.width
+    frame, site = sites.positions // (sites.height * sites.width), sites.positions % (sites.height * sites.width)
+    row, column = site // sites.width, site % sites.width
     parent = (frame * height + row // 2) * width + column // 2
     corner = row % 2 * 2 + column % 2
     child = torch.arange(len(sites), device=parent.device)
@@ -38,7 +30,7 @@ def sparse_max_pool2d(maps: SparseMaps) -> SparseMaps:
         inside = ((row < 2 * height) & (column < 2 * width)).nonzero().squeeze(1)
         features = features.index_select(0, inside)
         parent, corner, child = parent[inside], corner[inside], child[: len(inside)]
-    # One row a parent cell, one column a corner: which site stands there; the number of sites means none.
+    # One row a parent, one column a corner: which site stands there; the number of sites means none.
     table = parent.new_full((sites.frames * height * width, 4), len(sites))
     table.view(-1).index_copy_(0, parent * 4 + corner, child)
     any_child = table.amin(dim=1)
@@ -95,38 +87,3 @@ class _MaxOfCorners(torch.autograd.Function):
         """To the site that stands in the winning corner."""
         won = ctx.winner.index_select(0, ctx.places.parent) == ctx.places.corner.unsqueeze(1)
         return gradient.index_select(0, ctx.places.parent).mul_(won), None
-
-
-def _find_corners(sites: Sites) -> tuple[Tensor, Sites]:
-    """(parents, 4) int32 site in each corner or -1, and the parents."""
-    shape = (sites.frames, sites.height // 2, sites.width // 2)
-    corners = torch.empty(math.prod(shape), 4, dtype=torch.int32)
-    positions = torch.empty(len(corners), dtype=torch.int64)
-    places = sites.positions.contiguous()
-    count = call(_SOURCE, "find_corners", torch.float32, (places, corners, positions), (len(sites), *sites.shape))
-    return corners[:count], Sites(positions[:count], shape)
-
-
-class _CompiledMaxOfCorners(torch.autograd.Function):
-    """(sites, channels) features and (parents, 4) corners -> (parents, channels), in one pass on the CPU."""
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, corners: Tensor) -> Tensor:
-        """Remembers in a byte which corner is the highest, where a gradient will be wanted."""
-        features = features.contiguous()
-        parents, channels = len(corners), features.shape[1]
-        highest = features.new_empty(parents, channels)
-        winner = torch.empty(parents, channels, dtype=torch.uint8) if ctx.needs_input_grad[0] else None
-        call(_SOURCE, "maximum", features.dtype, (features, corners, highest, winner), (parents, channels))
-        ctx.sites, ctx.corners, ctx.winner = len(features), corners, winner
-        return highest
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """To the site that stands in the winning corner."""
-        parents, channels = gradient.shape
-        of_features = gradient.new_empty(ctx.sites, channels)
-        tensors = (gradient.contiguous(), ctx.corners, ctx.winner, of_features)
-        call(_SOURCE, "maximum_gradient", gradient.dtype, tensors, (ctx.sites, parents, channels))
-        return of_features, None

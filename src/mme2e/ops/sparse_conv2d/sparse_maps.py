@@ -1,55 +1,19 @@
-"""Sparse 2-D maps, and the rule book that tells which active sites are neighbours."""
+"""Sparse 2-D feature maps, and which of their active sites are neighbours."""
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mme2e.errors import UserError
-from mme2e.ops.sparse_conv2d.compiled import can_compile, find_neighbours
-from mme2e.ops.sparse_conv2d.select_rows import take_rows
 from mme2e.ops.top_p import frame_of_site
 
-NEIGHBOURS_BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
-"""Offsets (dy, dx) of a 3x3 kernel before its centre; those after it are their mirror images."""
-
-_ROWS = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class RuleBook:
-    """Pairs of neighbouring active sites, built once for a mask and shared by all that is done on it.
-
-    Attributes:
-        pairs: For each offset of `NEIGHBOURS_BEFORE`, (sites, their neighbours at that offset), both (pairs,) int64.
-            Read the other way round they are the pairs of the mirrored offset.
-    """
-
-    pairs: tuple[tuple[Tensor, Tensor], ...]
-
-    @cached_property
-    def padded_pairs(self) -> tuple[tuple[Tensor, Tensor], ...]:
-        """The pairs, each list filled up with site 0 to a multiple of 32.
-
-        Matrix libraries prepare a kernel for every new number of rows, which takes longer than a small product; so
-        there are few numbers.
-        """
-
-        def fill(sites: Tensor) -> Tensor:
-            return F.pad(sites, (0, -len(sites) % _ROWS))
-
-        return tuple((fill(sites), fill(neighbours)) for sites, neighbours in self.pairs)
-
-    @property
-    def num_pairs(self) -> int:
-        """Pairs of an active site and an active neighbour: matrix products of a 3x3 convolution beside the centre's."""
-        return 2 * sum(len(sites) for sites, _ in self.pairs)
+Pairs = tuple[tuple[Tensor, Tensor], ...]
+"""For each of the nine offsets, the sites that have a neighbour there, and those neighbours; (pairs,) int64 each."""
 
 
 class Sites:
-    """The active sites of a batch of 2-D maps. Everything derived from them is computed once and shared.
+    """The active sites of a batch of 2-D feature maps. Everything derived from them is computed once and shared.
 
     Attributes:
         positions: (sites,) int64, rising: frame * height * width + row * width + column.
@@ -69,25 +33,23 @@ class Sites:
         return self.frames, self.height, self.width
 
     @property
-    def cells(self) -> int:
+    def full_sites(self) -> int:
         """Sites of the dense maps, active or not."""
         return self.frames * self.height * self.width
 
     @property
     def density(self) -> float:
         """Active sites as a share of all; 0 for a batch without frames."""
-        return len(self) / max(1, self.cells)
+        return len(self) / max(1, self.full_sites)
 
     @property
-    def dense_products(self) -> int:
+    def full_pairs(self) -> int:
         """Pairs of neighbours, each site with itself included, if all sites were active."""
         return self.frames * max(0, 3 * self.height - 2) * max(0, 3 * self.width - 2)
 
     @cached_property
-    def num_products(self) -> int:
+    def num_pairs(self) -> int:
         """Pairs of neighbouring active sites, each site with itself included: what a 3x3 convolution multiplies."""
-        if "rule_book" in self.__dict__:  # there already
-            return len(self) + self.rule_book.num_pairs
         return int((self.neighbours >= 0).sum())
 
     @cached_property
@@ -102,16 +64,16 @@ class Sites:
         return frame_of_site(self.frame_offsets, len(self))
 
     @cached_property
-    def rule_book(self) -> RuleBook:
-        """Which sites are neighbours."""
-        return build_rule_book(self.positions, self.shape)
+    def neighbours(self) -> Tensor:
+        """The rule book: (sites, 9) int32, the site at each offset of a 3x3 kernel, row-major; -1 for none."""
+        return build_neighbours(self.positions, self.shape)
 
     @cached_property
-    def neighbours(self) -> Tensor:
-        """(sites, 9) int32: the site at each offset of a 3x3 kernel, row-major, itself included; -1 for none."""
-        if can_compile(self.positions.device):
-            return find_neighbours(self.positions.contiguous(), self.shape)
-        return build_neighbours(self.positions, self.shape)
+    def pairs(self) -> Pairs:
+        """The rule book as a list for each offset; on a GPU the host waits for the lengths of the lists."""
+        found = [(column >= 0).nonzero().squeeze(1) for column in self.neighbours.unbind(1)]
+        columns = self.neighbours.long().unbind(1)
+        return tuple((sites, column[sites]) for sites, column in zip(found, columns, strict=True))
 
 
 class SparseMaps:
@@ -140,14 +102,15 @@ class SparseMaps:
     def take(self, kept: Tensor, gates: Tensor | None = None) -> "SparseMaps":
         """Only the sites at `kept` (number,) int64, rising; their features times `gates` (number,), if given."""
         sites = Sites(self.sites.positions.index_select(0, kept), self.sites.shape)
-        return SparseMaps(take_rows(self.features, kept, gates), sites)
+        features = self.features.index_select(0, kept)
+        return SparseMaps(features if gates is None else features * gates.unsqueeze(1), sites)
 
     def to_dense(self) -> Tensor:
         """(frames, channels, height, width) in channels-last memory, zero where no site is."""
         channels = self.features.shape[1]
         dense = self.features
-        if len(self.sites) < self.sites.cells:
-            dense = dense.new_zeros(self.sites.cells, channels).index_copy(0, self.sites.positions, dense)
+        if len(self.sites) < self.sites.full_sites:
+            dense = dense.new_zeros(self.sites.full_sites, channels).index_copy(0, self.sites.positions, dense)
         return dense.view(*self.sites.shape, channels).permute(0, 3, 1, 2)
 
     @classmethod
@@ -171,24 +134,8 @@ class SparseMaps:
         return cls(rows.index_select(0, positions), Sites(positions, (frames, height, width)))
 
 
-def build_rule_book(positions: Tensor, shape: tuple[int, int, int]) -> RuleBook:
-    """Finds the neighbours of every active site.
-
-    Args:
-        positions: (sites,) int64, rising, as in `Sites`.
-        shape: (frames, height, width).
-    """
-    table, here, row_step = _numbered_cells(positions, shape)
-    pairs = []
-    for dy, dx in NEIGHBOURS_BEFORE:
-        neighbours = table.index_select(0, here + (dy * row_step + dx))
-        found = (neighbours >= 0).nonzero().squeeze(1)
-        pairs.append((found, neighbours.index_select(0, found)))
-    return RuleBook(pairs=tuple(pairs))
-
-
 def build_neighbours(positions: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """What the rule book tells, as a table with a row for each site: no list whose length the host has to wait for.
+    """Finds the neighbours of every active site; no list whose length the host has to wait for.
 
     Args:
         positions: (sites,) int64, rising, as in `Sites`.
@@ -197,19 +144,14 @@ def build_neighbours(positions: Tensor, shape: tuple[int, int, int]) -> Tensor:
     Returns:
         (sites, 9) int32, offsets row-major (dy, then dx) from -1 to 1; -1 where no active site is.
     """
-    table, here, row_step = _numbered_cells(positions, shape)
-    offsets = torch.arange(9, device=positions.device)
-    steps = (offsets // 3 - 1) * row_step + offsets % 3 - 1
-    return table.int()[here.unsqueeze(1) + steps]
-
-
-def _numbered_cells(positions: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, int]:
-    """A flat table of the cells that names the site in each, or -1; the sites' places in it; its row length."""
     frames, height, width = shape
     row_step = width + 2
     # A border of "no site" around every frame, so that no neighbour falls outside; frames share the row between them.
-    table = positions.new_full(((frames * (height + 1) + 1) * row_step,), -1)
-    frame, cell = positions // (height * width), positions % (height * width)
-    here = (frame * (height + 1) + cell // width + 1) * row_step + cell % width + 1
-    table[here] = torch.arange(len(positions), device=positions.device)
-    return table, here, row_step
+    numbers = torch.arange(len(positions), dtype=torch.int32, device=positions.device)
+    table = numbers.new_full(((frames * (height + 1) + 1) * row_step,), -1)
+    frame, site = positions // (height * width), positions % (height * width)
+    here = (frame * (height + 1) + site // width + 1) * row_step + site % width + 1
+    table[here] = numbers
+    offsets = torch.arange(9, device=positions.device)
+    steps = (offsets // 3 - 1) * row_step + offsets % 3 - 1
+    return table[here.unsqueeze(1) + steps]

@@ -1,15 +1,11 @@
 """Ragged softmax and top-p over all frames of a batch at once, without a Python loop."""
 
 import math
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from mme2e.errors import UserError
-from mme2e.ops.compiler import call, can_compile
-
-_SOURCE = Path(__file__).with_name("kernels.c")
 
 _WHOLE = 2.0**60
 """What a frame's weight of 1 is in whole numbers."""
@@ -55,8 +51,7 @@ def top_p_mask(weights: Tensor, frame_offsets: Tensor, p: float) -> Tensor:
 
     A site is kept when the sites before it, by falling weight, hold less than p (Dai et al. 2021, section 4.2). So
     every frame that has a site keeps one; equal weights go by order of sites; p = 1 keeps all, whatever rounding
-    does to the sum. Sums are exact to 2^-60 of the weight or taken in float64 (the compiled kernel). A frame with NaN
-    keeps all, so that NaN is not lost on the way.
+    does to the sum. Sums are exact to 2^-60 of the weight. A frame with NaN keeps all, so that NaN is not lost.
 
     Args:
         weights: (sites,) float, not negative, adding up to 1 in each frame.
@@ -72,8 +67,6 @@ def top_p_mask(weights: Tensor, frame_offsets: Tensor, p: float) -> Tensor:
     check_top_p(p)
     if p == 1 or not len(weights):
         return torch.ones_like(weights, dtype=torch.bool)
-    if weights.dtype == torch.float32 and can_compile(_SOURCE, weights.device, weights.dtype):
-        return _compiled(weights.detach().contiguous(), frame_offsets, p)
     counts = frame_offsets.diff()
     frame = frame_of_site(frame_offsets, len(weights))
     place = torch.arange(len(weights), device=weights.device) - frame_offsets[frame]
@@ -90,10 +83,3 @@ def top_p_mask(weights: Tensor, frame_offsets: Tensor, p: float) -> Tensor:
     keeps = (before < math.ceil(p * _WHOLE)) | ordered.isnan().any(dim=1, keepdim=True)
     kept = torch.empty_like(table, dtype=torch.bool).scatter_(1, order, keeps)
     return kept[frame, place]
-
-
-def _compiled(weights: Tensor, frame_offsets: Tensor, p: float) -> Tensor:
-    keep = torch.empty(len(weights), dtype=torch.bool)
-    share = torch.tensor(p, dtype=torch.float64)
-    call(_SOURCE, "top_p", weights.dtype, (weights, frame_offsets.contiguous(), share, keep), (len(frame_offsets) - 1,))
-    return keep
