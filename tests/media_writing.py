@@ -22,6 +22,7 @@ def write_video(
     rotation: int = 0,
     key_spacing: int = 12,
     b_frames: int = 0,
+    aspect: Fraction | None = None,
 ) -> Path:
     """Writes images of one size at their times (default: at `rate`), nearly without loss."""
     if times_s is None:
@@ -36,6 +37,8 @@ def write_video(
         stream.codec_context.time_base = Fraction(1, 1000)
         stream.codec_context.gop_size = key_spacing
         stream.codec_context.max_b_frames = b_frames
+        if aspect is not None:  # of a pixel: width to height
+            stream.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio = aspect
         if rotation:
             stream.set_display_rotation(rotation)
         for image, time_s in zip(images, times_s, strict=True):

@@ -59,6 +59,15 @@ def change(data, rng):
     return bytes(changed)
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_undamaged_they_take_little_memory(shared, name):
+    with DecoderProcess(memory_limit_mb=MOST_MB) as decoder:
+        events = list(decoder.read_recording(shared(name), [Interval()], ReadSettings()))
+        assert isinstance(events[-1], IntervalEnd)
+        status = Path(f"/proc/{decoder._process.pid}/status").read_text()
+        assert int(status.split("VmHWM:")[1].split()[0]) < MOST_MB << 10
+
+
 @pytest.mark.parametrize("damage", [cut, change])
 @pytest.mark.parametrize("name", FILES)
 def test_an_answer_or_an_error_that_names_the_file(shared, tmp_path, decoder, name, damage):

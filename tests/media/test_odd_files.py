@@ -416,19 +416,6 @@ def test_pictures_are_shown_as_a_player_shows_them(shared):
     np.testing.assert_array_equal(frame.image, shown[:, 320:])
 
 
-def write_with_aspect(path, aspect, images, rotation=0):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.height, stream.width, stream.pix_fmt = *images[0].shape[:2], "yuv420p"
-        stream.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio = aspect
-        if rotation:
-            stream.set_display_rotation(rotation)
-        for image in images:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
-
-
 @pytest.mark.parametrize(
     ("aspect", "rotation", "shape"),
     [
@@ -440,7 +427,7 @@ def write_with_aspect(path, aspect, images, rotation=0):
     ],
 )
 def test_aspect_ratios(tmp_path, aspect, rotation, shape):
-    path = write_with_aspect(tmp_path / "v.mp4", aspect, [grey_image(100)] * 3, rotation)
+    path = write_video(tmp_path / "v.mp4", [grey_image(100)] * 3, aspect=aspect, rotation=rotation)
     frames, (end,) = read(path, frame_interval_ms=100)
     assert [frame.image.shape for frame in frames] == [shape] * 3
     assert (probe(path).height_px, probe(path).width_px) == shape[:2]

@@ -10,8 +10,9 @@ from media_writing import grey_image, write_sound, write_video
 from mme2e.errors import MediaError
 from mme2e.media import cursor, video
 from mme2e.media.notes import Damage
+from mme2e.media.recording import Interval, ReadSettings, read_recording
 from mme2e.media.region import Region
-from mme2e.media.video import frame_times, probe, read_frames, read_regions, sample_frames
+from mme2e.media.video import Frame, frame_times, probe, read_frames, sample_frames
 
 LEVELS = [20, 60, 100, 140, 180, 220]
 
@@ -150,19 +151,22 @@ def test_regions_are_read_in_one_pass(tmp_path):
     path = write_video(tmp_path / "v.mp4", [corners()] * 10)
     left, right = (Region(x_px=x, y_px=0, width_px=32, height_px=24) for x in (0, 32))
     outside = Region(x_px=40, y_px=0, width_px=32, height_px=24)
-    wanted = [(0.0, left), (0.0, right), (0.3, outside), (0.3, None), (0.5, right), (9.0, left)]
-    misfits = {}
-    frames = list(read_regions(path, wanted, misfits=misfits))
-    assert [(frame.requested_s, frame.region) for frame in frames] == [wanted[i] for i in (0, 1, 3, 4)]
-    assert [frame.image[12, 16].argmax() for frame in frames] == [0, 1, 0, 1]
-    assert frames[2].image.shape == (48, 64, 3)
-    assert list(misfits) == [outside]
-    assert "does not fit into a picture of 64x48" in misfits[outside]
-    with pytest.raises(MediaError, match="does not fit"):
-        list(read_regions(path, wanted))
-    with pytest.raises(ValueError, match="ascend"):
-        read_regions(path, wanted[::-1])
-    assert list(read_regions(path, [])) == []
+    asked = [(0.5, right), (0.0, left), (0.0, right), (0.3, outside), (0.3, None), (9.0, left), (0.25, right)]
+    intervals = [Interval(start_s=time_s, end_s=time_s + 0.1, region=region) for time_s, region in asked]
+    events = list(read_recording(path, intervals, ReadSettings(frame_interval_ms=300)))
+    frames = [event for event in events if isinstance(event, Frame)]
+    assert [(frame.requested_s, frame.region) for frame in frames] == [asked[i] for i in (1, 2, 6, 4, 0)]
+    assert [frame.intervals for frame in frames] == [(1,), (2,), (6,), (4,), (0,)]
+    assert [frame.image[12, 16].argmax() for frame in frames] == [0, 1, 1, 0, 1]
+    assert frames[3].image.shape == (48, 64, 3)
+    ends = {event.position: event for event in events if not isinstance(event, Frame)}
+    assert [ends[i].frames for i in range(7)] == [1, 1, 1, 0, 1, 0, 1]
+    assert "does not fit into a picture of 64x48" in ends[3].video.missing
+    assert [ends[i].video.missing for i in (0, 1, 2, 4, 5, 6)] == [None] * 6
+    assert [event.position for event in events if not isinstance(event, Frame)][:2] == [1, 2]  # as they are complete
+    with pytest.raises(ValueError, match="expected 0 <= start_s <= end_s"):
+        read_recording(path, [Interval(start_s=2.0, end_s=1.0)], ReadSettings())
+    assert list(read_recording(path, [], ReadSettings())) == []
 
 
 def test_large_pictures_are_decoded_by_two_threads(tmp_path):

@@ -1,7 +1,9 @@
 import logging
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
+import media_writing
 import pytest
 from killing_decoder import die_of
 from small_recordings import (
@@ -150,6 +152,17 @@ def test_a_region_outside_the_picture_is_reported(tmp_path, media):
     row, reason, _ = one(tmp_path, media, region=Region(x_px=90, y_px=0, width_px=48, height_px=48))
     assert row["face_crops"] == []
     assert "does not fit" in reason
+
+
+def test_pixels_are_square_unless_the_corpus_keeps_them_as_stored(tmp_path, media):
+    path = media_writing.write_video(tmp_path / "wide.mp4", [media_writing.grey_image(90)] * 40, aspect=Fraction(2))
+    right = Region(x_px=64, y_px=0, width_px=64, height_px=48)  # of 128 x 48 px; 64 x 48 are stored
+    row, reason, _ = one(tmp_path, media, video=path, region=right)
+    assert (len(row["face_crops"]), reason) == (2, "")
+    shutil.rmtree(tmp_path / "out")
+    row, reason, _ = one(tmp_path, media, video=path, region=right, square_pixels=False)
+    assert row["face_crops"] == []
+    assert "does not fit into a picture of 64x48 px" in reason
 
 
 def test_a_corpus_of_which_nothing_is_left_is_refused(tmp_path, media):

@@ -158,31 +158,7 @@ def read_frames(
     """
     if any(later < earlier for earlier, later in itertools.pairwise(times_s)):
         raise ValueError("times_s must ascend")
-    return _frames_of(path, ((time_s, region, ()) for time_s in times_s), damage, None, video_track, square_pixels)
-
-
-def read_regions(
-    path: Path | str,
-    wanted: Sequence[tuple[float, Region | None]],
-    *,
-    damage: Damage | None = None,
-    misfits: dict[Region, str] | None = None,
-) -> Iterator[Frame]:
-    """As `read_frames`, for several parts of the picture in one pass.
-
-    Args:
-        path: Video file.
-        wanted: Times, ascending, each with the region to return then; a time may come once for every region.
-        damage: As for `read_frames`.
-        misfits: Is told of regions that do not fit into the picture, with the reason; their frames are left out.
-
-    Raises:
-        MediaError: The file cannot be read, has no video, or a region does not fit into it and there is no `misfits`.
-        ValueError: The times do not ascend.
-    """
-    if any(later < earlier for (earlier, _), (later, _) in itertools.pairwise(wanted)):
-        raise ValueError("times must ascend")
-    return _frames_of(path, ((time_s, region, ()) for time_s, region in wanted), damage, misfits)
+    return _frames_of(path, ((time_s, region, ()) for time_s in times_s), damage, video_track, square_pixels)
 
 
 def sample_frames(
@@ -204,7 +180,7 @@ def sample_frames(
         MediaError: The file cannot be read, has no video or no such track.
     """
     times_s = times_between(start_s, end_s, frame_interval_ms)
-    return _frames_of(path, ((time_s, region, ()) for time_s in times_s), damage, None, video_track, square_pixels)
+    return _frames_of(path, ((time_s, region, ()) for time_s in times_s), damage, video_track, square_pixels)
 
 
 def _times_from(start_s: float, frame_interval_ms: float) -> Iterator[float]:
@@ -276,14 +252,13 @@ def _frames_of(
     path: Path | str,
     wanted: Iterable[Wanted],
     damage: Damage | None,
-    misfits: dict[Region, str] | None,
-    video_track: int | None = None,
-    square_pixels: bool = True,
+    video_track: int | None,
+    square_pixels: bool,
 ) -> Iterator[Frame]:
     damage = damage if damage is not None else Damage()
     source = MediaSource(path, video_track=video_track, video_damage=damage)
     try:
         cursor = VideoCursor(source, square_pixels=square_pixels)
-        yield from frames_on_display(cursor, wanted, path, damage, misfits)
+        yield from frames_on_display(cursor, wanted, path, damage, None)
     finally:
         source.close()

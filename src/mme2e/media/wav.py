@@ -1,5 +1,6 @@
 """WAV files without FFmpeg: plain ones, which it takes 100 times as long to read, and what headers claim."""
 
+import struct
 import wave
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from mme2e.media.resampling import SAMPLE_RATE_HZ
 
 UNKNOWN_LENGTHS = (0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF)  # written before anyone knew how long it would be
 MOST_CHUNKS = 64
+_WAVE_ERRORS = (wave.Error, EOFError, OSError, RuntimeError, ValueError, struct.error)
+"""What the standard library makes of headers that are damaged."""
 
 
 def plain_wav(path: Path | str, first: int, last: int | None, channel: int | None) -> np.ndarray | None:
@@ -30,7 +33,7 @@ def plain_wav(path: Path | str, first: int, last: int | None, channel: int | Non
             file.setpos(first)
             samples = np.frombuffer(file.readframes(end - first), dtype="<i2").reshape(-1, channels)
             return samples[:, taken].astype(np.int16)
-    except (wave.Error, EOFError, OSError):
+    except _WAVE_ERRORS:
         return None
 
 

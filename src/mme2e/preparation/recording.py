@@ -111,7 +111,8 @@ def _interval(utterance: Utterance) -> Interval:
 
 
 def _settings(utterance: Utterance, task: RecordingTask) -> ReadSettings:
-    return ReadSettings(frame_interval_ms=task.frame_interval_ms)
+    square_pixels = utterance.square_pixels and task.face.mode != "reference"
+    return ReadSettings(frame_interval_ms=task.frame_interval_ms, square_pixels=square_pixels)
 
 
 def modalities_of(utterance: Utterance) -> str:
