@@ -26,7 +26,7 @@ from mme2e.errors import UserError
         (FaceSettings, {"margin": 48}, "face.margin .* not 48"),
         (SampleSettings, {"utterances": 0}, "not 0"),
         (SplitSettings, {"fold": 6}, "fold .* not 6"),
-        (PrepareSettings, {"split": SplitSettings(protocol="lists")}, "wants --splits"),
+        (PrepareSettings, {"split": SplitSettings(protocol="lists")}, "requires --splits"),
         (PrepareSettings, {"split": SplitSettings(protocol="session"), "splits": "x"}, "lists or auto, not session"),
         (PrepareSettings, {"jobs": 0}, "jobs .* not 0"),
         (PrepareSettings, {"frame_interval_ms": 0}, "frame_interval_ms .* not 0"),

@@ -72,9 +72,9 @@ class _Parser(ArgumentParser):
             expected = " or ".join(_kind(kind.strip()) for kind in kinds)
             return f"{wrong['key']} must be {expected}, not '{wrong['value']}'"
         if unknown := re.fullmatch(r"Option '(.*)' is not accepted", message):
-            return f"unknown key {unknown[1]}"
+            return f"unknown key '{unknown[1]}'"
         if unknown := re.fullmatch(r"Group '(.*)' does not accept option '(.*)'", message):
-            return f"unknown key {unknown[1]}.{unknown[2]}"
+            return f"unknown key '{unknown[1]}.{unknown[2]}'"
         return _with_hyphens(message)
 
 

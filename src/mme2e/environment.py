@@ -36,7 +36,7 @@ class Machine:
         processor: Name of the CPU.
         gpu: Name of the GPU; None where none was used.
         threads: Of PyTorch on the CPU.
-        load_average: Programs that wanted to run in the last minute, when measuring began.
+        load_average: Programs that were ready to run in the last minute, when measuring began.
         python, torch, mme2e: Versions.
         commit: Of the source checkout; None when it is installed.
     """

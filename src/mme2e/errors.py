@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """A mistake that one line explains: what was received and what is wanted.
+    """A mistake that one line explains: what was received and what is expected.
 
     The command line prints the message on standard error and exits with status 2; from Python it is raised as it is.
     """

@@ -356,9 +356,9 @@ def test_files(report, tmp_path, along) -> None:
 
 def test_a_horizontal_axis_wants_numbers() -> None:
     assert value_of(SETTINGS.variants[0], "model.top_p") == 0.5
-    with pytest.raises(UserError, match=r"along: model\.name of variant 'fe2e' is 'fe2e', wanted is a number"):
+    with pytest.raises(UserError, match=r"along: model\.name of variant 'fe2e' must be a number, not 'fe2e'"):
         value_of(SETTINGS.variants[0], "model.name")
-    with pytest.raises(UserError, match=r"model\.width of variant 'fe2e' is None"):
+    with pytest.raises(UserError, match=r"model\.width of variant 'fe2e' must be a number, not None"):
         value_of(SETTINGS.variants[0], "model.width")
 
 

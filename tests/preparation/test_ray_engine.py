@@ -195,7 +195,7 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch):
 
 
 def test_an_address_wants_the_engine():
-    with pytest.raises(UserError, match="ray_address head:6379 wants --engine ray"):
+    with pytest.raises(UserError, match="ray_address head:6379 requires --engine ray"):
         PrepareSettings(ray_address="head:6379")
 
 

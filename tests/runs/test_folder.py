@@ -231,7 +231,7 @@ def test_a_missing_setting_is_named(run: Path) -> None:
 
 def test_weights_of_another_label_set(run: Path) -> None:
     edit(run, label_names=["happy", "sad"], thresholds=None)
-    with pytest.raises(UserError, match=r"does not fit config.yaml: text.head.weight is \(3, 8\), wanted is \(2, 8\)"):
+    with pytest.raises(UserError, match=r"does not fit config.yaml: text.head.weight is \(3, 8\), expected \(2, 8\)"):
         load_run(run)
 
 

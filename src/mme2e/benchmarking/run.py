@@ -160,7 +160,7 @@ def _baseline(mine: _Entry, against: Path | None, sample: _Sample) -> _Entry | N
         if there.name != "fe2e" or there.modalities != here.modalities:
             raise UserError(
                 f"{against} is {there.name} of modalities '{there.modalities}': "
-                f"to compare with, an fe2e of '{here.modalities}' is wanted"
+                f"the run to compare with must be an fe2e of '{here.modalities}'"
             )
         batches = sample.batches(loaded)  # it may have another tokenizer
     candidate = Candidate(name=FE2E_NAME, model=loaded.model, batches=batches, stage_top_p={})  # type: ignore[arg-type]

@@ -156,5 +156,5 @@ class ModelSettings:
 
     @property
     def reads_tokens(self) -> bool:
-        """Whether the model has a text encoder and wants a tokenizer."""
+        """Whether the model has a text encoder and requires a tokenizer."""
         return "t" in self.modalities and not self.hand_crafted

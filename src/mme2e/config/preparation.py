@@ -83,7 +83,7 @@ class PrepareSettings:
     def __post_init__(self) -> None:
         require(
             self.split.protocol != "lists" or self.splits is not None,
-            "split.protocol lists wants --splits DIR_OR_FILE",
+            "split.protocol lists requires --splits DIR_OR_FILE",
         )
         require(
             self.splits is None or self.split.protocol in ("auto", "lists"),
@@ -93,5 +93,5 @@ class PrepareSettings:
         require(self.jobs >= 1, f"jobs must be at least 1, not {self.jobs}")
         require(
             self.ray_address is None or self.engine == "ray",
-            f"ray_address {self.ray_address} wants --engine ray",
+            f"ray_address {self.ray_address} requires --engine ray",
         )

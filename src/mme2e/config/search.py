@@ -28,11 +28,11 @@ class Dimension:
     def __post_init__(self) -> None:
         is_range = self.low is not None and self.high is not None
         has_range = self.low is not None or self.high is not None or self.log
-        require(is_range or not has_range, "a range wants both low and high")
-        require(is_range != (self.choices is not None), "wanted is either a range (low, high) or choices")
+        require(is_range or not has_range, "a range requires both low and high")
+        require(is_range != (self.choices is not None), "a dimension must have either a range (low, high) or choices")
         if self.low is not None and self.high is not None:
             require(self.low < self.high, f"low {self.low} must be less than high {self.high}")
-            require(not self.log or self.low > 0, f"a logarithmic range wants low above 0, not {self.low}")
+            require(not self.log or self.low > 0, f"a logarithmic range requires low above 0, not {self.low}")
         if self.choices is not None:
             distinct = all(choice not in self.choices[:index] for index, choice in enumerate(self.choices))
             require(len(self.choices) >= 2 and distinct, f"choices must be two or more, each once, not {self.choices}")

@@ -12,8 +12,7 @@ from rich.progress import Progress
 from mme2e.atomic import write_text
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.errors import UserError
-from mme2e.evaluation.calibration_plot import plot_reliability
-from mme2e.evaluation.plots import plot_evaluation
+from mme2e.evaluation.plots import plot_evaluation, plot_reliability
 from mme2e.evaluation.predictions import Predictions, predict_split
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_report import to_markdown

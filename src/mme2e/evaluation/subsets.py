@@ -13,10 +13,10 @@ from mme2e.atomic import write_text
 from mme2e.config import MODALITIES, ModelSettings
 from mme2e.data.corpus import Corpus
 from mme2e.errors import UserError
+from mme2e.evaluation.plots import plot_subsets
 from mme2e.evaluation.predictions import Predictions, predict_subsets
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_run import EVALUATION_FOLDER, open_run, score
-from mme2e.evaluation.subsets_plot import plot_subsets
 from mme2e.evaluation.tables import COLUMNS, markdown_table, percent
 from mme2e.records import to_json
 from mme2e.report import Part, Result, Table

@@ -129,7 +129,7 @@ def _changes(words: Sequence[str]) -> Flat:
     for word in words:
         key, equals, value = word.partition("=")
         if not (key and equals):
-            raise UserError(f"--set wants KEY=VALUE, as epochs=1, not '{word}'")
+            raise UserError(f"--set requires KEY=VALUE, as epochs=1, not '{word}'")
         if key in changes:
             raise UserError(f"--set gives {key} twice")
         try:
@@ -153,7 +153,7 @@ def _protocols(file: _File, data: Sequence[str]) -> tuple[Protocol, ...]:
     elif len(given) == 1 and len(named) <= 1:
         named = {next(iter(named), ONLY_PROTOCOL): data[0]}
     elif given:
-        raise UserError(f"--data wants one corpus, or NAME=FOLDER for each of several protocols, not {' '.join(data)}")
+        raise UserError(f"--data requires one corpus, or NAME=FOLDER for each protocol, not {' '.join(data)}")
     if not named:
         raise UserError("which corpus? Give --data CORPUS, or data or protocols in the file")
     return tuple(Protocol(name=str(name), folds=_folds(name, folds)) for name, folds in named.items())
@@ -162,9 +162,7 @@ def _protocols(file: _File, data: Sequence[str]) -> tuple[Protocol, ...]:
 def _folds(name: str, folders: Any) -> tuple[Path, ...]:
     folders = [folders] if isinstance(folders, str) else folders
     if not isinstance(folders, list) or not folders or not all(isinstance(each, str) and each for each in folders):
-        raise UserError(
-            f"protocol '{name}' is {folders!r}, wanted is a prepared corpus, or a list of them as its folds"
-        )
+        raise UserError(f"protocol '{name}' must be a prepared corpus, or a list of them as its folds, not {folders!r}")
     if len(set(folders)) < len(folders):
         raise UserError(f"protocol '{name}' has the same fold twice")
     return tuple(Path(folder) for folder in folders)
@@ -208,7 +206,7 @@ def _axes(content: Any, where: str) -> dict[str, list[Any]]:
     axes = flatten(content, where)
     for key, values in axes.items():
         if not isinstance(values, list) or not values:
-            raise UserError(f"{where}: {key} is {values!r}, wanted is a list of values")
+            raise UserError(f"{where}: {key} must be a list of values, not {values!r}")
     return axes
 
 

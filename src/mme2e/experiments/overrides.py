@@ -31,7 +31,7 @@ def flatten(content: Any, where: str) -> Flat:
 
 def _pairs(content: Any, where: str) -> list[tuple[str, Any]]:
     if not isinstance(content, dict):
-        raise UserError(f"{where} is {content!r}, wanted are settings by their names")
+        raise UserError(f"{where} must be settings by their names, not {content!r}")
     pairs = []
     for key, value in content.items():
         if isinstance(value, dict):

@@ -57,7 +57,7 @@ def value_of(variant: Variant, key: str) -> float:
     for name in key.split("."):
         value = getattr(value, name, None)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"along: {key} of variant '{variant.name}' is {value!r}, wanted is a number")
+        raise UserError(f"along: {key} of variant '{variant.name}' must be a number, not {value!r}")
     return float(value)
 
 

@@ -99,7 +99,7 @@ def run_experiment(
 def _require_splits(corpus: Corpus) -> None:
     lacking = [split for split in ("train", "valid", "test") if split not in corpus.splits]
     if lacking:
-        raise UserError(f"{corpus.folder} has no utterances in split '{lacking[0]}': an experiment wants all three")
+        raise UserError(f"{corpus.folder} has no utterances in split '{lacking[0]}': an experiment requires all three")
 
 
 def _report(

@@ -152,7 +152,7 @@ def _load_weights(model: nn.Module, path: Path, sha256: str) -> None:
         if name not in weights:
             raise UserError(f"{path} does not fit {CONFIG_FILE}: {name} is missing")
         if weights[name].shape != tensor.shape:
-            shapes = f"{tuple(weights[name].shape)}, wanted is {tuple(tensor.shape)}"
+            shapes = f"{tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
             raise UserError(f"{path} does not fit {CONFIG_FILE}: {name} is {shapes}")
         if not torch.isfinite(weights[name]).all():
             raise UserError(f"{path} is damaged: the numbers of {name} are not all finite")

@@ -36,7 +36,7 @@ def require_optuna() -> None:
     try:
         import optuna
     except ImportError as error:
-        raise UserError("mme2e search wants Optuna: pip install 'mme2e[search]'") from error
+        raise UserError("mme2e search requires Optuna: pip install 'mme2e[search]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
