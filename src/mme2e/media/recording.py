@@ -10,6 +10,7 @@
 import heapq
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -159,7 +160,8 @@ class _Reading:
         self._frames = [0] * len(intervals)
         self._lost_packets = [0] * len(intervals)
         self._audio_done = [False] * len(intervals)
-        self._open = list(range(len(intervals)))
+        self._video_done = [False] * len(intervals)
+        self._open = deque(sorted(range(len(intervals)), key=self._end_s))  # those whose video is not passed
         self._video_damage = Damage()
         self._misfits: dict[Region, str] = {}
         self._video_fault: StreamReport | None = None
@@ -190,9 +192,9 @@ class _Reading:
                 yield from self._watch(source)
             self._video_passed_s = math.inf
             if self._collector is not None:
+                yield from self._ended()
                 for position in collect(source, self._collector):
-                    self._audio_done[position] = True
-                    yield from self._ended()
+                    yield from self._audio_ended(position)
         finally:
             source.close()
         yield from self._ended()
@@ -208,7 +210,7 @@ class _Reading:
     def _plain_ends(self) -> Iterator[IntervalEnd]:
         track_end_s = claimed_wav_s(self._path) or 0.0
         video = StreamReport(missing="the file has no video" if self._settings.video else None)
-        for position in sorted(self._open, key=lambda position: self._cuts[position].start_s):
+        for position in sorted(range(len(self._cuts)), key=lambda position: self._cuts[position].start_s):
             cut, interval = self._cuts[position], self._intervals[position]
             samples = plain_wav(self._path, cut.first, cut.last, cut.channel)
             if samples is None:
@@ -239,7 +241,7 @@ class _Reading:
                 yield from self._ended()
                 for position in frame.intervals:
                     self._frames[position] += 1
-                for position in self._open:  # a packet that is lost counts for every region
+                for position in self._open if frame.lost_packets else ():  # they count for every region
                     if self._covers(position, frame.requested_s):
                         self._lost_packets[position] += frame.lost_packets
                 counted += frame.lost_packets
@@ -247,7 +249,7 @@ class _Reading:
             for position in self._open:  # what was lost after the last frame belongs to whom it was to show something
                 end_s = self._intervals[position].end_s
                 if end_s is None or (self._cursor.end_s is not None and end_s > self._cursor.end_s):
-                    self._lost_packets[position] += self._video_damage.lost_packets - counted
+                    self._lost_packets[position] += max(0, self._video_damage.lost_packets - counted)
         except MediaError as error:
             self._video_fault = StreamReport(missing=str(error), unreadable=True)
 
@@ -259,13 +261,21 @@ class _Reading:
         """The intervals of which nothing more will come."""
         if self._collector is not None:
             for position in self._collector.take_complete():
-                self._audio_done[position] = True
-        for position in self._open[:]:
-            end_s = self._intervals[position].end_s
-            passed = self._video_passed_s == math.inf or (end_s is not None and self._video_passed_s >= end_s)
-            if passed and self._audio_done[position]:
-                self._open.remove(position)
+                yield from self._audio_ended(position)
+        while self._open and self._end_s(self._open[0]) <= self._video_passed_s:
+            position = self._open.popleft()
+            self._video_done[position] = True
+            if self._audio_done[position]:
                 yield self._end_of(position)
+
+    def _audio_ended(self, position: int) -> Iterator[IntervalEnd]:
+        self._audio_done[position] = True
+        if self._video_done[position]:
+            yield self._end_of(position)
+
+    def _end_s(self, position: int) -> float:
+        end_s = self._intervals[position].end_s
+        return math.inf if end_s is None else end_s
 
     def _end_of(self, position: int) -> IntervalEnd:
         interval, cut = self._intervals[position], self._cuts[position]
