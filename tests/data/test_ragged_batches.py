@@ -85,6 +85,19 @@ def test_another_device_keeps_what_is_hidden() -> None:
     assert ragged.to("cpu").present.tolist() == [True, False]
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_page_locked_batches_arrive_on_a_gpu_as_they_are() -> None:
+    batch = make_batch().pin_memory()
+    assert batch.face_crops.values.is_pinned()  # type: ignore[union-attr]
+    assert batch.labels.is_pinned()  # type: ignore[union-attr]
+    moved = batch.to("cuda")
+    assert moved.labels.device.type == "cuda"  # type: ignore[union-attr]
+    back = moved.to("cpu")
+    for name in ("face_crops", "waveforms"):
+        for part, tensor in vars(getattr(make_batch(), name)).items():
+            assert torch.equal(getattr(getattr(back, name), part), tensor), (name, part)
+
+
 def make_batch() -> Batch:
     sound = Ragged(torch.zeros(6400, dtype=torch.int16), torch.tensor([0, 6400, 0]), torch.tensor([False, False, True]))
     return Batch(face_crops=made(1, 0, 2), waveforms=sound, labels=torch.eye(3), ids=("a", "b", "c"))

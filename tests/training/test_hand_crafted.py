@@ -23,7 +23,7 @@ from mme2e.errors import UserError
 from mme2e.evaluation.evaluate import evaluate
 from mme2e.models import build_model
 from mme2e.runs.folder import load_run
-from mme2e.training.hand_crafted import standardise
+from mme2e.training.initial_weights import standardise
 from mme2e.training.train import train
 
 TINY = TrainSettings(

@@ -1,13 +1,16 @@
-"""Training that does not begin at random: branches of a run that is there already."""
+"""What training starts from, where it is not random: branches of another run, statistics of hand-crafted features."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
-from mme2e.config import TrainSettings
+from mme2e.config import ModelSettings, TrainSettings
+from mme2e.data.features import Features
+from mme2e.data.hand_crafted import used_features
 from mme2e.errors import UserError
-from mme2e.models.late_fusion import BRANCHES
+from mme2e.models.late_fusion import BRANCHES, LateFusion
 from mme2e.runs.folder import LoadedRun, load_run
 from mme2e.text import TextParts
 
@@ -92,6 +95,26 @@ def load_initial(settings: TrainSettings, label_names: tuple[str, ...]) -> Initi
             f"'{shared}', not '{asked}'"
         )
     return InitialWeights(folder=folder, run=run, modalities=asked, with_fusion=set(asked) == set(ours) == set(theirs))
+
+
+def standardise(model: nn.Module, settings: ModelSettings, features: Features) -> None:
+    """Gives a baseline mean and deviation of the features over the training split.
+
+    Args:
+        model: What `build_model` made of `settings`.
+        settings: With the sizes of the features.
+        features: Of the corpus to train on.
+
+    Raises:
+        UserError: The features have no statistics: they were made without a training split.
+    """
+    assert isinstance(model, LateFusion)
+    for name, modality in used_features(settings, features).items():
+        if not modality.mean:
+            raise UserError(f"{features.folder} has no mean of the {name} features: the corpus has no training split")
+        model.branches[name].standardise.set_statistics(  # type: ignore[operator,union-attr]  # a FeatureBranch
+            torch.tensor(modality.mean), torch.tensor(modality.std)
+        )
 
 
 def _prefix(letter: str, name: str) -> str:

@@ -25,7 +25,6 @@ from mme2e.text import load_text
 from mme2e.training.callbacks import EpochFiles, Reporter, TopPAnnealing
 from mme2e.training.data_module import EmotionData, process_rank, seed_all
 from mme2e.training.fit import fit, writing
-from mme2e.training.hand_crafted import standardise
 from mme2e.training.history import (
     BEST_FILE,
     CHECKPOINT_FOLDER,
@@ -33,7 +32,7 @@ from mme2e.training.history import (
     TrainingReport,
     best_epoch,
 )
-from mme2e.training.initial_weights import load_initial
+from mme2e.training.initial_weights import load_initial, standardise
 from mme2e.training.losses import check_loss_fits, positive_weights
 from mme2e.training.module import EmotionModule
 from mme2e.training.resume import Standing, owned, require_empty, require_started, resume_run, start_run
