@@ -150,7 +150,7 @@ def test_a_split_without_the_modality_is_refused(tmp_path):
     for row in rows:
         row.update(audio=None, num_samples=0)
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
-    with pytest.raises(UserError, match="no utterance of 'train' has any of the modalities 'a'"):
+    with pytest.raises(UserError, match="no utterance of 'train' can be used: all have none of the modalities 'a'"):
         UtteranceDataset(load_corpus(folder), "train", "a")
 
 

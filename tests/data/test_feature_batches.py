@@ -111,5 +111,5 @@ def test_a_modality_without_features_is_refused(corpus, tmp_path):
         writer.write("train", "train_000", text=np.ones((1, 2)))
     with pytest.raises(UserError, match="no acoustic features, but modalities are 'ta'"):
         UtteranceDataset(other, "train", "ta", features=load_features(other))
-    with pytest.raises(UserError, match="no utterance of 'valid' has any of the modalities 't'"):
+    with pytest.raises(UserError, match="no utterance of 'valid' can be used: all have none of the modalities 't'"):
         UtteranceDataset(other, "valid", "t", features=load_features(other))

@@ -5,14 +5,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from shown import shown
 from tiny_corpus import write_tiny_corpus
-from tiny_runs import write_tiny_run
+from tiny_runs import TINY_MODEL, write_tiny_run
 
 from mme2e.data.corpus import load_corpus
-from mme2e.data.schema import CorpusInfo
+from mme2e.data.schema import ROW_SCHEMA, CorpusInfo
 from mme2e.errors import UserError
 from mme2e.evaluation.evaluate import evaluate
 from mme2e.evaluation.tables import UNDEFINED
@@ -274,3 +276,26 @@ def test_runs_side_by_side(run, corpus, tmp_path):
     for result in results:
         assert result.run in printed
         assert f"{100 * result.macro_f1:.1f}" in printed
+
+
+def test_mesm_leaves_out_and_names_what_has_no_text(run, tmp_path):
+    corpus = write_tiny_corpus(tmp_path / "corpus", utterances_per_split=5)
+    file = corpus / "test" / "00000.parquet"
+    rows = pq.read_table(file).to_pylist()
+    rows[1]["text"] = rows[3]["text"] = None
+    pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), file)
+    mesm = write_tiny_run(tmp_path / "mesm", model=dataclasses.replace(TINY_MODEL, name="mesm"))
+    evaluation = evaluate(mesm, data=corpus, out=tmp_path / "out")
+    assert evaluation.utterances == 3
+    left_out = "2 of 5 utterances have no text, which the model requires, and are not scored: test_001, test_003"
+    assert f"note: {left_out}" in evaluation.notes
+    assert "test_001" not in (tmp_path / "out" / "predictions_test.csv").read_text()
+    assert evaluate(run, data=corpus, out=tmp_path / "fe2e").utterances == 5
+    for row in rows:
+        row["text"] = None
+    pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), file)
+    shutil.rmtree(corpus / ".cache", ignore_errors=True)
+    with pytest.raises(
+        UserError, match="no utterance of 'test' can be used: all have no text, which the model requires"
+    ):
+        evaluate(mesm, data=corpus, out=tmp_path / "none")

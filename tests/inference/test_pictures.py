@@ -211,7 +211,7 @@ def test_an_utterance_with_nothing_in_it_and_the_one_after_it(run: Path, tmp_pat
     rows = pq.read_table(file).to_pylist()
     rows[0] |= {"text": None, "audio": None, "num_samples": 0, "face_crops": [], "face_times_s": [], "face_flags": []}
     pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), file)
-    with pytest.raises(UserError, match="test_000 has none of the modalities 'tav'"):
+    with pytest.raises(UserError, match="test_000 has no text, which the model requires"):
         picture(run, data=corpus, utterance="test_000", out=tmp_path / "kept.png")
     sites = picture(run, data=corpus, utterance="test_001", out=tmp_path / "kept.png").sites
     assert sites.visual is not None

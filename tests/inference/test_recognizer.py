@@ -16,6 +16,7 @@ import mme2e
 from mme2e.__main__ import main
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import MediaError, UserError
+from mme2e.media.audio import decode_flac
 from mme2e.media.decoder import DecoderProcess
 from mme2e.media.region import Region, parse_region
 from mme2e.models.device import resolve_device
@@ -272,3 +273,19 @@ def test_tracks_are_chosen(run: Path, shared) -> None:  # type: ignore[no-untype
         recognizer.perceive(path, audio_track=2)
     with pytest.raises(MediaError, match="no video track 1: it has 1"):
         recognizer.perceive(path, video_track=1)
+
+
+def test_a_manifest_chooses_tracks(tmp_path: Path, shared) -> None:  # type: ignore[no-untyped-def]
+    path = shared("inputs/two_audio.mp4")
+    table = f"video,audio_track,labels,split\n{path},0,hap,train\n{path},1,hap,train\n{path},7,hap,train\n"
+    (tmp_path / "clips.csv").write_text(table)
+    summary = mme2e.prepare("manifest", tmp_path / "clips.csv", tmp_path / "corpus")
+    rows = load_corpus(tmp_path / "corpus").split("train")
+    first, second = (decode_flac(rows[i]["audio"]) for i in (0, 1))
+    assert not first.any()
+    assert second.any()
+    assert (rows[2]["audio"], len(rows[2]["face_crops"])) == (None, len(rows[0]["face_crops"]))
+    assert [item.reason for item in summary.skipped if "track 7" in item.reason] == [
+        "audio missing: two_audio.mp4 has no audio track 7: it has 2, counted from 0"
+    ]
+    assert not summary.complete

@@ -23,7 +23,7 @@ from mme2e.benchmarking.result import (
 )
 from mme2e.data.batch import Batch, collate
 from mme2e.data.corpus import Corpus, load_corpus
-from mme2e.data.dataset import UtteranceDataset
+from mme2e.data.hand_crafted import open_dataset
 from mme2e.data.ragged import Ragged
 from mme2e.environment import describe_machine
 from mme2e.errors import UserError
@@ -100,9 +100,7 @@ class _Sample:
     def batches(self, run: LoadedRun) -> list[Batch]:
         """As the run reads them, with mel chunks."""
         settings = run.info.model
-        dataset = UtteranceDataset(
-            self.corpus, self.split, settings.modalities, run.tokenizer, settings.text.max_length
-        )
+        dataset = open_dataset(self.corpus, self.split, settings, run.tokenizer)
         chosen = np.linspace(0, len(dataset) - 1, min(self.utterances, len(dataset))).round().astype(int).tolist()
         groups = [chosen[start : start + self.batch_size] for start in range(0, len(chosen), self.batch_size)]
         return [collate([dataset[index] for index in group]).with_mel_chunks() for group in groups]

@@ -145,7 +145,9 @@ def _utterance(cells: dict[str, str], files: FileFinder, *, own_audio: bool) -> 
         images_per_s=images_per_s,
         audio=audio,
         region=_region(cells["region"]) if "region" in cells else None,
-        audio_channel=_whole_number("audio_channel", cells["audio_channel"]) if "audio_channel" in cells else None,
+        audio_channel=_number_if_any("audio_channel", cells),
+        video_track=_number_if_any("video_track", cells),
+        audio_track=_number_if_any("audio_track", cells),
     )
 
 
@@ -201,6 +203,10 @@ def _whole_number(column: str, cell: str) -> int:
     if not number.is_integer():
         raise ValueError(f"{column} is '{cell}'; expected is a whole number from 0")
     return int(number)
+
+
+def _number_if_any(column: str, cells: dict[str, str]) -> int | None:
+    return _whole_number(column, cells[column]) if column in cells else None
 
 
 def _region(cell: str) -> Region:

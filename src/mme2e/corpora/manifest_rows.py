@@ -26,6 +26,8 @@ COLUMNS = (
     "dialogue",
     "region",
     "audio_channel",
+    "video_track",
+    "audio_track",
     "images_per_s",
 )
 OTHER_HEADINGS = {"label": LABELS, "image": "images", "person": "speaker"}

@@ -27,6 +27,8 @@ class Utterance:
         audio: File with the audio; None when missing.
         region: Part of the video or image that shows the speaker; None is all of it.
         audio_channel: Channel with the speaker's microphone, counted from 0; None mixes all.
+        video_track: Number among the video tracks of the file, from 0; None: the one that a player takes.
+        audio_track: The same of the audio tracks.
         square_pixels: Whether the video is seen as a player shows it; else as it is stored, as the reference does.
     """
 
@@ -44,6 +46,8 @@ class Utterance:
     audio: Path | None = None
     region: Region | None = None
     audio_channel: int | None = None
+    video_track: int | None = None
+    audio_track: int | None = None
     square_pixels: bool = True
 
     def __post_init__(self) -> None:

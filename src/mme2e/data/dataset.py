@@ -41,8 +41,8 @@ class Draw(NamedTuple):
 class UtteranceDataset(Dataset[UtteranceItem]):
     """The utterances of one split; only the modalities asked for are read and decoded.
 
-    An utterance in none of whose frames a face was seen has no video. One that has none of the modalities asked for
-    is left out; `left_out` has the ids of those.
+    An utterance in none of whose frames a face was seen has no video. One that has none of the modalities asked for,
+    or lacks a required one, is left out; `left_out` has the ids of those, `lacking` says in words what they have not.
 
     Args:
         corpus: A prepared corpus.
@@ -52,6 +52,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         max_length: Longest text in tokens (with `features`: in words); longer ones are cut.
         features: Hand-crafted features of the corpus, to read instead of its video, audio and text, of which
             nothing is decoded then. They are not augmented.
+        required: "t" where an utterance without text is of no use to the model; else empty.
 
     Raises:
         UserError: The split has no utterances with any of the modalities, text requires a tokenizer, or
@@ -66,6 +67,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         tokenizer: Any = None,
         max_length: int = 100,
         features: Features | None = None,
+        required: str = "",
     ) -> None:
         if "t" in modalities and tokenizer is None and features is None:
             raise UserError(f"modalities '{modalities}' include text, which requires a tokenizer")
@@ -76,9 +78,12 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         self.max_length = max_length
         self._features = None if features is None else _features_of(features, split, modalities)
         usable = _has_any(rows, modalities) if self._features is None else _has_features(self._features, modalities)
+        for letter in required:
+            usable &= _has_any(rows, letter)
         self.left_out = tuple(rows.select(np.flatnonzero(~usable))["id"])
+        self.lacking = "no text, which the model requires" if required else f"none of the modalities '{modalities}'"
         if not usable.any():
-            raise UserError(f"{corpus.folder}: no utterance of '{split}' has any of the modalities '{modalities}'")
+            raise UserError(f"{corpus.folder}: no utterance of '{split}' can be used: all have {self.lacking}")
         costs = _costs(rows, modalities) if self._features is None else _feature_costs(self._features, modalities)
         self.costs = costs[usable]
         columns = ["id", "labels"]

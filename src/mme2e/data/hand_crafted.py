@@ -27,7 +27,15 @@ def open_dataset(corpus: Corpus, split: str, settings: ModelSettings, tokenizer:
     if settings.hand_crafted:
         features = load_features(corpus)
         with_sizes(settings, features)
-    return UtteranceDataset(corpus, split, settings.modalities, tokenizer, settings.text.max_length, features)
+    return UtteranceDataset(
+        corpus,
+        split,
+        settings.modalities,
+        tokenizer,
+        settings.text.max_length,
+        features,
+        required=settings.required_modalities,
+    )
 
 
 def with_sizes(settings: ModelSettings, features: Features) -> ModelSettings:

@@ -21,6 +21,8 @@ from mme2e.runs.folder import LoadedRun
 from mme2e.scores.metrics import Bools, Floats, sigmoid, softmax
 from mme2e.scores.statistics import Outcome
 
+SHOWN_IDS = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
@@ -31,7 +33,9 @@ class Predictions:
         probabilities: (utterances, emotions) in [0, 1].
         labels: (utterances, emotions) the truth.
         recordings, speakers: (utterances,) the recording and the speaker of each.
-        left_out: How many utterances have none of the model's modalities and are not among these.
+        left_out: How many utterances have none of the model's modalities, or lack one that it requires, and are not
+            among these.
+        left_out_note: Which those are, and what they lack; empty where there are none.
     """
 
     ids: tuple[str, ...]
@@ -40,6 +44,7 @@ class Predictions:
     recordings: tuple[str, ...]
     speakers: tuple[str, ...]
     left_out: int = 0
+    left_out_note: str = ""
 
     def outcome(self, decisions: Bools) -> Outcome:
         """With what is decided, for the statistics."""
@@ -92,6 +97,7 @@ def predict_split(
         recordings=recordings,
         speakers=speakers,
         left_out=len(dataset.left_out),
+        left_out_note=_left_out_note(dataset),
     )
 
 
@@ -157,6 +163,14 @@ def predict_subsets(
                 left_out=total - len(ids),
             )
     return found
+
+
+def _left_out_note(dataset: UtteranceDataset) -> str:
+    out = dataset.left_out
+    if not out:
+        return ""
+    named = ", ".join(out[:SHOWN_IDS]) + (", ..." if len(out) > SHOWN_IDS else "")
+    return f"{len(out)} of {len(out) + len(dataset)} utterances have {dataset.lacking}, and are not scored: {named}"
 
 
 def _batches(

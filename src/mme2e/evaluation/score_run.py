@@ -201,10 +201,8 @@ def _notes(info: RunInfo, corpus: Corpus, predictions: Predictions) -> tuple[str
     if "v" in info.model.modalities and info.frame_interval_ms != corpus.info.frame_interval_ms:
         here, there = corpus.info.frame_interval_ms, info.frame_interval_ms
         notes.append(f"note: this corpus has a frame every {here} ms, the run was trained with one every {there} ms")
-    if predictions.left_out:
-        total = predictions.left_out + len(predictions.ids)
-        lacking = f"have none of the modalities '{info.model.modalities}'"
-        notes.append(f"note: {predictions.left_out} of {total} utterances {lacking} and are not scored")
+    if predictions.left_out_note:
+        notes.append(f"note: {predictions.left_out_note}")
     return tuple(notes)
 
 

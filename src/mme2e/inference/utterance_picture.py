@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mme2e.data.batch import collate
 from mme2e.data.corpus import Corpus, load_corpus
-from mme2e.data.dataset import UtteranceDataset
+from mme2e.data.hand_crafted import open_dataset
 from mme2e.errors import UserError
 from mme2e.inference.pictures import Caption, check_picture, draw_selection
 from mme2e.inference.recognizer import load
@@ -43,9 +43,9 @@ def draw_utterance(run: Path, *, data: Path, utterance: str, out: Path, device: 
     recognizer = load(run, device=device)
     check_selects(recognizer.model)
     settings = recognizer.info.model
-    dataset = UtteranceDataset(corpus, split, settings.modalities, recognizer.tokenizer, settings.text.max_length)
+    dataset = open_dataset(corpus, split, settings, recognizer.tokenizer)
     if utterance in dataset.left_out:
-        raise UserError(f"utterance {utterance} has none of the modalities '{settings.modalities}': nothing to draw")
+        raise UserError(f"utterance {utterance} has {dataset.lacking}: nothing to draw")
     before = corpus.split(split)["id"][:row_number]
     item = dataset[row_number - len(set(before) & set(dataset.left_out))]
     batch = collate([item]).to(recognizer.device).with_mel_chunks()

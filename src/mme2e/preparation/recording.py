@@ -111,8 +111,12 @@ def _interval(utterance: Utterance) -> Interval:
 
 
 def _settings(utterance: Utterance, task: RecordingTask) -> ReadSettings:
-    square_pixels = utterance.square_pixels and task.face.mode != "reference"
-    return ReadSettings(frame_interval_ms=task.frame_interval_ms, square_pixels=square_pixels)
+    return ReadSettings(
+        frame_interval_ms=task.frame_interval_ms,
+        video_track=utterance.video_track,
+        audio_track=utterance.audio_track,
+        square_pixels=utterance.square_pixels and task.face.mode != "reference",
+    )
 
 
 def modalities_of(utterance: Utterance) -> str:

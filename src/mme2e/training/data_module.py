@@ -156,9 +156,8 @@ def process_rank() -> int:
 
 
 def _open(corpus: Corpus, split: str, settings: TrainSettings, tokenizer: Any) -> UtteranceDataset:
-    modalities = settings.model.modalities
     dataset = open_dataset(corpus, split, settings.model, tokenizer)
     if dataset.left_out and process_rank() == 0:
         total = len(dataset) + len(dataset.left_out)
-        _log.warning("%d of %d %s utterances have none of '%s'", len(dataset.left_out), total, split, modalities)
+        _log.warning("%d of %d %s utterances have %s", len(dataset.left_out), total, split, dataset.lacking)
     return dataset
