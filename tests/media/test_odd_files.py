@@ -229,6 +229,21 @@ def test_a_mono_part_has_every_channel_and_a_stereo_part_not_more(tmp_path):
         read_audio(path, channel=2)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("flv_tells_1s.flv", "flv_tells_1s.flv"), ("chained_tones.opus", "chained_mono_stereo.oga")],
+)
+def test_a_part_that_ffmpeg_does_not_read_is_reported(shared, tmp_path, names):
+    path = tmp_path / names[0]
+    parts = [shared(f"inputs/{name}").read_bytes() for name in names]
+    for data, reported in ((parts[0], False), (b"".join(parts), True)):
+        path.write_bytes(data)
+        _, (end,) = read(path)
+        rest = any("of the file could not be read" in remark for remark in end.audio.remarks)
+        assert (rest or end.audio.damage == "1 packet could not be decoded") == reported
+        assert end.end_s == pytest.approx(4.0 if path.suffix == ".opus" else 3.0, abs=0.1)
+
+
 # Lengths, starts and leaps
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import av
 import numpy as np
 
-from mme2e.media.container import claimed_end_s
+from mme2e.media.container import NO_MEMORY, claimed_end_s
 from mme2e.media.notes import Damage
 from mme2e.media.resampling import (
     HIGHEST_RATE_HZ,
@@ -160,7 +160,8 @@ class AudioCollector:
             for frame in self._decode(packet):
                 self._take(frame)
         except MemoryError:
-            raise
+            self._fault = f"has audio, but {NO_MEMORY}"
+            self._finish_all()
         except (av.FFmpegError, ValueError):  # what PyAV's resampler makes of formats that do not exist
             if not packet.is_corrupt:
                 self._source.audio_damage.lost_packets += 1
@@ -264,6 +265,8 @@ class AudioCollector:
         self.end_s = max(self._decoded_s, self._reached_s)
         claimed_s = claimed_end_s(self._source.path, self._source.container, self._source.audio)
         unfinished = [*self._active, *self._waiting]
+        for number in unfinished if self._source.broke else ():
+            self._cuts[number].damage.lost_packets += 1
         if claimed_s is not None and self.end_s < claimed_s - BREAK_OFF_S:
             for damage in (self._source.audio_damage, *(self._cuts[number].damage for number in unfinished)):
                 damage.broke_off_s, damage.claimed_end_s = self.end_s, claimed_s

@@ -18,6 +18,7 @@ CONTAINER_TICKS_PER_S = 1_000_000  # FFmpeg's AV_TIME_BASE: unit of the containe
 ESTIMATED_LENGTHS = {"mp3", "aac", "ac3", "eac3", "mpeg", "h264", "hevc", "mpegvideo"}
 """Formats without a header that states a length: FFmpeg divides the size of the file by a bit rate."""
 
+NO_MEMORY = "decoding it takes more memory than there is"
 WIDEST_PIXEL = 4
 """Real pixels are at most twice as wide as high; memory must not follow what a file claims."""
 
@@ -33,9 +34,7 @@ def open_container(path: Path | str) -> Any:
     # With its protocol spelled out, `take:1.mp4` is a file; and a playlist that is given as a recording reaches no net.
     try:
         return av.open(f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
-    except MemoryError:
-        raise
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:  # also that it claims more than there is memory for
         reason = getattr(error, "strerror", None) or error
         raise MediaError(f"{path} cannot be read as video or audio: {reason}") from error
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mme2e.errors import MediaError
 from mme2e.media.audio_cuts import AudioCollector, JumpError
-from mme2e.media.container import Orientation, claimed_end_s, decoded, shown_size
+from mme2e.media.container import NO_MEMORY, Orientation, claimed_end_s, decoded, shown_size
 from mme2e.media.packets import TIME_TOLERANCE_S, PacketsAhead
 from mme2e.media.source import MediaSource
 
@@ -148,7 +148,10 @@ class VideoCursor:
 
     def _decode(self) -> tuple[float, Any] | None:
         """The next frame with its time in seconds; None at the end."""
-        frame = next(self._frames, None)
+        try:
+            frame = next(self._frames, None)
+        except MemoryError as error:
+            raise MediaError(f"{self._source.path}: {NO_MEMORY}") from error
         if frame is None:
             return None
         ticks = frame.pts if frame.pts is not None else frame.dts

@@ -12,6 +12,7 @@ from mme2e.errors import MediaError
 from mme2e.media.clock import BACK_ALONE_S, BACK_S, RecordingClock
 from mme2e.media.container import (
     CONTAINER_TICKS_PER_S,
+    NO_MEMORY,
     audio_tracks,
     chosen_track,
     may_leap,
@@ -22,6 +23,8 @@ from mme2e.media.container import (
 from mme2e.media.notes import Damage
 
 INEXACT_SEEK_FORMATS = {"mp3", "aac"}
+STREAMED_FORMATS = {"flv", "ogg"}  # others have an index or tags behind their last packet
+MOST_BYTES_LEFT = 32 << 10
 MOST_BYTES_KEPT = 32 << 20  # of packets since the last key frame, when packets are skipped in place of a jump
 
 
@@ -43,6 +46,7 @@ class MediaSource:
         audio: The audio stream; None without one.
         video_damage: As given.
         audio_damage: As given.
+        broke: Whether the file could not be read to its end.
 
     Raises:
         MediaError: The file cannot be read, or has no track of the number asked for.
@@ -79,6 +83,7 @@ class MediaSource:
             back_s = BACK_ALONE_S if self._streams == [self.audio] else BACK_S
             self._clock.add_track(stream.index, ticks, per_s, back_s=back_s)
         self._packets = self._read()
+        self.broke = False
 
     def _choose(self, kind: str, tracks: list[Any], asked: int | None, damage: Damage) -> Any:
         number = chosen_track(tracks, asked)
@@ -119,14 +124,17 @@ class MediaSource:
         if not self._streams:
             return
         packets = self.container.demux(self._streams)
+        read_to = 0  # place in the file
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
+                self._look_for_rest(read_to)
                 return
-            except MemoryError:
-                raise
+            except MemoryError as error:
+                raise MediaError(f"{self.path}: {NO_MEMORY}") from error
             except av.FFmpegError:
+                self.broke = True
                 for stream in self._streams:
                     self._damage_of(stream).lost_packets += 1
                     last = av.Packet()
@@ -135,10 +143,21 @@ class MediaSource:
                 return
             if packet.is_corrupt:
                 self._damage_of(packet.stream).lost_packets += 1
+            if packet.pos is not None:
+                read_to = packet.pos + packet.size
             self._clock.place(packet, packet.stream.index)  # the last packets' own index is 0
             if self._on_packet is not None:
                 self._on_packet()
             yield packet
+
+    def _look_for_rest(self, read_to: int) -> None:
+        """Remarks that a file goes on with what FFmpeg does not read: another FLV file, say."""
+        left = Path(self.path).stat().st_size - read_to
+        if self.container.format.name in STREAMED_FORMATS and read_to and left > MOST_BYTES_LEFT:
+            remark = (
+                f"the last {left >> 10} kB of the file could not be read: recordings of different kinds were joined"
+            )
+            self.video_damage.remarks["rest"] = self.audio_damage.remarks["rest"] = remark
 
     def _damage_of(self, stream: Any) -> Damage:
         return self.video_damage if stream is self.video else self.audio_damage

@@ -23,7 +23,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from mme2e.errors import MediaError
-from mme2e.media.container import CONTAINER_TICKS_PER_S, audio_tracks, video_tracks
+from mme2e.media.container import CONTAINER_TICKS_PER_S, NO_MEMORY, audio_tracks, video_tracks
 from mme2e.media.cursor import VideoCursor
 from mme2e.media.notes import Damage
 from mme2e.media.region import Region, cut_region
@@ -223,8 +223,8 @@ def frames_on_display(
                 width_px, height_px = cursor.shown_size(frame)
                 rgb = converter.reformat(frame, width=width_px, height=height_px, format="rgb24", threads=1)
                 upright = cursor.orientation.apply(rgb.to_ndarray())
-            except MemoryError:
-                raise
+            except MemoryError as error:
+                raise MediaError(f"{path}: {NO_MEMORY}") from error
             except av.FFmpegError:  # damage can make a frame of colours that do not exist: the one before stays
                 damage.lost_packets += 1
         if upright is None:
