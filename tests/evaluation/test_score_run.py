@@ -278,6 +278,15 @@ def test_runs_side_by_side(run, corpus, tmp_path):
         assert f"{100 * result.macro_f1:.1f}" in printed
 
 
+def test_transcripts_that_are_cut_are_counted(run, tmp_path):
+    corpus = write_tiny_corpus(tmp_path / "corpus", utterances_per_split=3)
+    file = corpus / "test" / "00000.parquet"
+    rows = pq.read_table(file).to_pylist()
+    rows[0]["text"], rows[2]["text"] = "day " * 98, "day " * 99  # with two special tokens 100 and 101
+    pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), file)
+    assert "note: 1 transcripts are cut after 100 tokens" in evaluate(run, data=corpus, out=tmp_path / "out").notes
+
+
 def test_mesm_leaves_out_and_names_what_has_no_text(run, tmp_path):
     corpus = write_tiny_corpus(tmp_path / "corpus", utterances_per_split=5)
     file = corpus / "test" / "00000.parquet"

@@ -17,7 +17,7 @@ from mme2e.data.batch import UtteranceItem
 from mme2e.data.corpus import Corpus, multi_hot
 from mme2e.data.feature_schema import MODALITY_NAMES
 from mme2e.data.features import FeatureMatrices, Features, SplitFeatures
-from mme2e.data.tokens import token_ids
+from mme2e.data.tokens import count_tokens, token_ids
 from mme2e.errors import UserError
 from mme2e.faces.face_crop import FACE_SIZE_PX, FaceFlag
 from mme2e.media.audio import decode_flac
@@ -109,6 +109,14 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         other._augment = settings
         other._seed = seed
         return other
+
+    def count_cut_texts(self) -> int:
+        """How many transcripts have more tokens than `max_length`, of which the last ones are not read."""
+        if "t" not in self.modalities or self._features is not None:
+            return 0
+        # A token stands for one letter at least, and few tokenizers add more than two of their own.
+        long = [text for text in self._rows["text"] if text is not None and len(text) + 2 > self.max_length]
+        return sum(count_tokens(self.tokenizer, text) > self.max_length for text in long)
 
     def __len__(self) -> int:
         return len(self._rows)

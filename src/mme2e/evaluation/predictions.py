@@ -36,6 +36,7 @@ class Predictions:
         left_out: How many utterances have none of the model's modalities, or lack one that it requires, and are not
             among these.
         left_out_note: Which those are, and what they lack; empty where there are none.
+        cut_texts: How many transcripts are longer than the model reads.
     """
 
     ids: tuple[str, ...]
@@ -45,6 +46,7 @@ class Predictions:
     speakers: tuple[str, ...]
     left_out: int = 0
     left_out_note: str = ""
+    cut_texts: int = 0
 
     def outcome(self, decisions: Bools) -> Outcome:
         """With what is decided, for the statistics."""
@@ -98,6 +100,7 @@ def predict_split(
         speakers=speakers,
         left_out=len(dataset.left_out),
         left_out_note=_left_out_note(dataset),
+        cut_texts=dataset.count_cut_texts(),
     )
 
 

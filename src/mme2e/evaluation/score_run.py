@@ -203,6 +203,9 @@ def _notes(info: RunInfo, corpus: Corpus, predictions: Predictions) -> tuple[str
         notes.append(f"note: this corpus has a frame every {here} ms, the run was trained with one every {there} ms")
     if predictions.left_out_note:
         notes.append(f"note: {predictions.left_out_note}")
+    if predictions.cut_texts:
+        longest = info.model.text.max_length
+        notes.append(f"note: {predictions.cut_texts} transcripts are cut after {longest} tokens")
     return tuple(notes)
 
 
