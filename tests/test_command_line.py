@@ -139,7 +139,7 @@ def test_a_settings_file_that_cannot_be_used_is_named(
 def test_every_shipped_config_is_read(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # It gets as far as the corpus, which is not there.
     assert main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "run"), "--config", str(file)]) == 2
-    assert "no prepared corpus" in capsys.readouterr().err
+    assert "not a prepared corpus" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["prepare", "--help"]])

@@ -204,16 +204,16 @@ def test_losses_and_fusions_train(words: str, loss: str, tiny: Path) -> None:
         ("TRAIN --img-interval 200", "--img-interval 200 does not fit TINY, prepared with a frame every 500 ms"),
         ("TRAIN --jobs 2", "--jobs is of preparing, but --datapath TINY is a prepared corpus already"),
         ("TRAIN --loss huber", "invalid choice: 'huber'"),
-        ("TRAIN --cuda three", "--cuda wants the number of a GPU, or cpu, not 'three'"),
+        ("TRAIN --cuda three", "--cuda requires the number of a GPU, or cpu, not 'three'"),
         ("TRAIN --ckpt nowhere.pt", "--ckpt nowhere.pt: there is no such file or folder"),
         ("TRAIN --ckpt RUN --ckpt-mod tx", "--ckpt-mod must be some of the letters t, a, v, each once, not 'tx'"),
         ("TRAIN --ckpt RUN -hs 5", "does not fit"),
         ("TRAIN --out RUN", "exists and is not empty: give another --out, or --resume"),
-        ("--test --ckpt TINY --datapath TINY", "is no run folder: it has no config.yaml"),
+        ("--test --ckpt TINY --datapath TINY", "is not a run folder: it has no config.yaml"),
         ("--test --ckpt text.pt --datapath TINY", "text.pt"),
-        ("--test --ckpt RUN --datapath TINY -mo mme2e", "another model: its name is lf_rnn, but --model says mme2e"),
-        ("--test --ckpt RUN --datapath TINY -hs 8", "its rnn.hidden_size is 4, but --hidden-size says 8"),
-        ("--test --ckpt RUN --datapath TINY -mod ta", "its modalities is tav, but --modalities says ta"),
+        ("--test --ckpt RUN --datapath TINY -mo mme2e", "another model: its name is lf_rnn, but --model is mme2e"),
+        ("--test --ckpt RUN --datapath TINY -hs 8", "its rnn.hidden_size is 4, but --hidden-size is 8"),
+        ("--test --ckpt RUN --datapath TINY -mod ta", "its modalities is tav, but --modalities is ta"),
         ("--test --ckpt RUN", "--datapath data holds no prepared corpus (corpus.json) and no IEMOCAP_RAW_PROCESSED"),
         ("--test --ckpt RUN --datapath DATA --dataset mosei", "--dataset iemocap is there"),
         ("--test --ckpt RUN --datapath DATA", "on the emotions that it was trained on"),
@@ -238,7 +238,7 @@ def test_without_the_hub_the_message_names_the_way_out(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert main([*TRAIN, "--datapath", str(tiny), "--text-model-size=xlarge"]) == 2
     (error,) = capsys.readouterr().err.splitlines()
-    assert "'albert/albert-xlarge-v2' is no folder and not in the local cache" in error
+    assert "'albert/albert-xlarge-v2' is not a folder and not in the local cache" in error
     assert "--text-model takes a folder with an encoder and its tokenizer, or scratch" in error
     assert not Path("savings").exists()
 
@@ -256,4 +256,4 @@ def test_the_script_itself() -> None:
     assert done.returncode == 0
     assert "python main.py -lr=5e-5 -ep=40" in done.stdout
     done = subprocess.run([sys.executable, script, "--test"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "main.py: error: --test wants --ckpt, what is to be scored\n")
+    assert (done.returncode, done.stderr) == (2, "main.py: error: --test requires --ckpt, what is to be scored\n")

@@ -115,7 +115,7 @@ def test_folder_with_a_damaged_tokenizer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("config", [T5Config(), GPT2Config.from_dict({"model_type": "gpt2"}, is_encoder_decoder=True)])
 def test_what_is_no_encoder(config: Any) -> None:
-    with pytest.raises(UserError, match="is no text encoder"):
+    with pytest.raises(UserError, match="is not a text encoder"):
         build_encoder(config)
 
 

@@ -81,7 +81,7 @@ def from_plain(kind: Any, content: object, *, name: str = "the file", unknown: U
         # Through JSON: there, strictly, lists are what tuples are made of.
         text = to_json(content, fallback=str)
     except (PydanticSerializationError, ValueError) as error:
-        raise UserError(f"{name} is no plain data: {error}") from error
+        raise UserError(f"{name} is not plain data: {error}") from error
     try:
         return _adapter(kind).validate_json(text, strict=True, extra=unknown)
     except ValidationError as error:

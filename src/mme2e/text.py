@@ -211,7 +211,7 @@ def _from_hub(name: str) -> TextParts:
 def _without_pooler(config: Any) -> dict[str, bool]:
     """The option that builds the model of `config` without a pooler, where there is such an option."""
     if getattr(config, "is_encoder_decoder", False) or type(config) not in MODEL_MAPPING:
-        raise UserError(f"'{config.model_type}' is no text encoder; wanted is one like ALBERT or BERT")
+        raise UserError(f"'{config.model_type}' is not a text encoder; expected is one like ALBERT or BERT")
     model_class: Any = MODEL_MAPPING[type(config)]
     names = inspect.signature(model_class).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in names else {}
@@ -235,7 +235,9 @@ def _require_hub(name: str) -> None:
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
-        raise _NotFoundError(f"text encoder '{name}' is no folder and not in the local cache (HF_HUB_OFFLINE is set)")
+        raise _NotFoundError(
+            f"text encoder '{name}' is not a folder and not in the local cache (HF_HUB_OFFLINE is set)"
+        )
     try:
         request = urllib.request.Request(constants.ENDPOINT, method="HEAD")  # noqa: S310  # the user's own setting
         with urllib.request.urlopen(request, timeout=5):  # noqa: S310
@@ -244,7 +246,7 @@ def _require_hub(name: str) -> None:
         return  # it answers
     except OSError as error:
         raise _NotFoundError(
-            f"text encoder '{name}' is no folder, not in the local cache, and {constants.ENDPOINT} "
+            f"text encoder '{name}' is not a folder, not in the local cache, and {constants.ENDPOINT} "
             f"cannot be reached ({_first_line(error)})"
         ) from error
 

@@ -223,7 +223,7 @@ class TestFindings:
 
     def test_files_that_do_not_fit_corpus_json(self, corpus):
         rewrite(corpus, "train", lambda rows: rows[:-1])
-        assert "corpus.json counts 6 utterances in train, its files hold 5" in look(corpus).findings
+        assert "corpus.json counts 6 utterances in train, its files contain 5" in look(corpus).findings
 
     def test_an_id_that_comes_twice(self, corpus):
         rewrite(corpus, "valid", lambda rows: [{**rows[0], "id": "train_000"}, *rows[1:]])

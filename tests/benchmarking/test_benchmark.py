@@ -246,7 +246,7 @@ class TestRefusals:
             benchmark(run, data=corpus)
 
     def test_no_run(self, corpus, tmp_path):
-        with pytest.raises(UserError, match="no run folder"):
+        with pytest.raises(UserError, match="not a run folder"):
             benchmark(tmp_path, data=corpus)
 
     def test_against_a_mesm(self, mesm, corpus):

@@ -196,7 +196,7 @@ def test_files_that_cannot_be_read_are_one_line(folder):
     with pytest.raises(UserError, match="cannot be read"):
         read_manifest(folder / "nowhere.csv")
     (folder / "film.csv").write_bytes(b"\0\0\0\x20ftypisom\0\0\2\0" * 9)
-    with pytest.raises(UserError, match=r"film\.csv is no table in CSV or JSON lines"):
+    with pytest.raises(UserError, match=r"film\.csv is not a table in CSV or JSON lines"):
         read_manifest(folder / "film.csv")
 
 

@@ -61,7 +61,7 @@ def test_an_id_in_two_lists_is_a_user_error(tmp_path: Path):
         ("s.csv", "id,split\n", "names no utterance"),
         ("s.csv", "id,split\nx\n", "row 1 lacks"),
         ("s.csv", "id,split\nx,holdout\n", "'x' is in split 'holdout'; expected are train, valid, test"),
-        ("s.json", "{", "is no JSON"),
+        ("s.json", "{", "is not JSON"),
         ("s.json", "[1]", "neither {id: split}"),
         ("s.json", '{"a": "train", "b": ["c"]}', "neither {id: split}"),
         ("s.json", "{}", "names no utterance"),

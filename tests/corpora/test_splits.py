@@ -83,7 +83,7 @@ def test_splits_that_the_corpus_brings_are_kept_and_the_rest_is_told(iemocap: Ra
     assert splits_of(corpus) == {first.id: "test", second.id: "train"}
     assert {s.reason for s in corpus.skipped} == {"the corpus gives it no split"}
     assert len(corpus.skipped) == len(rest)
-    with pytest.raises(UserError, match="does not say which utterance"):
+    with pytest.raises(UserError, match="does not put its utterances into splits"):
         assign_splits(iemocap, SplitSettings(protocol="corpus"))
 
 
@@ -110,7 +110,7 @@ def test_no_speaker_and_no_recording_is_shared(seed: int):
 
 
 def test_speakers_that_are_unknown_or_all_in_one_recording_are_user_errors():
-    with pytest.raises(UserError, match="does not say who speaks"):
+    with pytest.raises(UserError, match="does not name its speakers"):
         assign_splits(make_corpus("mosei", {"x": [("a",)]}), SplitSettings(protocol="speaker"))
     corpus = make_corpus("own", {"party": [("a",)] * 5})
     guests = tuple(replace(u, speaker=f"guest{i}") for i, u in enumerate(corpus.utterances))

@@ -125,7 +125,7 @@ def test_a_full_disk_while_unpacking_is_one_line(tmp_path, monkeypatch):
 def test_folders_that_are_no_corpus(tmp_path):
     with pytest.raises(UserError, match="no folder"):
         load_corpus(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no prepared corpus"):
+    with pytest.raises(UserError, match="not a prepared corpus"):
         load_corpus(tmp_path)
     (tmp_path / PROGRESS_FOLDER).mkdir()
     with pytest.raises(UserError, match="not finished"):

@@ -249,7 +249,7 @@ class TestRefusals:
             evaluate(run, data=data)
 
     def test_no_run(self, corpus, tmp_path):
-        with pytest.raises(UserError, match="no run folder"):
+        with pytest.raises(UserError, match="not a run folder"):
             evaluate(tmp_path, data=corpus)
 
     def test_weights_that_give_no_numbers(self, corpus, tmp_path):

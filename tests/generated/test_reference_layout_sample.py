@@ -86,8 +86,8 @@ def test_it_prepares_with_its_features(layout, tmp_path: Path, capsys: pytest.Ca
 def test_the_command_line_asks_which_corpus(layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     corpus, raw, processed = layout
     for words, message in (
-        (["reference", str(processed)], "wants --corpus iemocap or --corpus mosei"),
-        ([corpus, str(raw), "--corpus", corpus], "--corpus goes with the layout reference"),
+        (["reference", str(processed)], "requires --corpus iemocap or --corpus mosei"),
+        ([corpus, str(raw), "--corpus", corpus], "requires layout reference"),
         (["reference", str(processed), "--corpus", corpus, "--source_fps", "2"], "images a second, not 2"),
     ):
         assert main(["prepare", *words[:2], str(tmp_path / "out"), *words[2:]]) == 2

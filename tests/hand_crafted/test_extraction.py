@@ -56,7 +56,7 @@ def test_a_corpus_with_gaps_and_damage(folder, capsys):
         [True, True, True],
     ]
     assert [note["item"] for note in features.info.skipped] == ["train_003", "train_003"]
-    assert "no FLAC sound" in features.info.skipped[0]["reason"]
+    assert "not FLAC audio" in features.info.skipped[0]["reason"]
     assert features.info.counts["test"] == {"text": 5, "acoustic": 5, "visual": 5}
     assert split["train_004"].acoustic.shape == (11, 40)  # 1 s
     assert not (folder / "features" / ".parts").exists()
@@ -191,7 +191,7 @@ def test_errors_of_the_command_line(folder, tmp_path, capsys, monkeypatch):
         ({"modalities": "tx"}, "modalities must be some of the letters"),
         ({"acoustic_window_ms": 25}, "multiple of 10"),
         ({"text_size": 0}, "text_size must be at least 1"),
-        ({"modalities": "a", "glove": "g.txt"}, "glove 'g.txt' goes with modality t"),
+        ({"modalities": "a", "glove": "g.txt"}, "glove 'g.txt' requires modality t"),
     ],
 )
 def test_settings_that_contradict_themselves(wrong, message):

@@ -82,8 +82,8 @@ def test_no_face_is_no_picture(flags):
 
 
 def test_a_damaged_crop():
-    with pytest.raises(MediaError, match="is no picture"):
+    with pytest.raises(MediaError, match="is not an image"):
         FaceShape().extract({"face_crops": [b"nothing"], "face_flags": [FaceFlag.DETECTED]})
     whole = picture(np.zeros((48, 48, 3), dtype=np.uint8))
-    with pytest.raises(MediaError, match="is no picture"):
+    with pytest.raises(MediaError, match="is not an image"):
         FaceShape().extract({"face_crops": [whole[:60]], "face_flags": [FaceFlag.DETECTED]})

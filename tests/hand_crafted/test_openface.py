@@ -56,9 +56,9 @@ def test_no_face_in_the_file_is_no_picture(corpus, folder):
         ("", "no column 'timestamp'"),
         ("frame, timestamp, AU01_r\n1, 0.0, 1\n", "no column 'success'"),
         ("frame, timestamp, success\n1, 0.0, 1\n", "no action units"),
-        (f"{HEADER}\n1, 0, 0.0, 0.9, 1, much, 2, 1\n", "line 2: a number is wanted"),
-        (f"{HEADER}\n1, 0, 0.0\n", "line 2: a number is wanted"),
-        (f"{HEADER}\n1, 0, \x00\xff", "is no CSV file|a number is wanted"),
+        (f"{HEADER}\n1, 0, 0.0, 0.9, 1, much, 2, 1\n", "line 2: a number is expected"),
+        (f"{HEADER}\n1, 0, 0.0\n", "line 2: a number is expected"),
+        (f"{HEADER}\n1, 0, \x00\xff", "is not a CSV file|a number is expected"),
     ],
 )
 def test_broken_files(folder, content, message):

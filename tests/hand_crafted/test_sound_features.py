@@ -85,7 +85,7 @@ def test_no_sound_damaged_sound_and_a_missing_library(library, make, monkeypatch
     extractor = make()
     assert extractor.extract({"audio": None}) is None
     assert extractor.extract(packed(np.zeros(0))) is None
-    with pytest.raises(MediaError, match="no FLAC sound"):
+    with pytest.raises(MediaError, match="not FLAC audio"):
         extractor.extract({"audio": b"this is no sound"})
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(UserError, match=rf"{library}: pip install 'mme2e\[features\]'"):

@@ -64,10 +64,10 @@ def test_the_first_line_of_word2vec_is_passed_over(tmp_path):
     ("content", "message"),
     [
         (b"", "it is empty"),
-        (b"happy\n", "line 1: a word and its numbers are wanted, not 'happy'"),
-        (b"a 1 2 3\nhappy 1 2\n", "line 2: a word and 3 numbers are wanted, not 'happy 1 2'"),
-        (b"happy 1 2 x\n", "line 1: numbers are wanted after the word"),
-        (b"a 1 2 3\nb 1 2 3\n", "knows none of the corpus' 1 words, like 'happy'"),
+        (b"happy\n", "line 1: a word and its numbers are expected, not 'happy'"),
+        (b"a 1 2 3\nhappy 1 2\n", "line 2: a word and 3 numbers are expected, not 'happy 1 2'"),
+        (b"happy 1 2 x\n", "line 1: numbers are expected after the word"),
+        (b"a 1 2 3\nb 1 2 3\n", "has none of the corpus' 1 words, like 'happy'"),
         (b"PK\x03\x04\xff\x00\n", "line 1"),
     ],
 )

@@ -27,7 +27,7 @@ def test_every_sound_that_is_kept_is_brighter_than_every_one_that_was_dropped() 
 
 
 def test_sites_that_do_not_fit() -> None:
-    with pytest.raises(ValueError, match="5 x 4 sites do not fit a picture of 12 x 8"):
+    with pytest.raises(ValueError, match="5 x 4 sites do not fit an image of 12 x 8"):
         darken(np.zeros((12, 8, 3), np.float32), np.ones((5, 4), bool))
 
 

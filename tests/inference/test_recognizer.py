@@ -115,7 +115,7 @@ def test_a_stretch_and_a_region(run: Path, media: Path, portrait: np.ndarray) ->
 
 @pytest.mark.parametrize(("start_s", "end_s"), [(-1.0, None), (2.0, 1.0), (1.0, 1.0)])
 def test_no_stretch_of_time(run: Path, media: Path, start_s: float, end_s: float | None) -> None:
-    with pytest.raises(UserError, match="no stretch of time"):
+    with pytest.raises(UserError, match="not a stretch of time"):
         mme2e.load(run).predict(media / "face.mp4", start_s=start_s, end_s=end_s)
 
 
@@ -158,7 +158,7 @@ def test_from_the_command_line(run: Path, media: Path, tmp_path: Path, capsys: p
 
 def test_a_mistake_on_the_command_line(media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(tmp_path), str(media / "face.mp4")]) == 2
-    assert "is no run folder" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", ["", "1,2,3", "a,b,c,d", "-1,0,5,5", "0,0,0,5"])

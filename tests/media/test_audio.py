@@ -99,7 +99,7 @@ def test_flac_loses_nothing(samples):
 def test_flac_refuses_other_things(tmp_path):
     with pytest.raises(ValueError, match="float32"):
         encode_flac(np.zeros(10, dtype=np.float32))
-    with pytest.raises(MediaError, match="no FLAC"):
+    with pytest.raises(MediaError, match="not FLAC"):
         decode_flac(b"not a sound" * 10)
     with pytest.raises(MediaError, match="44100 Hz"):
         decode_flac(write_sound(tmp_path / "a.flac", noise(5000), 44_100, codec="flac").read_bytes())

@@ -164,7 +164,7 @@ class TestRegion:
     def test_it_is_cut(self, tmp_path):
         Image.fromarray(RGB).save(tmp_path / "image.png")
         same(pixels(tmp_path / "image.png", Region(x_px=2, y_px=1, width_px=3, height_px=4)), RGB[1:5, 2:5])
-        with pytest.raises(MediaError, match=r"image\.png.*does not fit into a picture of 40x30 px"):
+        with pytest.raises(MediaError, match=r"image\.png.*does not fit into a frame of 40x30 px"):
             pixels(tmp_path / "image.png", Region(x_px=38, y_px=0, width_px=3, height_px=3))
 
     def test_it_is_in_pixels_of_the_file_also_where_that_is_made_smaller(self, tmp_path):
@@ -174,7 +174,7 @@ class TestRegion:
         found = read_image(tmp_path / "image.png", Region(x_px=3000, y_px=1000, width_px=600, height_px=400))
         assert (found.reduction, found.pixels.shape) == (2, (200, 300, 3))
         same(found.pixels, np.full((200, 300), 200))
-        with pytest.raises(MediaError, match="does not fit into a picture of 4800x3400 px"):
+        with pytest.raises(MediaError, match="does not fit into a frame of 4800x3400 px"):
             read_image(tmp_path / "image.png", Region(x_px=4000, y_px=0, width_px=1100, height_px=400))
 
 

@@ -547,7 +547,7 @@ def test_a_fault_of_one_track_does_not_cost_the_other(tmp_path):
     assert len(frames) == 7
     assert ends[0].audio.missing == f"{path} has no channel 3: it has 1, counted from 0"
     assert ends[0].frames == 7
-    assert "does not fit into a picture of 64x48 px" in ends[1].video.missing
+    assert "does not fit into a frame of 64x48 px" in ends[1].video.missing
     assert (ends[1].frames, len(ends[1].samples)) == (0, 48_000)
     assert ends[0].video.missing is None
     assert ends[1].audio.missing is None

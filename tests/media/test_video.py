@@ -106,7 +106,7 @@ def test_region_is_cut_and_must_fit(tmp_path):
         Region(x_px=-1, y_px=0, width_px=4, height_px=4),
         Region(x_px=0, y_px=0, width_px=0, height_px=4),
     ):
-        with pytest.raises(MediaError, match="does not fit into a picture of 64x48"):
+        with pytest.raises(MediaError, match="does not fit into a frame of 64x48"):
             list(read_frames(path, [0.0], region))
 
 
@@ -161,7 +161,7 @@ def test_regions_are_read_in_one_pass(tmp_path):
     assert frames[3].image.shape == (48, 64, 3)
     ends = {event.position: event for event in events if not isinstance(event, Frame)}
     assert [ends[i].frames for i in range(7)] == [1, 1, 1, 0, 1, 0, 1]
-    assert "does not fit into a picture of 64x48" in ends[3].video.missing
+    assert "does not fit into a frame of 64x48" in ends[3].video.missing
     assert [ends[i].video.missing for i in (0, 1, 2, 4, 5, 6)] == [None] * 6
     assert [event.position for event in events if not isinstance(event, Frame)][:2] == [1, 2]  # as they are complete
     with pytest.raises(ValueError, match="expected 0 <= start_s <= end_s"):

@@ -128,7 +128,7 @@ def test_a_batch_without_words_is_refused() -> None:
 
 @pytest.mark.parametrize("modalities", ["t", "a", "v", "av"])
 def test_settings_without_words_or_maps_are_refused(modalities: str) -> None:
-    with pytest.raises(UserError, match=f"must hold t and a or v, not '{modalities}'"):
+    with pytest.raises(UserError, match=f"must include t and a or v, not '{modalities}'"):
         ModelSettings(name="mesm", modalities=modalities)
 
 

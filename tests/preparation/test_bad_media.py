@@ -162,7 +162,7 @@ def test_pixels_are_square_unless_the_corpus_keeps_them_as_stored(tmp_path, medi
     shutil.rmtree(tmp_path / "out")
     row, reason, _ = one(tmp_path, media, video=path, region=right, square_pixels=False)
     assert row["face_crops"] == []
-    assert "does not fit into a picture of 64x48 px" in reason
+    assert "does not fit into a frame of 64x48 px" in reason
 
 
 def test_a_corpus_of_which_nothing_is_left_is_refused(tmp_path, media):

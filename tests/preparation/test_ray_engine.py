@@ -52,7 +52,7 @@ if __name__ == "__main__":
 
 
 def six_recordings(folder):
-    """Six recordings of a second, without sound; the grey of the first picture tells which it is."""
+    """Six recordings of a second, without audio; the grey of the first picture tells which it is."""
     folder.mkdir(exist_ok=True)
     found = []
     for number, grey in enumerate(GREYS):

@@ -115,7 +115,7 @@ def save(state: dict[str, Tensor], folder: Path) -> Path:
 class TestBadCheckpoints:
     def test_other_modalities_than_it_was_trained_with(self, tmp_path: Path) -> None:
         path = save(Reference("lf_rnn").state_dict(), tmp_path)
-        with pytest.raises(UserError, match=r"weighted_fusion\.weight is \(1, 3\) .* modalities 'ta' want \(1, 2\)"):
+        with pytest.raises(UserError, match=r"weighted_fusion\.weight is \(1, 3\) .* modalities 'ta' require \(1, 2\)"):
             import_checkpoint(path, tmp_path / "run", modalities="ta")
 
     @pytest.mark.parametrize(

@@ -307,18 +307,18 @@ def test_another_shape_is_named_with_both(
     state = make().state_dict() | {key: torch.zeros(shape)}
     with pytest.raises(UserError) as caught:
         import_checkpoint(save(state, tmp_path), tmp_path / "run", text_model=text_model)
-    assert str(caught.value) == f"{key} is {shape} in the checkpoint, wanted is {wanted}"
+    assert str(caught.value) == f"{key} is {shape} in the checkpoint, expected is {wanted}"
 
 
 def test_a_size_with_the_wrong_number_of_dimensions(text_model: str, tmp_path: Path) -> None:
     state = make().state_dict() | {"V.0.weight": torch.zeros(3)}
-    with pytest.raises(UserError, match=r"V.0.weight is \(3,\) in the checkpoint, wanted are 4 dimensions"):
+    with pytest.raises(UserError, match=r"V.0.weight is \(3,\) in the checkpoint, expected are 4 dimensions"):
         import_checkpoint(save(state, tmp_path), tmp_path / "run", text_model=text_model)
 
 
 @pytest.mark.parametrize("modalities", ["ta", "v"])
 def test_modalities_that_the_fusion_contradicts(modalities: str, text_model: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"weighted_fusion.weight is \(1, 3\) .* modalities '{modalities}' want"):
+    with pytest.raises(UserError, match=rf"weighted_fusion.weight is \(1, 3\) .* modalities '{modalities}' require"):
         import_checkpoint(
             save(make().state_dict(), tmp_path), tmp_path / "run", text_model=text_model, modalities=modalities
         )
@@ -404,7 +404,7 @@ def test_an_imported_published_encoder_works_without_its_tokenizer(
 
 def test_an_unpublished_text_encoder_wants_its_configuration(tmp_path: Path) -> None:
     path = save(make().state_dict(), tmp_path)
-    with pytest.raises(UserError, match=r"vocabulary 40, .* is no published ALBERT v2: give --text-model"):
+    with pytest.raises(UserError, match=r"vocabulary 40, .* is not a published ALBERT v2: give --text-model"):
         import_checkpoint(path, tmp_path / "run")
 
 
@@ -425,14 +425,14 @@ class Dangerous:
 @pytest.mark.parametrize("content", [nn.Linear(1, 1), {"weight": Dangerous()}], ids=["whole model", "code"])
 def test_objects_are_never_unpickled(content: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="holds Python objects that would run code; wanted is a torch file"):
+    with pytest.raises(UserError, match="holds Python objects that would run code; expected is a torch file"):
         read_state_dict(save(content, tmp_path))
     assert not Path("ran").exists()
 
 
 @pytest.mark.parametrize("content", [{}, [torch.zeros(1)], torch.zeros(1), {"a": 1}, {1: torch.zeros(1)}])
 def test_what_is_no_state_dict(content: object, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"reference.pt holds .*wanted is a torch file with a state dict"):
+    with pytest.raises(UserError, match=r"reference.pt holds .*expected is a torch file with a state dict"):
         read_state_dict(save(content, tmp_path))
 
 
@@ -440,14 +440,14 @@ def test_what_is_no_state_dict(content: object, tmp_path: Path) -> None:
 def test_what_is_no_torch_file(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "reference.pt"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="wanted is a torch file with a state dict"):
+    with pytest.raises(UserError, match="expected is a torch file with a state dict"):
         read_state_dict(path)
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:
     path = save(make("v").state_dict(), tmp_path)
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(UserError, match="wanted is a torch file with a state dict"):
+    with pytest.raises(UserError, match="expected is a torch file with a state dict"):
         read_state_dict(path)
 
 

@@ -110,7 +110,7 @@ def test_files_that_are_not_there_or_not_right_are_user_errors(mosei: Path):
     with pytest.raises(UserError, match="has no folder IEMOCAP_HCF_FEATURES"):
         read(mosei, "iemocap")
     dump(folder / "mosei_senti_hcf_train.pkl", {"id": ["a"], "text": []})
-    with pytest.raises(UserError, match="id, text, audio and vision of one length are wanted"):
+    with pytest.raises(UserError, match="id, text, audio and vision of one length are expected"):
         read(mosei, "mosei")
     dump(folder / "mosei_senti_hcf_train.pkl", [1])
     with pytest.raises(UserError, match="holds a list"):

@@ -170,7 +170,7 @@ def test_the_lists_give_the_splits(iemocap: Path):
 
 @pytest.mark.parametrize("source_fps", [2, 15, 60])
 def test_images_that_come_at_another_rate_are_a_user_error(iemocap: Path, source_fps: float):
-    with pytest.raises(UserError, match=r"there are 30 images a second, not .*; --source-fps 30 may be wanted"):
+    with pytest.raises(UserError, match=r"there are 30 images a second, not .*; --source-fps 30 may be right"):
         read_reference(iemocap, corpus="iemocap", source_fps=source_fps)
 
 
@@ -187,7 +187,7 @@ class Runs:
 def test_a_meta_that_tries_to_run_code_is_refused(mosei: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(mosei)
     write_meta(mosei / "MOSEI_RAW_PROCESSED", Runs())
-    with pytest.raises(UserError, match=r"meta\.pkl wants to load \w+\.system, which is not allowed"):
+    with pytest.raises(UserError, match=r"meta\.pkl would load \w+\.system, which is not allowed"):
         read_reference(mosei, corpus="mosei")
     assert not (mosei / "proof").exists()
 

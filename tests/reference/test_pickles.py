@@ -110,7 +110,7 @@ def test_tensors_come_as_arrays(tmp_path: Path, saver: str, protocol: int):
 def test_code_is_not_run_and_named(tmp_path: Path, protocol: int):
     proof = tmp_path / "proof"
     path = write(tmp_path, {"a": Runs(os.system, f"touch {proof}")}, protocol)
-    with pytest.raises(UserError, match=rf"{path} wants to load {os.system.__module__}.system, which is not allowed"):
+    with pytest.raises(UserError, match=rf"{path} would load {os.system.__module__}.system, which is not allowed"):
         read_pickle(path)
     assert not proof.exists()
 
@@ -119,7 +119,7 @@ def test_code_is_not_run_and_named(tmp_path: Path, protocol: int):
 def test_code_in_a_file_of_torch_is_not_run(tmp_path: Path, zipped: bool):
     proof, path = tmp_path / "proof", tmp_path / "file.pt"
     torch.save({"a": Runs(os.system, f"touch {proof}")}, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(UserError, match=r"wants to load \w+\.system, which is not allowed"):
+    with pytest.raises(UserError, match=r"would load \w+\.system, which is not allowed"):
         read_pickle(path)
     assert not proof.exists()
 
@@ -139,7 +139,7 @@ def test_other_functions_are_refused(tmp_path: Path, function):
 
 
 def test_a_class_of_another_library_is_refused_by_name(tmp_path: Path):
-    with pytest.raises(UserError, match=r"wants to load pathlib\.\w+, which"):
+    with pytest.raises(UserError, match=r"would load pathlib\.\w+, which"):
         read_pickle(write(tmp_path, Path("x")))
 
 

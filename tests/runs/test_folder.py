@@ -168,14 +168,14 @@ def test_a_missing_text_folder(run: Path) -> None:
 def test_missing_tokenizer_files_must_have_a_reason(run: Path) -> None:
     for path in (run / "text_encoder").glob("tokenizer*"):
         path.unlink()
-    with pytest.raises(UserError, match="is no complete run folder: text_encoder has no tokenizer files"):
+    with pytest.raises(UserError, match="is not a complete run folder: text_encoder has no tokenizer files"):
         load_run(run)
     edit(run, provenance={"tokenizer": "not found"})
     assert load_run(run).tokenizer is None
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"missing is no run folder: it has no config\.yaml"):
+    with pytest.raises(UserError, match=r"missing is not a run folder: it has no config\.yaml"):
         load_run(tmp_path / "missing")
 
 

@@ -63,7 +63,7 @@ def test_undefined_scores_are_null(tmp_path):
 def test_a_damaged_report_is_named(tmp_path, content):
     if content is not None:
         (tmp_path / "metrics.json").write_text(content)
-    with pytest.raises(UserError, match=r"metrics\.json (cannot be read|is damaged): .*; .* is no complete"):
+    with pytest.raises(UserError, match=r"metrics\.json (cannot be read|is damaged): .*; .* is not a complete"):
         TrainingReport.read(tmp_path)
 
 

@@ -105,7 +105,7 @@ def test_a_value_that_only_fits_another_of_the_space_is_allowed(tmp_path):
         ("space: [", "search.yaml"),
         ({"space": {"learning_rat": {"choices": [1.0, 2.0]}}}, "did you mean learning_rate?"),
         ({"space": {"model": {"choices": [1, 2]}}}, "model is a group of settings"),
-        ({"space": {"epochs.more": {"choices": [1, 2]}}}, "'epochs.more' is no setting"),
+        ({"space": {"epochs.more": {"choices": [1, 2]}}}, "'epochs.more' is not a setting"),
         ({"space": {"learning_rate": {}}}, "either a range"),
         ({"space": {"learning_rate": {"low": 1}}}, "both low and high"),
         ({"space": {"learning_rate": {"low": 2, "high": 1}}}, "low 2 must be less than high 1"),

@@ -77,7 +77,7 @@ def _tables(audit: Audit) -> dict[str, _Grid]:
     """Tables by title."""
     tables = {
         f"Utterances of {audit.corpus.split(' ')[0]} by emotion": _emotions(audit),
-        "What they hold": _contents(audit),
+        "What they contain": _contents(audit),
         "What splits share (in brackets: share of the utterances concerned)": _shared(audit),
     }
     if audit.multi_label:
@@ -118,8 +118,8 @@ def _contents(audit: Audit) -> _Grid:
         "words, mean": lambda part: f"{part.words / part.utterances:.1f}" if part.utterances else UNDEFINED,
         "frames": lambda part: str(part.frames),
         "frames with a face": lambda part: UNDEFINED if part.face_share is None else f"{part.face_share:.1%}",
-        "without words": lambda part: _count_and_share(part.no_words, part.utterances),
-        "without sound": lambda part: _count_and_share(part.no_sound, part.utterances),
+        "without text": lambda part: _count_and_share(part.no_words, part.utterances),
+        "without audio": lambda part: _count_and_share(part.no_sound, part.utterances),
         "without a face": lambda part: _count_and_share(part.no_picture, part.utterances),
     }
     return ["", *(part.name for part in parts)], [[head, *map(tell, parts)] for head, tell in lines.items()]

@@ -61,7 +61,7 @@ class SplitAudit:
         frames: Sampled frames.
         frames_with_face: Those in which a face was seen.
         no_words: Utterances without transcript.
-        no_sound: Utterances without sound.
+        no_sound: Utterances without audio.
         no_picture: Utterances in none of whose frames a face was seen, or without frames.
         face_share: Share of the frames in which a face was seen, in [0, 1]; None without frames.
     """

@@ -90,7 +90,7 @@ def _findings(
             yield f"no utterances in {name}"
     for name, found in rows.items():
         if len(found) != info.counts.get(name, 0):
-            yield f"corpus.json counts {info.counts.get(name, 0)} utterances in {name}, its files hold {len(found)}"
+            yield f"corpus.json counts {info.counts.get(name, 0)} utterances in {name}, its files contain {len(found)}"
     twice = [id_ for id_, count in Counter(row["id"] for row in every_row).items() if count > 1]
     if twice:
         yield f"{len(twice)} utterance ids come more than once, like '{twice[0]}'"

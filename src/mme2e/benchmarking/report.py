@@ -184,11 +184,11 @@ def _part_title(cost: Costs) -> str:
 
 def _about(result: BenchmarkResult) -> list[str]:
     load = result.load
-    anew = ", at each p anew" if result.trained_top_p and result.scores[0].thresholds is not None else ""
+    anew = ", chosen anew at each p" if result.trained_top_p and result.scores[0].thresholds is not None else ""
     lines = [
         f"scores: % of the whole split; {result.thresholds_from}{anew}; chance F1 {percent(result.chance_f1)}",
-        "GFLOPs: billions of multiply-adds an utterance, in products and convolutions, counted as they are executed",
-        f"ms: an utterance forward, median of {load.rounds} rounds in turns",
+        "GFLOPs: billions of multiply-accumulates an utterance, of linear layers and convolutions, counted as executed",
+        f"ms: an utterance forward, median of {load.rounds} interleaved rounds",
         f"measured on {load.utterances} utterances in batches of {load.batch_size}; on the mean one has "
         f"{load.face_crops:.1f} face crops, {load.mel_chunks:.1f} mel chunks and {load.tokens:.0f} tokens",
         f"machine: {result.machine}",

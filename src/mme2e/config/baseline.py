@@ -10,16 +10,16 @@ class FeatureSettings:
     """Hand-crafted features, as lf_rnn and lf_transformer read them."""
 
     text_size: int | None = None
-    """Numbers a word; the corpus tells when not given."""
+    """Numbers a word; taken from the corpus when not given."""
 
     acoustic_size: int | None = None
-    """Numbers a step of sound, before any are chosen; the corpus tells when not given."""
+    """Numbers a step of audio, before any are chosen; taken from the corpus when not given."""
 
     visual_size: int | None = None
-    """Numbers a step of the picture; the corpus tells when not given."""
+    """Numbers a step of video; taken from the corpus when not given."""
 
     audio_feature_type: int | None = None
-    """Acoustic feature set of the reference, 0 to 6: which numbers of a step of sound are used; all when not given."""
+    """Acoustic feature set of the reference, 0 to 6: which numbers of a step of audio are used; all when not given."""
 
     masked: bool = True
     """Whether padding is kept from the sequence encoders; no: it is read as steps of zeros, as in the reference."""

@@ -118,10 +118,10 @@ class ExperimentSettings:
         names = [variant.name for variant in self.variants]
         require(
             self.baseline is None or self.baseline in names,
-            f"baseline '{self.baseline}' is no variant; there are {', '.join(names)}",
+            f"baseline '{self.baseline}' is not a variant; choose from {', '.join(names)}",
         )
         for name in self.published.rows if self.published else ():
-            require(name in names, f"published.rows: '{name}' is no variant; there are {', '.join(names)}")
+            require(name in names, f"published.rows: '{name}' is not a variant; choose from {', '.join(names)}")
 
 
 def _require_names(kind: str, names: list[str]) -> None:

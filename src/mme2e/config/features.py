@@ -53,5 +53,5 @@ class FeatureExtractionSettings:
         for letter, option in (("t", "glove"), ("v", "openface")):
             require(
                 getattr(self, option) is None or letter in given,
-                f"{option} '{getattr(self, option)}' goes with modality {letter}, but modalities are '{given}'",
+                f"{option} '{getattr(self, option)}' requires modality {letter}, but modalities are '{given}'",
             )

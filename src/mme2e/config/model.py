@@ -54,14 +54,15 @@ class AttentionSettings:
     gradient, but features stay as they are; frozen: never learns, as in the reference."""
 
     budget: float | None = None
-    """Share of the sparse stages' convolution products that training shall reach by moving top_p; none leaves it."""
+    """Share of the sparse stages' multiply-accumulates that training reaches by moving top-p; none leaves top-p as it
+    is."""
 
     budget_scope: Literal["stage", "total"] = "stage"
     """Whether every stage has the budget, or all stages together."""
 
     other_words: float = 0.0
-    """Probability that in training an utterance's faces and sound are asked with the words of another utterance of the
-    batch, so that they can not answer from the words; 0: never, as in the reference."""
+    """Probability that in training an utterance's faces and audio are conditioned on the text of another utterance of
+    the batch, so that they cannot answer from the text; 0: never, as in the reference."""
 
     def __post_init__(self) -> None:
         require(
@@ -94,7 +95,7 @@ class ModelSettings:
     rnn: RnnSettings = field(default_factory=RnnSettings)
 
     tower_channels: tuple[int, int, int, int] = (64, 128, 256, 512)
-    """Channels of the low level and of the three stages of the face and sound towers."""
+    """Channels of the low level and of the three stages of the face and audio towers."""
 
     top_p: float = 0.5
     """MESM: share of the attention that each stage of the towers keeps; where a budget's search starts."""
@@ -111,7 +112,7 @@ class ModelSettings:
     """Layers of the sequence encoder."""
 
     num_heads: int = 4
-    """Attention heads of the sequence encoder (lf_transformer: the largest number up to 4, 2 and 5 for text, sound and
+    """Attention heads of the sequence encoder (lf_transformer: the largest number up to 4, 2 and 5 for text, audio and
     picture that divides the number of features)."""
 
     feedforward_dim: int = 2048
@@ -135,7 +136,7 @@ class ModelSettings:
         require(0 < self.top_p <= 1, f"model.top_p must be in (0, 1], not {self.top_p}")
         require(
             self.name != "mesm" or ("t" in given and len(given) > 1),
-            f"model.name mesm selects by words: model.modalities must hold t and a or v, not '{given}'",
+            f"model.name mesm selects by the text: model.modalities must include t and a or v, not '{given}'",
         )
         require(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
         require(min(self.tower_channels) >= 1, f"model.tower_channels must be positive, not {self.tower_channels}")

@@ -64,14 +64,14 @@ class PrepareSettings:
     """Time between two sampled video frames, in milliseconds."""
 
     jobs: int = 1
-    """Recordings in work at once, each in a process of its own."""
+    """Recordings that are prepared at once, each in a process of its own."""
 
     engine: Literal["local", "ray"] = "local"
     """`local`: processes on this machine; `ray`: on a Ray cluster, whose machines must share the folders."""
 
     ray_address: str | None = None
     """Ray cluster to join: HOST:PORT, ray://HOST:PORT, or auto for the one on this machine. Without it, RAY_ADDRESS of
-    the environment counts, else a cluster of `jobs` workers is started on this machine."""
+    the environment counts, else a cluster of --jobs workers is started on this machine."""
 
     face: FaceSettings = field(default_factory=FaceSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
@@ -87,7 +87,7 @@ class PrepareSettings:
         )
         require(
             self.splits is None or self.split.protocol in ("auto", "lists"),
-            f"--splits goes with split.protocol lists or auto, not {self.split.protocol}",
+            f"--splits requires split.protocol lists or auto, not {self.split.protocol}",
         )
         require(self.frame_interval_ms >= 1, f"frame_interval_ms must be at least 1, not {self.frame_interval_ms}")
         require(self.jobs >= 1, f"jobs must be at least 1, not {self.jobs}")

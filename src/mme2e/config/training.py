@@ -95,7 +95,7 @@ class TrainSettings:
     """Learning rate of everything but the text encoder."""
 
     text_lr_factor: float = 10.0
-    """The text encoder and its head learn at learning_rate / text_lr_factor."""
+    """The text encoder and its head learn at --learning-rate / --text-lr-factor."""
 
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam, or stochastic gradient descent."""
@@ -116,7 +116,7 @@ class TrainSettings:
     """Epochs over which the cosine schedule first rises from zero."""
 
     anneal_epochs: float = 0.0
-    """MESM: epochs over which top_p falls from 1 to model.top_p; training so begins dense."""
+    """MESM: epochs over which top-p falls from 1 to --model.top-p; training so starts dense."""
 
     loss: LossKind = "bce"
     """bce, l1, mse: one decision per emotion, by cross-entropy or by the absolute or squared distance of probability

@@ -81,7 +81,7 @@ def read_rows(path: Path) -> ManifestTable:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); expected is a CSV or JSON-lines file") from error
     except ValueError as error:
-        raise UserError(f"{path} is no table in CSV or JSON lines: {error}") from error
+        raise UserError(f"{path} is not a table in CSV or JSON lines: {error}") from error
     is_json = path.suffix.lower() in JSON_LINES_SUFFIXES
     headings, records = _json_records(text) if is_json else _csv_records(text, path)
     columns = _columns(headings, path)

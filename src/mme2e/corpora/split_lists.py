@@ -119,7 +119,7 @@ def _from_json(path: Path) -> list[tuple[str, str]]:
     try:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON: {error}") from error
+        raise UserError(f"{path} is not JSON: {error}") from error
     values = list(content.values()) if isinstance(content, dict) else [None]
     if all(isinstance(value, str) for value in values):
         return list(content.items())

@@ -51,7 +51,7 @@ def assign_splits(corpus: RawCorpus, settings: SplitSettings, lists: Path | None
     if protocol == "corpus":
         brought = {utterance.id: utterance.split for utterance in corpus.utterances if utterance.split is not None}
         if not brought:
-            raise UserError("split.protocol corpus: the corpus does not say which utterance is in which split")
+            raise UserError("split.protocol corpus: the corpus does not put its utterances into splits")
         return _apply(corpus, brought, corpus.split_protocol, "the corpus gives it no split")
     if protocol == "session":
         return _apply(corpus, _by_session(corpus, settings.fold), f"session, fold {settings.fold}", "in no session")
@@ -141,7 +141,7 @@ def _groups_of_speakers(corpus: RawCorpus) -> dict[str, str]:
 def _check_speakers(corpus: RawCorpus, groups: dict[str, str]) -> None:
     if not _knows_speakers(corpus):
         raise UserError(
-            "split.protocol speaker: the corpus does not say who speaks; split.protocol recording does not need it"
+            "split.protocol speaker: the corpus does not name its speakers; split.protocol recording does not need them"
         )
     number = len(set(groups.values()))
     if number < len(SPLITS):

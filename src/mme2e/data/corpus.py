@@ -22,7 +22,7 @@ def load_corpus(folder: Path) -> "Corpus":
     """Opens the prepared corpus in `folder`.
 
     Raises:
-        UserError: The folder is no prepared corpus, or its preparation is not finished.
+        UserError: The folder is not a prepared corpus, or its preparation is not finished.
     """
     folder = Path(folder)
     if not folder.is_dir():

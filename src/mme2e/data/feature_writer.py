@@ -118,7 +118,7 @@ class FeatureWriter:
         Args:
             split: Its split in the corpus.
             identity: Its id.
-            text: (words, size), or None without words. A matrix of no rows counts as None.
+            text: (words, size), or None without text. A matrix of no rows counts as None.
             acoustic: (steps, size), or None without audio.
             visual: (steps, size), or None without video.
 

@@ -91,12 +91,14 @@ class CorpusInfo:
         """Reads `corpus.json`.
 
         Raises:
-            UserError: The folder is no prepared corpus, an unfinished one, or one of a newer schema.
+            UserError: The folder is not a prepared corpus, an unfinished one, or one of a newer schema.
         """
         path = folder / CORPUS_FILE
         if not path.is_file() and (folder / PROGRESS_FOLDER).is_dir():
             raise UserError(f"the preparation of {folder} is not finished; run the same 'mme2e prepare' again")
         if not path.is_file():
-            raise UserError(f"{folder} is no prepared corpus: it has no {CORPUS_FILE}; make one with 'mme2e prepare'")
+            raise UserError(
+                f"{folder} is not a prepared corpus: it has no {CORPUS_FILE}; make one with 'mme2e prepare'"
+            )
         version = ("schema_version", SCHEMA_VERSION)
         return read_record(cls, path, version=version, advice="prepare the corpus again")

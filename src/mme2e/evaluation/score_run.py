@@ -65,9 +65,9 @@ def load_run_for(run: Path, corpus: Corpus, device: torch.device) -> LoadedRun:
     """
     loaded = load_run(run, device=device)
     if loaded.info.label_names != corpus.info.label_names:
-        tells, has = (", ".join(names) for names in (loaded.info.label_names, corpus.info.label_names))
+        recognised, labelled = (", ".join(names) for names in (loaded.info.label_names, corpus.info.label_names))
         raise UserError(
-            f"{run} tells {tells}, but {corpus.folder} has {has}: "
+            f"{run} recognises {recognised}, but {corpus.folder} is labelled {labelled}: "
             "a run is evaluated on the emotions that it was trained on, in the same order"
         )
     return loaded

@@ -51,7 +51,9 @@ def experiment(
 
     if isinstance(file, ExperimentSettings):
         if data or seeds or set:
-            raise UserError("data, seeds and set replace what an experiment file says; settings already say it")
+            raise UserError(
+                "data, seeds and set replace values of an experiment file; with settings, change the settings"
+            )
         settings = file
     else:
         settings = read_experiment(Path(file), data=data, seeds=seeds, changes=set)

@@ -104,24 +104,24 @@ def _load(path: Path) -> Any:
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"is no YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise UserError("holds no settings by their names")
+        raise UserError("contains no settings by their names")
     return content
 
 
 def _require_known(file: _File) -> None:
     for metric in file.metrics:
         if metric not in METRICS:
-            raise UserError(f"metrics: '{metric}' is none; there are {', '.join(METRICS)}")
+            raise UserError(f"metrics: '{metric}' is unknown; choose from {', '.join(METRICS)}")
     if file.published is None:
         return
     table = TABLES.get(file.published.table)
     if table is None:
-        raise UserError(f"published.table '{file.published.table}' is none; there are {', '.join(TABLES)}")
+        raise UserError(f"published.table '{file.published.table}' is unknown; choose from {', '.join(TABLES)}")
     for row in file.published.rows.values():
         if row not in table.rows:
-            raise UserError(f"published.rows: '{row}' is no row of it; there are {', '.join(table.rows)}")
+            raise UserError(f"published.rows: '{row}' is not a row of it; choose from {', '.join(table.rows)}")
 
 
 def _changes(words: Sequence[str]) -> Flat:
@@ -135,7 +135,7 @@ def _changes(words: Sequence[str]) -> Flat:
         try:
             changes[key] = yaml.load(value, _Loader)  # noqa: S506  # a safe loader
         except yaml.YAMLError as error:
-            raise UserError(f"--set {word}: the value is no YAML") from error
+            raise UserError(f"--set {word}: the value is not YAML") from error
     return flatten(changes, "--set")
 
 

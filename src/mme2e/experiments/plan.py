@@ -124,7 +124,7 @@ def clear_false_start(run: PlannedRun) -> None:
     if not run.folder.exists() or (run.folder / SETTINGS_FILE).is_file():
         return
     if any(path.suffix in (".ckpt", ".safetensors", ".yaml") for path in run.folder.rglob("*")):
-        raise UserError(f"{run.folder} holds something that is no run of this experiment; give another --out")
+        raise UserError(f"{run.folder} holds something that is not a run of this experiment; give another --out")
     shutil.rmtree(run.folder)
 
 

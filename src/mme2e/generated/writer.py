@@ -26,15 +26,15 @@ utterances: {utterances}
 seed: {seed}
 
 Faces are one public-domain photograph (Grace Hopper, U.S. Navy, shipped with matplotlib), warped and recoloured;
-voices are synthesised; sentences come from a grammar. Face, voice and words each show the labelled emotion with a
+voices are synthesised; sentences come from a grammar. Face, voice and text each show the labelled emotion with a
 probability of {probability:g} and stay neutral otherwise, at least one shows it.{pairs}
-How the head is held, the light, the level and the noise of the sound vary at random and tell nothing.
-Scores on this corpus tell whether a program works, nothing about people.
+How the head is held, the light, the level and the noise of the sound vary at random and show nothing.
+Scores on this corpus show whether a program works, nothing about people.
 """
 
 
 _IEMOCAP_PAIRS = """ Each has a pair that it confuses:
-anger and frustration in the face, anger and excitement in the voice, frustration and sadness in the words."""
+anger and frustration in the face, anger and excitement in the voice, frustration and sadness in the text."""
 
 
 @dataclass(frozen=True, kw_only=True)

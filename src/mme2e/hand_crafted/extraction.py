@@ -71,7 +71,7 @@ def _key(corpus: Corpus, extractors: dict[str, Extractor]) -> str:
 
 
 def _made_before(corpus: Corpus, key: str) -> FeaturesInfo | None:
-    """What is there already, if it is what is wanted and whole."""
+    """What is there already, if it is what is expected and whole."""
     try:
         features = load_features(corpus)
         if features.info.provenance.get("key") != key:

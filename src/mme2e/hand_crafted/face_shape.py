@@ -105,4 +105,4 @@ def _decoded(crop: bytes) -> np.ndarray:
         with Image.open(io.BytesIO(crop)) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError) as error:  # Pillow's complaints about damaged files
-        raise MediaError(f"a face crop of {len(crop)} bytes is no picture: {error}") from error
+        raise MediaError(f"a face crop of {len(crop)} bytes is not an image: {error}") from error

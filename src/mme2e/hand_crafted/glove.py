@@ -36,7 +36,7 @@ class GloveWords:
         return [self._path]
 
     def extract(self, row: Mapping[str, Any]) -> np.ndarray | None:
-        """(words, size) float32; None without words."""
+        """(words, size) float32; None without text."""
         words = words_of(row["text"] or "")
         return np.stack([self._vectors.get(word, self._unknown) for word in words]) if words else None
 
@@ -63,7 +63,7 @@ def read_glove(path: Path, words: set[str]) -> tuple[int, dict[str, np.ndarray]]
                 spaces = line.count(b" ")
                 if size < 2 or spaces < size:  # a few of GloVe's words have spaces in them: those have more
                     raise UserError(
-                        f"{path}, line {number}: a word and {size or 'its'} numbers are wanted, {_told(line)}"
+                        f"{path}, line {number}: a word and {size or 'its'} numbers are expected, {_told(line)}"
                     )
                 word, _, numbers = line.partition(b" ")
                 if word in wanted and spaces == size:
@@ -73,7 +73,7 @@ def read_glove(path: Path, words: set[str]) -> tuple[int, dict[str, np.ndarray]]
     if not size:
         raise UserError(f"{path} has no word vectors: it is empty")
     if words and not vectors:
-        raise UserError(f"{path} knows none of the corpus' {len(words)} words, like '{min(words)}'; another language?")
+        raise UserError(f"{path} has none of the corpus' {len(words)} words, like '{min(words)}'; another language?")
     return size, vectors
 
 
@@ -87,7 +87,7 @@ def _numbers(numbers: bytes, path: Path, line: int) -> np.ndarray:
     try:
         return np.array([float(each) for each in numbers.split(b" ")], dtype=np.float32)
     except ValueError as error:
-        raise UserError(f"{path}, line {line}: numbers are wanted after the word; {error}") from error
+        raise UserError(f"{path}, line {line}: numbers are expected after the word; {error}") from error
 
 
 def _told(line: bytes) -> str:

@@ -34,7 +34,7 @@ class HashedWords:
         return []
 
     def extract(self, row: Mapping[str, Any]) -> np.ndarray | None:
-        """(words, size) float32; None without words."""
+        """(words, size) float32; None without text."""
         words = words_of(row["text"] or "")
         return np.stack([self.vector(word) for word in words]) if words else None
 

@@ -58,7 +58,7 @@ class LibrosaSound:
         try:
             import librosa  # noqa: F401  # is it there?
         except ImportError as error:
-            raise UserError("acoustic features want librosa: pip install 'mme2e[features]'") from error
+            raise UserError("acoustic features require librosa: pip install 'mme2e[features]'") from error
         self._window_ms = window_ms
         self.info = ModalityFeatures(
             kind="librosa",
@@ -73,7 +73,7 @@ class LibrosaSound:
         return []
 
     def extract(self, row: Mapping[str, Any]) -> np.ndarray | None:
-        """(windows, 40) float32; None without sound.
+        """(windows, 40) float32; None without audio.
 
         Raises:
             MediaError: The sound is damaged.

@@ -50,7 +50,7 @@ class OpenFaceUnits:
 
     def __init__(self, folder: Path, window_ms: int, corpus: Corpus) -> None:
         if not folder.is_dir():
-            raise UserError(f"no folder {folder}; wanted is one with OpenFace's CSV files")
+            raise UserError(f"no folder {folder}; expected is one with OpenFace's CSV files")
         self._folder, self._window_ms = folder, window_ms
         rows = [row for split in corpus.splits for row in corpus.columns(split, ["id", "recording"]).to_pylist()]
         paths = (self._path(row) for row in rows)
@@ -121,7 +121,7 @@ def read_units(path: Path) -> UnitTable:
             names = tuple(name for name in header if _UNIT.fullmatch(name))
             for wanted in ("timestamp", "success"):
                 if wanted not in header:
-                    raise UserError(f"{path} has no column '{wanted}'; wanted is a CSV file of OpenFace")
+                    raise UserError(f"{path} has no column '{wanted}'; expected is a CSV file of OpenFace")
             if not names:
                 raise UserError(f"{path} has no action units (columns AU01_r, ...); run OpenFace with -aus")
             kept = [header.index(name) for name in ("timestamp", "success", *names)]
@@ -129,7 +129,7 @@ def read_units(path: Path) -> UnitTable:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no CSV file: {error}") from error
+        raise UserError(f"{path} is not a CSV file: {error}") from error
     table = np.array(numbers, dtype=np.float64).reshape(-1, len(kept))
     table = table[table[:, 1] > 0]
     return UnitTable(names=names, times_s=table[:, 0], units=table[:, 2:].astype(np.float32))
@@ -139,4 +139,4 @@ def _numbers(row: list[str], kept: list[int], path: Path, line: int) -> list[flo
     try:
         return [float(row[column]) for column in kept]
     except (ValueError, IndexError) as error:
-        raise UserError(f"{path}, line {line}: a number is wanted in each column ({error})") from error
+        raise UserError(f"{path}, line {line}: a number is expected in each column ({error})") from error

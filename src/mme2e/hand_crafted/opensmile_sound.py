@@ -37,7 +37,9 @@ class OpenSmileSound:
         try:
             import opensmile  # noqa: F401  # is it there, with its shared library?
         except (ImportError, OSError) as error:
-            raise UserError("acoustic features of openSMILE want opensmile: pip install 'mme2e[features]'") from error
+            raise UserError(
+                "acoustic features of openSMILE require opensmile: pip install 'mme2e[features]'"
+            ) from error
         self._set = _SETS[feature_set]
         self._window_ms = window_ms
         names = tuple(self._smile.feature_names)
@@ -65,7 +67,7 @@ class OpenSmileSound:
         return []
 
     def extract(self, row: Mapping[str, Any]) -> np.ndarray | None:
-        """(windows, descriptors) float32; None without sound.
+        """(windows, descriptors) float32; None without audio.
 
         Raises:
             MediaError: The sound is damaged.

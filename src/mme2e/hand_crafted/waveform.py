@@ -9,7 +9,7 @@ from mme2e.media.audio import decode_flac
 
 
 def waveform_of(row: Mapping[str, Any]) -> np.ndarray | None:
-    """(samples,) float32 in [-1, 1), 16 kHz, at least one sample; None without sound.
+    """(samples,) float32 in [-1, 1), 16 kHz, at least one sample; None without audio.
 
     Args:
         row: Of a prepared corpus; its column `audio` is read.

@@ -34,7 +34,7 @@ def darken(image: np.ndarray, kept: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     rows, columns = kept.shape
     if height % rows or width % columns:
-        raise ValueError(f"{rows} x {columns} sites do not fit a picture of {height} x {width}")
+        raise ValueError(f"{rows} x {columns} sites do not fit an image of {height} x {width}")
     clear = kept.repeat(height // rows, axis=0).repeat(width // columns, axis=1)[..., None]
     return np.where(clear, image, _DROPPED_BRIGHTNESS * (image @ _GREY)[..., None])
 

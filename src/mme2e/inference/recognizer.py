@@ -158,7 +158,7 @@ class Recognizer:
                 "and score them with 'mme2e evaluate', or predict with a run of fe2e or mesm"
             )
         if start_s < 0 or (end_s is not None and end_s <= start_s):
-            raise UserError(f"start_s {start_s} and end_s {end_s} are no stretch of time: 0 <= start_s < end_s")
+            raise UserError(f"start_s {start_s} and end_s {end_s} are not a stretch of time: 0 <= start_s < end_s")
         path = Path(video)
         interval = Interval(start_s=start_s, end_s=end_s, region=region, audio_channel=audio_channel)
         settings = ReadSettings(

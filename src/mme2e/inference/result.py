@@ -118,6 +118,6 @@ def check_writable(path: Path) -> None:
         UserError: It is a folder, or its folder does not exist.
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder: the result wants the name of a file")
+        raise UserError(f"{path} is a folder: the result requires the name of a file")
     if not path.parent.is_dir():
         raise UserError(f"{path} cannot be written: there is no folder {path.parent}")

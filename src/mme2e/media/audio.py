@@ -149,10 +149,10 @@ def decode_flac(data: bytes) -> np.ndarray:
         with av.open(io.BytesIO(data), "r", format="flac") as container:
             stream = container.streams.audio[0]
             if not stream.rate:  # forced to be FLAC, foreign bytes open as a stream without properties
-                raise MediaError(f"{len(data)} bytes that are no FLAC sound")
+                raise MediaError(f"{len(data)} bytes that are not FLAC audio")
             if stream.rate != SAMPLE_RATE_HZ or stream.channels != 1:
                 raise MediaError(f"FLAC of {stream.rate} Hz and {stream.channels} channels; expected 16000 Hz mono")
             pieces = [frame.to_ndarray()[0] for frame in container.decode(stream)]
     except (av.FFmpegError, IndexError) as error:
-        raise MediaError(f"{len(data)} bytes that are no FLAC sound: {error}") from error
+        raise MediaError(f"{len(data)} bytes that are not FLAC audio: {error}") from error
     return np.concatenate(pieces).astype(np.int16, copy=False) if pieces else np.zeros(0, dtype=np.int16)

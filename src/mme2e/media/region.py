@@ -33,7 +33,7 @@ def parse_region(given: str | None) -> Region | None:
     except ValueError as error:
         raise UserError(f"region expects x,y,width,height in pixels, not '{given}'") from error
     if min(x_px, y_px) < 0 or min(width_px, height_px) < 1:
-        raise UserError(f"region {given} is no rectangle: x and y from 0, width and height from 1")
+        raise UserError(f"region {given} is not a rectangle: x and y from 0, width and height from 1")
     return Region(x_px=x_px, y_px=y_px, width_px=width_px, height_px=height_px)
 
 
@@ -58,6 +58,6 @@ def cut_region(image: "np.ndarray", region: Region | None, path: Path | str, red
         bottom_px = -(-(region.y_px + region.height_px) // reduction)
         if not (0 <= left_px < right_px <= width_px and 0 <= top_px < bottom_px <= height_px):
             size = f"{width_px * reduction}x{height_px * reduction}"
-            raise MediaError(f"{path}: {region} does not fit into a picture of {size} px")
+            raise MediaError(f"{path}: {region} does not fit into a frame of {size} px")
         image = image[top_px:bottom_px, left_px:right_px].copy()
     return np.ascontiguousarray(image)

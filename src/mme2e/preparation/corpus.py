@@ -87,7 +87,7 @@ def prepare_corpus(
         if error.errno not in OUTPUT_ERRORS:
             raise
         raise UserError(
-            f"cannot write to {out} ({error.strerror}); what was prepared is kept: mend that, then call again"
+            f"cannot write to {out} ({error.strerror}); what was prepared is kept: make room, then call again"
         ) from error
     new = [entry for entry in in_order if entry.recording not in already]
     return PrepareSummary(

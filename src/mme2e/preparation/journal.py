@@ -105,16 +105,16 @@ class Journal:
                 self._remove_leftovers()
             except OSError as error:
                 raise UserError(
-                    f"cannot write to {self.out} ({error.strerror}); wanted is a folder to write to"
+                    f"cannot write to {self.out} ({error.strerror}); expected is a folder to write to"
                 ) from error
             yield
 
     def _make_folder(self) -> None:
         if self.out.exists() and not self.out.is_dir():
-            raise UserError(f"{self.out} is a file; wanted is a folder for the prepared corpus")
+            raise UserError(f"{self.out} is a file; expected is a folder for the prepared corpus")
         is_new = not self._settings_path.is_file()
         if is_new and self.out.is_dir() and any(child.name != PROGRESS_FOLDER for child in self.out.iterdir()):
-            raise UserError(f"{self.out} holds other files; wanted is an empty or a new folder, like {self._other()}")
+            raise UserError(f"{self.out} holds other files; expected is an empty or a new folder, like {self._other()}")
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def _check_settings(self, settings: dict[str, object]) -> None:

@@ -112,5 +112,5 @@ def _shape(state: Mapping[str, Tensor], key: str) -> tuple[int, int]:
         raise UserError(f"the checkpoint has no {key}")
     shape = tuple(state[key].shape)
     if len(shape) != 2 or 0 in shape:
-        raise UserError(f"{key} is {shape} in the checkpoint, wanted are 2 dimensions")
+        raise UserError(f"{key} is {shape} in the checkpoint, expected are 2 dimensions")
     return shape[0], shape[1]

@@ -97,7 +97,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: The file is missing or damaged, or holds something else.
     """
-    wanted = "wanted is a torch file with a state dict (torch.save(model.state_dict(), ...))"
+    wanted = "expected is a torch file with a state dict (torch.save(model.state_dict(), ...))"
     if not path.is_file():
         raise UserError(f"there is no file {path}; {wanted}")
     _check_zip(path)
@@ -177,7 +177,7 @@ def _check_fusion(state: Mapping[str, Tensor], modalities: str) -> None:
     if fused is not None and tuple(fused.shape) != (1, len(modalities)):
         raise UserError(
             f"weighted_fusion.weight is {tuple(fused.shape)} in the checkpoint, but modalities '{modalities}' "
-            f"want {(1, len(modalities))}: give the modalities it was trained with"
+            f"require {(1, len(modalities))}: give the modalities it was trained with"
         )
 
 
@@ -195,8 +195,8 @@ def _text_config(state: Mapping[str, Tensor], text_model: str | None) -> tuple[A
             return config, name
     raise UserError(
         f"the text encoder (vocabulary {vocab_size}, embedding {embedding_size}, hidden {hidden_size}, feed-forward "
-        f"{intermediate_size}) is no published ALBERT v2: give --text-model a Hugging Face name or a folder with its "
-        "config.json"
+        f"{intermediate_size}) is not a published ALBERT v2: give --text-model a Hugging Face name or a folder "
+        "with its config.json"
     )
 
 
@@ -235,7 +235,7 @@ def _converted(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], settin
         if ".sparse_layers." in key and weight.dim() == 4:  # (9, 1, in, out); ours are (9, out, in)
             weight = weight.squeeze(1).transpose(1, 2)
         if weight.shape != initial.shape:
-            raise UserError(f"{key} is {tuple(weight.shape)} in the checkpoint, wanted is {tuple(initial.shape)}")
+            raise UserError(f"{key} is {tuple(weight.shape)} in the checkpoint, expected is {tuple(initial.shape)}")
         weights[name] = weight.to(initial.dtype)
         if not torch.isfinite(weights[name]).all():
             raise UserError(
@@ -252,5 +252,5 @@ def _shape(state: Mapping[str, Tensor], key: str, dimensions: int) -> tuple[int,
         raise UserError(f"the checkpoint has no {key}")
     shape = tuple(state[key].shape)
     if len(shape) != dimensions or 0 in shape:
-        raise UserError(f"{key} is {shape} in the checkpoint, wanted are {dimensions} dimensions")
+        raise UserError(f"{key} is {shape} in the checkpoint, expected are {dimensions} dimensions")
     return shape

@@ -64,7 +64,7 @@ def read_reference_features(datapath: Path, *, corpus: ReferenceCorpus) -> Itera
 
     Raises:
         UserError: There is no features folder, or none of its files is there; a file is damaged, has another layout,
-            or wants to run code.
+            or would run code.
     """
     folder = features_folder(datapath, corpus)
     if not folder.is_dir():
@@ -98,7 +98,7 @@ def _read_iemocap_phase(folder: Path, phase: str) -> Iterator[ReferenceFeatures 
 def _of_turn(id_: str, tables: Mapping[str, Mapping[str, Any]]) -> ReferenceFeatures:
     turn = turn_of(id_)
     if turn is None:
-        raise ValueError("its id is no IEMOCAP turn")
+        raise ValueError("its id is not an IEMOCAP turn")
     side = "L" if turn.left else "R"
     sound = tables["audio"].get(id_, {}).get(side)
     vectors = {
@@ -122,7 +122,7 @@ def _read_mosei_phase(folder: Path, phase: str) -> Iterator[ReferenceFeatures | 
     tables = _mapping(path)
     lengths = {name: len(tables[name]) for name in ("id", "text", "audio", "vision") if name in tables}
     if len(lengths) < 4 or len(set(lengths.values())) > 1:
-        raise UserError(f"{path} has {lengths}; id, text, audio and vision of one length are wanted")
+        raise UserError(f"{path} has {lengths}; id, text, audio and vision of one length are expected")
     for row, name in enumerate(tables["id"]):
         id_ = name.decode() if isinstance(name, bytes) else str(name)
         try:
@@ -139,7 +139,7 @@ def _read_mosei_phase(folder: Path, phase: str) -> Iterator[ReferenceFeatures | 
 def _mapping(path: Path) -> Mapping[str, Any]:
     content = read_pickle(path)
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds a {type(content).__name__}; a dictionary is wanted")
+        raise UserError(f"{path} holds a {type(content).__name__}; a dictionary is expected")
     return content
 
 

@@ -65,17 +65,19 @@ def read_reference(datapath: Path, *, corpus: ReferenceCorpus, source_fps: float
         source_fps: Images a second of the archive.
 
     Raises:
-        UserError: A folder or meta.pkl is missing, meta.pkl is damaged or wants to run code, no utterance is usable,
+        UserError: A folder or meta.pkl is missing, meta.pkl is damaged or would run code, no utterance is usable,
             the lists are unusable, or the images come at another rate than `source_fps`.
     """
     if not source_fps > 0:
         raise UserError(f"source_fps must be above 0, not {source_fps:g}")
     main = existing_folder(datapath) / f"{corpus.upper()}_RAW_PROCESSED"
     if not main.is_dir():
-        raise UserError(f"{datapath} has no folder {main.name}; the reference's processed data are wanted")
+        raise UserError(f"{datapath} has no folder {main.name}; the reference's processed data are expected")
     meta = read_pickle(main / "meta.pkl")
     if not isinstance(meta, dict):
-        raise UserError(f"{main / 'meta.pkl'} holds a {type(meta).__name__}; {{utterance: {{text, label}}}} is wanted")
+        raise UserError(
+            f"{main / 'meta.pkl'} holds a {type(meta).__name__}; {{utterance: {{text, label}}}} is expected"
+        )
     found = Collection()
     folders = _utterance_folders(main, 1 if corpus == "iemocap" else 0, found)
     names = IEMOCAP_LABELS if corpus == "iemocap" else MOSEI_LABELS
@@ -146,7 +148,7 @@ def _utterance(
 def _turn(id_: str) -> _Who:
     turn = turn_of(id_)
     if turn is None:
-        raise ValueError("its id is no IEMOCAP turn")
+        raise ValueError("its id is not an IEMOCAP turn")
     return _Who(recording=turn.dialogue, speaker=turn.speaker, turn=turn)
 
 
@@ -218,5 +220,5 @@ def _check_rate(utterances: Sequence[Utterance], source_fps: float) -> None:
     if rates and not 1 / WRONG_RATE <= median(rates) / source_fps <= WRONG_RATE:
         raise UserError(
             f"by the length of the sounds there are {median(rates):.3g} images a second, not {source_fps:g}; "
-            f"--source-fps {max(1, round(median(rates)))} may be wanted"
+            f"--source-fps {max(1, round(median(rates)))} may be right"
         )

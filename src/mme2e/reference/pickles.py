@@ -57,7 +57,7 @@ def read_pickle(path: Path) -> Any:
         scalars. Torch tensors come as numpy arrays.
 
     Raises:
-        UserError: The file cannot be read, is damaged, or wants to load something else, which is named; nothing
+        UserError: The file cannot be read, is damaged, or would load something else, which is named; nothing
             of it has been run then.
     """
     try:
@@ -71,7 +71,7 @@ def read_pickle(path: Path) -> Any:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except _RefusedError as refused:
         raise UserError(
-            f"{path} wants to load {refused}, which is not allowed: a pickle may hold numpy arrays, torch tensors and "
+            f"{path} would load {refused}, which is not allowed: a pickle may contain numpy arrays, torch tensors and "
             f"plain containers"
         ) from refused
     except Exception as error:  # a damaged pickle can fail in any way

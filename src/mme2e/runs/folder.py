@@ -122,7 +122,7 @@ def load_run(folder: Path | str, device: torch.device | str = "cpu") -> LoadedRu
         encoder = build_encoder(load_config(_required_folder(folder / TEXT_FOLDER)))
         tokenizer = load_tokenizer(folder / TEXT_FOLDER)
         if tokenizer is None and NO_TOKENIZER not in info.provenance:
-            raise UserError(f"{folder} is no complete run folder: {TEXT_FOLDER} has no tokenizer files")
+            raise UserError(f"{folder} is not a complete run folder: {TEXT_FOLDER} has no tokenizer files")
     model = build_model(info.model, num_emotions=len(info.label_names), text_encoder=encoder)
     _load_weights(model, folder / WEIGHTS_FILE, info.weights_sha256)
     return LoadedRun(model=model.to(device).eval(), tokenizer=tokenizer, info=info)
@@ -140,7 +140,7 @@ def _save_text(folder: Path, config: Any, tokenizer: Any) -> None:
 
 def _load_weights(model: nn.Module, path: Path, sha256: str) -> None:
     if not path.is_file():
-        raise UserError(f"{path.parent} is no complete run folder: it has no {path.name}")
+        raise UserError(f"{path.parent} is not a complete run folder: it has no {path.name}")
     try:
         if sha256 and _sha256(path) != sha256:
             raise UserError(f"{path} is damaged: its checksum is not the one in {CONFIG_FILE}")
@@ -169,7 +169,7 @@ def _sha256(path: Path) -> str:
 
 def _required_folder(path: Path) -> Path:
     if not path.is_dir():
-        raise UserError(f"{path.parent} is no complete run folder: it has no {path.name}")
+        raise UserError(f"{path.parent} is not a complete run folder: it has no {path.name}")
     return path
 
 

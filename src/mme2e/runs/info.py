@@ -66,9 +66,9 @@ def read_info(folder: Path) -> RunInfo:
     """Reads `config.yaml` of a run folder.
 
     Raises:
-        UserError: The folder is no run folder, or the file is damaged or of a newer version.
+        UserError: The folder is not a run folder, or the file is damaged or of a newer version.
     """
     path = folder / CONFIG_FILE
     if not path.is_file():
-        raise UserError(f"{folder} is no run folder: it has no {CONFIG_FILE}")
+        raise UserError(f"{folder} is not a run folder: it has no {CONFIG_FILE}")
     return read_record(RunInfo, path, version=("schema_version", SCHEMA_VERSION), unknown="forbid")

@@ -9,14 +9,14 @@ from mme2e.runs.info import RunInfo
 _MODALITIES = {"t": "words", "a": "sound", "v": "faces"}
 _INPUTS = {
     "t": "the transcript",
-    "a": "16 kHz sound in chunks of 0.4 s",
+    "a": "16 kHz audio in chunks of 0.4 s",
     "v": "one 48x48 face crop every {interval} ms",
 }
 
 _FEATURES = {
     "t": "{text_size} numbers a word",
-    "a": "{acoustic_size} a step of sound",
-    "v": "{visual_size} of the picture",
+    "a": "{acoustic_size} a step of audio",
+    "v": "{visual_size} of the video",
 }
 _USE = """\
 ```python

@@ -105,7 +105,7 @@ def _cause(error: Any) -> Exception:
     if isinstance(error.cause, OSError | UserError):
         return error.cause
     reason = f"{type(error.cause).__name__}: {error.cause}"
-    return UserError(f"a worker cannot begin ({reason}); all machines must have the same mme2e")
+    return UserError(f"a worker cannot start ({reason}); all machines must have the same mme2e")
 
 
 @contextmanager

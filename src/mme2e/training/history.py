@@ -125,7 +125,7 @@ class TrainingReport:
         Raises:
             UserError: There is none, or it is damaged.
         """
-        return read_record(cls, run / METRICS_FILE, advice=f"{run} is no complete training run")
+        return read_record(cls, run / METRICS_FILE, advice=f"{run} is not a complete training run")
 
 
 def history_to_csv(history: Sequence[EpochRecord]) -> str:

@@ -148,7 +148,7 @@ def _axis(key: str, dimension: Dimension) -> Axis:
             return Axis(key=key, choices={json.dumps(value): value for value in values})
         number = _without_none(kind)
         if number not in (int, float):
-            raise UserError("it is no number and has no range: give choices")
+            raise UserError("it is not a number and has no range: give choices")
         low, high = (from_plain(number, getattr(dimension, end), name=end) for end in ("low", "high"))
     except UserError as error:
         raise UserError(f"space: {key}: {error}") from error
@@ -168,7 +168,9 @@ def _kind(key: str) -> Any:
         kinds = get_type_hints(kind) if is_dataclass(kind) else {}
         if name not in kinds:
             near = difflib.get_close_matches(key, _keys(TrainSettings), n=1)
-            raise UserError(f"space: '{key}' is no setting of training{f'; did you mean {near[0]}?' if near else ''}")
+            raise UserError(
+                f"space: '{key}' is not a setting of training{f'; did you mean {near[0]}?' if near else ''}"
+            )
         kind = kinds[name]
     if is_dataclass(kind):
         raise UserError(f"space: {key} is a group of settings; name one of {', '.join(_keys(kind, key + '.'))}")

@@ -48,7 +48,7 @@ def opened_study(out: Path, settings: SearchSettings, corpus: str) -> Iterator["
 
     Args:
         out: Folder of the search.
-        settings: Must be those that the search was begun with.
+        settings: Must be those that the search was started with.
         corpus: Name and fingerprint; likewise.
 
     Raises:
@@ -154,7 +154,7 @@ def _check_same(path: Path, content: dict[str, Any]) -> None:
         raise UserError(f"{path} {error}; give another --out") from error
     if before != now:
         others = ", ".join(_differing(before, now))
-        raise UserError(f"{path.parent} holds a search that was begun with another {others}: give another --out")
+        raise UserError(f"{path.parent} holds a search that was started with another {others}: give another --out")
 
 
 def _differing(one: Any, other: Any, prefix: str = "") -> list[str]:

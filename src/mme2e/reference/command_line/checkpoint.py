@@ -43,7 +43,7 @@ def run_folder_of(options: Options, corpus: Corpus) -> Path:
     # A run folder, or its model.safetensors, or its checkpoints/best.ckpt.
     run = next((folder for folder in (path, *path.resolve().parents[:2]) if (folder / CONFIG_FILE).is_file()), None)
     if run is None and path.is_dir():
-        raise UserError(f"--ckpt {path} is no run folder: it has no {CONFIG_FILE}")
+        raise UserError(f"--ckpt {path} is not a run folder: it has no {CONFIG_FILE}")
     if run is None:
         run = _imported(path, options, corpus)
     if options.scores_only:
@@ -55,7 +55,7 @@ def _check_same_model(run: Path, info: RunInfo, options: Options) -> None:
     """Refuses options about the network that were given and are not true of the run."""
     if options.num_emotions not in (None, len(info.label_names)):
         raise UserError(
-            f"--num-emotions {options.num_emotions} does not fit {run}, which tells {len(info.label_names)}"
+            f"--num-emotions {options.num_emotions} does not fit {run}, which recognises {len(info.label_names)}"
         )
     if "model" not in options.given:
         options = replace(options, model=next(o for o, ours in MODEL_NAMES.items() if ours == info.model.name))
@@ -65,7 +65,7 @@ def _check_same_model(run: Path, info: RunInfo, options: Options) -> None:
             continue
         if name in options.given and found != value:
             flag, asked = name.replace("_", "-"), getattr(options, name)
-            raise UserError(f"{run} is another model: its {setting} is {found}, but --{flag} says {asked}")
+            raise UserError(f"{run} is another model: its {setting} is {found}, but --{flag} is {asked}")
 
 
 def _imported(path: Path, options: Options, corpus: Corpus) -> Path:

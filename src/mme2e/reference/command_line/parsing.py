@@ -90,7 +90,7 @@ def _seeds(given: list[str]) -> tuple[int, ...]:
     seeds = []
     for part in ",".join(given).split(","):
         if not part.strip().isdecimal():
-            raise UserError(f"--seed wants whole numbers from 0, not '{part}'")
+            raise UserError(f"--seed requires whole numbers from 0, not '{part}'")
         seeds.append(int(part))
     twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
     if twice is not None:

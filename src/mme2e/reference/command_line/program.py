@@ -153,7 +153,7 @@ def _accelerator(cuda: str | None) -> str:
     if cuda in ("cpu", "-1"):
         return "cpu"
     if not cuda.isdecimal():
-        raise UserError(f"--cuda wants the number of a GPU, or cpu, not '{cuda}'")
+        raise UserError(f"--cuda requires the number of a GPU, or cpu, not '{cuda}'")
     os.environ["CUDA_VISIBLE_DEVICES"] = cuda  # before torch asks for them
     import torch
 

@@ -21,16 +21,16 @@ def check_options(options: Options) -> None:
     model, given = options.model, options.given
     baseline = model in BASELINES
     if options.hand_crafted and not baseline and not (options.scores_only and "model" not in given):
-        raise UserError(f"--hand-crafted goes with {' and '.join(BASELINES)}; --model {model} reads raw signals")
+        raise UserError(f"--hand-crafted requires {' or '.join(BASELINES)}; --model {model} reads raw signals")
     if options.test and options.valid:
         raise UserError("--test and --valid: one of them")
     if options.scores_only and options.ckpt is None:
-        raise UserError(f"--{'test' if options.test else 'valid'} wants --ckpt, what is to be scored")
+        raise UserError(f"--{'test' if options.test else 'valid'} requires --ckpt, what is to be scored")
     if options.ckpt_mod is not None and (options.scores_only or options.ckpt is None):
-        raise UserError("--ckpt-mod goes with --ckpt and training: it says which of its branches training starts from")
+        raise UserError("--ckpt-mod requires --ckpt and training: it names the branches that training starts from")
     if options.hfc_sizes is not None and (len(options.hfc_sizes) != 3 or min(options.hfc_sizes) < 1):
         told = " ".join(map(str, options.hfc_sizes))
-        raise UserError(f"--hfc-sizes wants three sizes, of text, acoustic and visual features, not {told}")
+        raise UserError(f"--hfc-sizes requires three sizes, of text, acoustic and visual features, not {told}")
     if options.scores_only:
         if options.more:
             raise UserError(
@@ -44,7 +44,7 @@ def check_options(options: Options) -> None:
         raise UserError(f"--model {model} reads hand-crafted features: add --hand-crafted")
     if model == "mme2e_sparse" and not ("t" in options.modalities and len(options.modalities) > 1):
         raise UserError(
-            f"--model {model} selects by words: --modalities must hold t and a or v, not '{options.modalities}'"
+            f"--model {model} selects by the text: --modalities must include t and a or v, not '{options.modalities}'"
         )
 
 
