@@ -81,14 +81,14 @@ def test_other_settings_are_other_features(folder):
 
 
 def test_a_second_call_at_the_same_time_is_refused(folder, monkeypatch, capsys):
-    real, met = extraction_module.do_parts, []
+    real, met = extraction_module.LocalEngine.run, []
 
-    def meanwhile(todo, *rest):
+    def meanwhile(engine, *rest):
         if not met:  # in the first call
             met.append(main(["features", str(folder), "--modalities", "t"]))
-        return real(todo, *rest)
+        return real(engine, *rest)
 
-    monkeypatch.setattr(extraction_module, "do_parts", meanwhile)
+    monkeypatch.setattr(extraction_module.LocalEngine, "run", meanwhile)
     assert mme2e.features(folder, WORDS_AND_FACES).done == 15
     assert met == [2]
     message = f"the features of {folder} are being made already: wait for the end of the other 'mme2e features'"
