@@ -126,28 +126,36 @@ def main() -> None:
                 print(name, json.dumps(rounds[name][-1]), flush=True)
         for version in versions.values():
             version.close()
-    stages = {stage: None for answers in rounds.values() for stage in answers[0]["seconds"]}
-    medians = {
-        name: {stage: statistics.median(a["seconds"].get(stage, 0.0) for a in answers) for stage in stages}
-        for name, answers in rounds.items()
-    }
-    lines = [f"# Prediction on {LENGTH_S} s of {clip.name}, repeated", ""]
-    lines += [
-        f"| seconds, median of {ROUNDS} | {' | '.join(stages)} | frames | end |",
-        "|---" * (len(stages) + 3) + "|",
-    ]
-    for name, row in medians.items():
-        told = rounds[name][0]
-        cells = " | ".join(f"{row[stage]:.2f}" for stage in stages)
-        lines.append(f"| {name} | {cells} | {told['frames']} | {told['end_s']:.2f} s |")
-    if len(medians) == 2:
-        ratios = [new["seconds"]["all"] / old["seconds"]["all"] for old, new in zip(*rounds.values(), strict=True)]
-        lines += ["", f"This version takes {statistics.median(ratios):.2f} of the baseline's time (in turns: "]
-        lines[-1] += ", ".join(f"{ratio:.2f}" for ratio in ratios) + ")."
-    lines += ["", f"On {json.dumps(environment())}."]
+    lines = table(rounds, clip.name)
     (RESULTS / "predict.json").write_text(json.dumps({"rounds": rounds, "environment": environment()}, indent=2) + "\n")
     (RESULTS / "predict.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
+
+
+def table(rounds: dict[str, list[dict[str, Any]]], clip: str) -> list[str]:
+    """Medians by stage, and how the versions compare, in lines of Markdown."""
+    stages = list(dict.fromkeys(stage for answers in rounds.values() for stage in answers[0]["seconds"]))
+    lines = [f"# Prediction on {LENGTH_S} s of {clip}, repeated", ""]
+    lines.append(f"| seconds, median of {ROUNDS} | {' | '.join(stages)} | frames | end |")
+    lines.append("|---" * (len(stages) + 3) + "|")
+    for name, answers in rounds.items():
+        medians = (statistics.median(each["seconds"].get(stage, 0.0) for each in answers) for stage in stages)
+        cells = " | ".join(f"{seconds:.2f}" for seconds in medians)
+        lines.append(f"| {name} | {cells} | {answers[0]['frames']} | {answers[0]['end_s']:.2f} s |")
+    if len(rounds) == 2:
+        for what, without in (("all", 0), ("all but the model", 1)):
+            ratios = [
+                (new["all"] - without * new["model"]) / (old["all"] - without * old["model"])
+                for old, new in zip(
+                    *([each["seconds"] for each in answers] for answers in rounds.values()), strict=True
+                )
+            ]
+            turns = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+            lines += [
+                "",
+                f"This version takes {statistics.median(ratios):.2f} of the baseline's time for {what} ({turns}).",
+            ]
+    return lines
 
 
 if __name__ == "__main__":
