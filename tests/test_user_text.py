@@ -75,7 +75,7 @@ def place(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def _no_plots(monkeypatch) -> None:
     for name in ("plot_evaluation", "plot_reliability"):
-        monkeypatch.setattr(f"mme2e.evaluation.score_run.{name}", lambda *_: None)
+        monkeypatch.setattr(f"mme2e.evaluation.score_run.{name}", lambda *_: b"")
 
 
 @pytest.fixture

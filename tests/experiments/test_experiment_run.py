@@ -52,7 +52,7 @@ def file(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def _no_plots_of_single_runs(monkeypatch) -> None:
     for name in ("plot_evaluation", "plot_reliability"):
-        monkeypatch.setattr(f"mme2e.evaluation.score_run.{name}", lambda *_: None)
+        monkeypatch.setattr(f"mme2e.evaluation.score_run.{name}", lambda *_: b"")
 
 
 @pytest.fixture

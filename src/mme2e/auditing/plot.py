@@ -1,6 +1,5 @@
 """An audit as a picture: emotions, durations, modalities, and what splits share."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mme2e.auditing.result import Audit, SplitAudit
+from mme2e.evaluation.report_files import png
 
 _SPLIT_COLOURS = {"train": "#2a6fbb", "valid": "#e08a1e", "test": "#3a9a5b", "unassigned": "#8e8e8e"}
 _SHARED_COLOUR = "#c0392b"
@@ -37,9 +37,7 @@ def plot_audit(audit: Audit) -> bytes:
         draw(axes, audit)
     corpus = audit.corpus.split(" ")[0]
     figure.suptitle(f"{corpus}: {audit.all.utterances} utterances, split: {audit.split_protocol}", fontsize=12)
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return png(figure)
 
 
 def _draw_emotions(axes: Axes, audit: Audit) -> None:

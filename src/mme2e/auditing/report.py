@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mme2e.atomic import replacing
 from mme2e.auditing.plot import plot_audit
 from mme2e.auditing.result import Audit, SplitAudit
-from mme2e.errors import UserError
+from mme2e.evaluation.report_files import write_report
 from mme2e.evaluation.tables import UNDEFINED, markdown_table
 from mme2e.records import to_json
 from mme2e.report import Part, Table
@@ -37,7 +36,7 @@ def audit_parts(audit: Audit) -> Iterator[Part]:
 
 
 def write_audit(audit: Audit, out: Path) -> None:
-    """Writes audit.json, audit.md and audit.png: all of them are made before the first is written.
+    """Writes audit.json, audit.md and audit.png.
 
     Args:
         audit: What to write.
@@ -46,15 +45,8 @@ def write_audit(audit: Audit, out: Path) -> None:
     Raises:
         UserError: The folder cannot be written.
     """
-    contents = {"json": to_json(audit).encode(), "md": to_markdown(audit).encode(), "png": plot_audit(audit)}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for kind, content in contents.items():
-            with replacing(out / f"audit.{kind}") as temporary:
-                temporary.write_bytes(content)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot write the audit into {out}: {reason}; --out takes another folder") from error
+    contents: dict[str, str | bytes] = {"json": to_json(audit), "md": to_markdown(audit), "png": plot_audit(audit)}
+    write_report(out, {f"audit.{kind}": content for kind, content in contents.items()}, "audit")
 
 
 def to_markdown(audit: Audit) -> str:

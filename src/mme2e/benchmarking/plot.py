@@ -1,12 +1,12 @@
 """A benchmark as a picture: what p does to scores, operations and time."""
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mme2e.benchmarking.result import AS_TRAINED, FE2E_NAME, BenchmarkResult, Costs
+from mme2e.evaluation.report_files import png
 from mme2e.scores.published import FE2E_GFLOPS, MESM_GFLOPS, SOURCE
 
 _SCORES = {"F1": "f1", "weighted accuracy": "weighted_accuracy", "AUC": "auc"}
@@ -35,9 +35,7 @@ def plot_benchmark(result: BenchmarkResult) -> bytes:
     figure.suptitle(f"{result.run}: {result.model.upper()} on {corpus} {result.split}", fontsize=12)
     about = f"Times: forward pass, median of {load.rounds} rounds, {load.utterances} utterances in batches of "
     figure.supxlabel(f"{about}{load.batch_size}. {result.machine}", fontsize=7, color=_GREY)
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return png(figure)
 
 
 def _draw_curves(panels: Sequence[Axes], result: BenchmarkResult) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from mme2e.atomic import replacing
 from mme2e.benchmarking.plot import plot_benchmark
 from mme2e.benchmarking.result import AS_TRAINED, FE2E_NAME, THIS_RUN, BenchmarkResult, Costs, PartCosts
-from mme2e.errors import UserError
+from mme2e.evaluation.report_files import write_report
 from mme2e.evaluation.tables import UNDEFINED, markdown_table, percent
 from mme2e.report import Part, Table
 from mme2e.scores.published import FE2E_GFLOPS, SOURCE, published_share
@@ -33,7 +32,7 @@ def benchmark_parts(result: BenchmarkResult) -> Iterator[Part]:
 
 
 def write_benchmark(result: BenchmarkResult, out: Path) -> None:
-    """Writes benchmark_SPLIT.json, .csv, .md and .png: all of them are made before the first is written.
+    """Writes benchmark_SPLIT.json, .csv, .md and .png.
 
     Args:
         result: What to write.
@@ -42,19 +41,13 @@ def write_benchmark(result: BenchmarkResult, out: Path) -> None:
     Raises:
         UserError: The folder cannot be written.
     """
-    contents = {
-        "json": result.to_json().encode(),
-        "csv": to_csv(result).encode(),
-        "md": to_markdown(result).encode(),
+    contents: dict[str, str | bytes] = {
+        "json": result.to_json(),
+        "csv": to_csv(result),
+        "md": to_markdown(result),
         "png": plot_benchmark(result),
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for kind, content in contents.items():
-            with replacing(out / f"benchmark_{result.split}.{kind}") as temporary:
-                temporary.write_bytes(content)
-    except OSError as error:
-        raise UserError(f"cannot write the benchmark into {out}: {error.strerror or error}") from error
+    write_report(out, {f"benchmark_{result.split}.{kind}": content for kind, content in contents.items()}, "benchmark")
 
 
 def to_markdown(result: BenchmarkResult) -> str:

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mme2e.atomic import replacing
+from mme2e.evaluation.report_files import png
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.tables import UNDEFINED, evaluation_title
 from mme2e.scores.calibration import Reliability
@@ -22,13 +21,12 @@ _LARGEST_DOT = 160.0
 """Area of the dot of a bin that holds all utterances, in square points."""
 
 
-def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
-    """Writes a PNG: F1 and weighted accuracy of each emotion beside chance; for single-label corpora also the
+def plot_evaluation(evaluation: Evaluation) -> bytes:
+    """A PNG: F1 and weighted accuracy of each emotion beside chance; for single-label corpora also the
     confusion matrix.
 
     Args:
         evaluation: What to draw.
-        path: PNG file.
     """
     names = evaluation.label_names
     bars_width = 1.5 + 0.95 * (len(names) + 1)
@@ -41,8 +39,7 @@ def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
         _draw_bars(left, evaluation)
         _draw_confusion(right, evaluation.choice.confusion, names)
     figure.suptitle(evaluation_title(evaluation), fontsize=11)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    return png(figure)
 
 
 def _draw_bars(axes: Axes, evaluation: Evaluation) -> None:
@@ -89,12 +86,11 @@ def _draw_confusion(axes: Axes, confusion: np.ndarray, names: tuple[str, ...]) -
     axes.set_title("utterances; shade: share of the row", fontsize=8)
 
 
-def plot_reliability(evaluation: Evaluation, path: Path) -> None:
-    """Writes a PNG with a panel an emotion; the area of a dot is the share of the utterances in its bin.
+def plot_reliability(evaluation: Evaluation) -> bytes:
+    """A PNG with a panel an emotion; the area of a dot is the share of the utterances in its bin.
 
     Args:
         evaluation: With calibration.
-        path: PNG file.
     """
     calibration = evaluation.calibration
     assert calibration is not None
@@ -124,8 +120,7 @@ def plot_reliability(evaluation: Evaluation, path: Path) -> None:
     means = [f"{100 * average(part.expected_error).value:.1f}" for part in (calibration.before, calibration.after)]
     title = evaluation_title(evaluation).removesuffix(" (%)")
     figure.suptitle(f"{title}\nmean calibration error {means[0]} \N{RIGHTWARDS ARROW} {means[1]} %", fontsize=11)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    return png(figure)
 
 
 def _draw_reliability(axes: Axes, found: Reliability, emotion: int, colour: str, label: str) -> None:
@@ -136,13 +131,12 @@ def _draw_reliability(axes: Axes, found: Reliability, emotion: int, colour: str,
     axes.scatter(predicted, observed, _LARGEST_DOT * counts[filled] / np.sum(counts), color=colour, alpha=0.6)
 
 
-def plot_subsets(evaluations: Mapping[str, Evaluation], title: str, path: Path) -> None:
-    """Writes a PNG: mean F1 and weighted accuracy with each set of modalities, beside chance.
+def plot_subsets(evaluations: Mapping[str, Evaluation], title: str) -> bytes:
+    """A PNG: mean F1 and weighted accuracy with each set of modalities, beside chance.
 
     Args:
         evaluations: By modalities.
         title: Above.
-        path: PNG file.
     """
     figure = Figure(figsize=(max(6.5, 2 + 0.9 * len(evaluations)), 4.2), layout="constrained", dpi=130)
     axes = figure.subplots()
@@ -164,5 +158,4 @@ def plot_subsets(evaluations: Mapping[str, Evaluation], title: str, path: Path) 
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=3, frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    return png(figure)

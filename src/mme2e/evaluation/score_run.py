@@ -9,11 +9,11 @@ import pandas as pd
 import torch
 from rich.progress import Progress
 
-from mme2e.atomic import write_text
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.errors import UserError
 from mme2e.evaluation.plots import plot_evaluation, plot_reliability
 from mme2e.evaluation.predictions import Predictions, predict_split
+from mme2e.evaluation.report_files import write_report
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_report import to_markdown
 from mme2e.runs.folder import LoadedRun, load_run
@@ -210,23 +210,18 @@ def _notes(info: RunInfo, corpus: Corpus, predictions: Predictions) -> tuple[str
 
 
 def _write(evaluation: Evaluation, predictions: Predictions, out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        texts = {
-            f"metrics_{evaluation.split}.json": evaluation.to_json(),
-            f"metrics_{evaluation.split}.md": to_markdown(evaluation),
-            f"predictions_{evaluation.split}.csv": _predictions_csv(predictions, evaluation.label_names),
-        }
-        for name, text in texts.items():
-            write_text(out / name, text)
-        plot_evaluation(evaluation, out / f"metrics_{evaluation.split}.png")
-        reliability = out / f"reliability_{evaluation.split}.png"
-        if evaluation.calibration is None:
-            reliability.unlink(missing_ok=True)  # of an earlier evaluation
-        else:
-            plot_reliability(evaluation, reliability)
-    except OSError as error:
-        raise UserError(f"cannot write the evaluation into {out}: {error.strerror or error}") from error
+    contents: dict[str, str | bytes] = {
+        f"metrics_{evaluation.split}.json": evaluation.to_json(),
+        f"metrics_{evaluation.split}.md": to_markdown(evaluation),
+        f"metrics_{evaluation.split}.png": plot_evaluation(evaluation),
+        f"predictions_{evaluation.split}.csv": _predictions_csv(predictions, evaluation.label_names),
+    }
+    reliability = f"reliability_{evaluation.split}.png"
+    if evaluation.calibration is not None:
+        contents[reliability] = plot_reliability(evaluation)
+    write_report(out, contents, "evaluation")
+    if evaluation.calibration is None:
+        (out / reliability).unlink(missing_ok=True)  # of an earlier evaluation
 
 
 def _predictions_csv(predictions: Predictions, label_names: tuple[str, ...]) -> str:

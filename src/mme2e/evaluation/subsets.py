@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mme2e.atomic import write_text
 from mme2e.config import MODALITIES, ModelSettings
 from mme2e.data.corpus import Corpus
-from mme2e.errors import UserError
 from mme2e.evaluation.plots import plot_subsets
 from mme2e.evaluation.predictions import Predictions, predict_subsets
+from mme2e.evaluation.report_files import write_report
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_run import EVALUATION_FOLDER, open_run, score
 from mme2e.evaluation.tables import COLUMNS, markdown_table, percent
@@ -170,11 +169,10 @@ def _thresholds(loss: str, emotions: int, validation: Predictions | None) -> tup
 
 
 def _write(found: SubsetScores, out: Path) -> None:
-    stem = f"subsets_{found.split}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for ending, text in (("json", found.to_json()), ("md", found.to_markdown()), ("csv", found.to_csv())):
-            write_text(out / f"{stem}.{ending}", text)
-        plot_subsets(found.evaluations, found.title, out / f"{stem}.png")
-    except OSError as error:
-        raise UserError(f"cannot write the evaluation into {out}: {error.strerror or error}") from error
+    contents: dict[str, str | bytes] = {
+        "json": found.to_json(),
+        "md": found.to_markdown(),
+        "csv": found.to_csv(),
+        "png": plot_subsets(found.evaluations, found.title),
+    }
+    write_report(out, {f"subsets_{found.split}.{kind}": content for kind, content in contents.items()}, "evaluation")
