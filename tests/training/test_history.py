@@ -49,7 +49,7 @@ def test_a_report_survives_writing(tmp_path):
     written = report(record(1), record(2, 0.7, thresholds=None))
     written.write(tmp_path)
     assert TrainingReport.read(tmp_path) == written
-    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "metrics.json"]
 
 
 def test_undefined_scores_are_null(tmp_path):
