@@ -240,7 +240,7 @@ class TestSplitProtocol:
 class TestRefusals:
     def test_other_emotions(self, corpus, tmp_path):
         run = write_tiny_run(tmp_path / "run", label_names=("fear", "joy"))
-        with pytest.raises(UserError, match=r"fear, joy, but .* has angry, happy, sad"):
+        with pytest.raises(UserError, match=r"recognises fear, joy, but .* is labelled angry, happy, sad"):
             evaluate(run, data=corpus)
 
     def test_missing_split(self, run, corpus, tmp_path):
