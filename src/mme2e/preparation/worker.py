@@ -1,6 +1,7 @@
 """Doing one recording from beginning to end, whatever happens to it."""
 
 import errno
+import functools
 import logging
 import socket
 from collections import Counter
@@ -192,7 +193,7 @@ class SharedFolderWorker:
 
     def start(self, stopped: Callable[[], bool] | None) -> Callable[[SharedRecording], Outcome]:
         """See `mme2e.scheduling.job.Job`; what it returns raises `UserError` where a folder is not shared."""
-        do = self.worker.start(stopped)
+        started = functools.cache(lambda: self.worker.start(stopped))  # not before the folders are seen
 
         def checked(shared: SharedRecording) -> Outcome:
             seen = (self.worker.out / PROGRESS_FOLDER / SETTINGS_FILE).is_file()
@@ -201,6 +202,6 @@ class SharedFolderWorker:
                 raise UserError(
                     f"machine {socket.gethostname()} does not see {what} as they are here; shared folders are required"
                 )
-            return do(shared.task)
+            return started()(shared.task)
 
         return checked
