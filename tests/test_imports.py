@@ -16,7 +16,19 @@ MODULES = sorted(module.name for module in pkgutil.walk_packages(mme2e.__path__,
 NEEDS_TRITON = {"mme2e.ops.sparse_conv2d.triton_kernels"}
 HEAVY = ("torch", "transformers", "lightning", "datasets", "pandas", "sklearn", "scipy", "matplotlib", "av", "ray")
 # Third-party libraries are loaded once, by the parent; the children load nothing but mme2e.
-PRELOADED = ("torch", "transformers", "lightning.pytorch", "datasets", "sklearn.metrics", "matplotlib.pyplot", "av")
+PRELOADED = (
+    *(
+        "torch",
+        "transformers",
+        "lightning.pytorch",
+        "datasets",
+        "sklearn.metrics",
+        "matplotlib.pyplot",
+        "av",
+        "pydantic",
+    ),
+    *("pydantic", "jsonargparse", "pandas", "pyarrow.parquet", "scipy.optimize", "rich.progress", "PIL.Image"),
+)
 
 
 def _import_in_child(name: str) -> str:

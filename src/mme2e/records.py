@@ -25,6 +25,9 @@ T = TypeVar("T")
 Unknown = Literal["forbid", "ignore"]
 """What becomes of keys that a record does not have."""
 
+DEEPEST_YAML = 50
+"""Levels of a YAML file; those that are written here have at most five."""
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
@@ -91,7 +94,8 @@ def from_plain(kind: Any, content: object, *, name: str = "the file", unknown: U
 def load(path: Path) -> Any:
     """The plain values in a JSON file, or in a YAML file by the name's suffix.
 
-    YAML is read without aliases, whose expansion has no bound.
+    YAML is read without aliases, whose expansion has no bound, and to a depth of `DEEPEST_YAML`: the time that its
+    scanner takes grows with the square of the depth.
 
     Raises:
         UserError: It cannot be read, or is damaged; without the path.
@@ -102,8 +106,7 @@ def load(path: Path) -> Any:
         text = path.read_bytes().decode()
         if path.suffix != ".yaml":
             return from_json(text)
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise UserError("is damaged: it has YAML aliases, which this file never needs")
+        _refuse_bombs(text)
         return yaml.safe_load(text)
     except UserError:
         raise
@@ -111,6 +114,16 @@ def load(path: Path) -> Any:
         raise UserError(f"cannot be read: {error.strerror}") from error
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"is damaged: {' '.join(str(error).split())}") from error
+
+
+def _refuse_bombs(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_YAML:
+            raise UserError(f"is damaged: it is nested deeper than {DEEPEST_YAML} levels")
+        if isinstance(event, yaml.AliasEvent):
+            raise UserError("is damaged: it has YAML aliases, which this file never needs")
 
 
 def read_record(
