@@ -113,6 +113,7 @@ class _Call:
         self._intervals, self._settings, self._senses = intervals, settings, senses
         self._listening: dict[Path, Iterator[Event]] = {}
         self._ahead: dict[int, IntervalEnd] = {}
+        self._to_come: dict[Path, int] = {}
         self._left = set(range(len(intervals)))
 
     def listen_apart(self, left: set[int]) -> None:
@@ -127,11 +128,17 @@ class _Call:
         if path not in self._listening:
             same = [p for p, audio in enumerate(self._audios) if audio == path and p in self._left]
             self._listening[path] = self.read_in_any_case(path, same, audio=True)
+            self._to_come[path] = len(same)
         with self._senses.stopwatch.stage("audio"):
             while position not in self._ahead:
                 end = next(self._listening[path])
                 if isinstance(end, IntervalEnd):
                     self._ahead[end.position] = end
+                    self._to_come[path] -= 1
+            if not self._to_come[path]:
+                # To the end, so that the decoder process is free for the next recording: one that is left in the middle
+                # of its answer has to be ended.
+                next(self._listening[path], None)
         return self._ahead.pop(position)
 
     def read(

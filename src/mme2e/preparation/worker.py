@@ -5,8 +5,8 @@ import functools
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,6 +58,19 @@ class Failure:
 Outcome = RecordingEntry | Failure
 
 
+@contextmanager
+def _a_core_for_the_decoder() -> Iterator[None]:
+    """Leaves a core to the decoder process: threads of torch that share theirs with it make all the others wait."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordingWorker:
     """Does recordings, in whatever process; a job of `mme2e.scheduling`.
@@ -79,12 +92,18 @@ class RecordingWorker:
 
     def start(self, stopped: Callable[[], bool] | None) -> Callable[[RecordingTask], Outcome]:
         """Loads the face detector; see `mme2e.scheduling.job.Job`."""
-        if stopped is not None:  # each worker has one core
-            import torch
+        import torch
 
-            torch.set_num_threads(1)
         tracker, decoders = self.make_tracker(self.face), Decoders()
-        return lambda task: self._attempt(task, tracker, decoders, stopped or (lambda: False))
+        if stopped is not None:  # each worker has one core
+            torch.set_num_threads(1)
+            return lambda task: self._attempt(task, tracker, decoders, stopped)
+
+        def attempt(task: RecordingTask) -> Outcome:
+            with _a_core_for_the_decoder():
+                return self._attempt(task, tracker, decoders, lambda: False)
+
+        return attempt
 
     def _attempt(
         self, task: RecordingTask, tracker: Tracker, decoders: Decoders, stopped: Callable[[], bool]
