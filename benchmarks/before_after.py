@@ -44,8 +44,10 @@ def make_model(name: str, top_p: float) -> Any:
     from mme2e.text import build_encoder
 
     torch.manual_seed(0)
-    small = {"hidden_size": 768, "num_hidden_layers": 1, "num_attention_heads": 12, "intermediate_size": 64}
-    encoder = build_encoder(AlbertConfig(**small, vocab_size=1000))
+    config = AlbertConfig(
+        vocab_size=1000, hidden_size=768, num_hidden_layers=1, num_attention_heads=12, intermediate_size=64
+    )
+    encoder = build_encoder(config)
     settings = ModelSettings(name=name, top_p=top_p)  # type: ignore[arg-type]
     model = build_model(settings, num_emotions=6, text_encoder=encoder)
     settle_normalisations(model, make_batch())

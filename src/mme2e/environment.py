@@ -112,8 +112,8 @@ def environment() -> dict[str, Any]:
 
 def _changed_files() -> list[str] | None:
     """Files of the checkout that differ from the commit, new ones among the sources too; None outside of one."""
-    told = _git("status", "--porcelain", "--", "src", "main.py")
-    return None if told is None else [line[3:] for line in told.splitlines()]
+    changes = _git("status", "--porcelain", "--", "src", "main.py")
+    return None if changes is None else [line[3:] for line in changes.splitlines()]
 
 
 def _git(*words: str) -> str | None:

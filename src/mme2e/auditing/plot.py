@@ -131,8 +131,8 @@ def _draw_shared(axes: Axes, audit: Audit) -> None:
     found = audit.leakages[0]
     shares = [overlap.share for overlap in (found.recordings, found.speakers, found.texts)]
     bars = axes.barh(["recording", "speaker", "text"], [100 * (share or 0.0) for share in shares], color=_SHARED_COLOUR)
-    told = ["no test utterances" if share is None else f"{share:.1%}" for share in shares]
-    axes.bar_label(bars, told, padding=3, fontsize=8)
+    labels = ["no test utterances" if share is None else f"{share:.1%}" for share in shares]
+    axes.bar_label(bars, labels, padding=3, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 118)
     axes.set_xticks(range(0, 101, 25))

@@ -75,7 +75,7 @@ class Timings:
 
 
 def parts_of(model: FE2E) -> dict[str, tuple[nn.Module, ...]]:
-    """The parts whose costs are told apart; those of FE2E and MESM have the same names.
+    """The parts whose costs are measured apart; those of FE2E and MESM have the same names.
 
     They are "text encoder" and, for visual and acoustic, "visual low level", "visual 1" to "visual 3" (the stages),
     "visual linear" and "visual sequence".

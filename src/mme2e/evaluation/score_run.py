@@ -45,7 +45,7 @@ def open_run(run: Path, data: Path, *, batch_size: int, device: str) -> tuple[Lo
     """The run and the corpus to score it on, and the device that was named, as `evaluate` takes them.
 
     Raises:
-        UserError: One of them cannot be had, the run tells other emotions than the corpus has, or `batch_size` is
+        UserError: One of them cannot be had, the run recognises other emotions than the corpus has, or `batch_size` is
             below 1.
     """
     from mme2e.models.device import resolve_device
@@ -61,7 +61,7 @@ def load_run_for(run: Path, corpus: Corpus, device: torch.device) -> LoadedRun:
     """Reads a run that is to be scored on a corpus.
 
     Raises:
-        UserError: The run cannot be read, or tells other emotions than the corpus has.
+        UserError: The run cannot be read, or recognises other emotions than the corpus has.
     """
     loaded = load_run(run, device=device)
     if loaded.info.label_names != corpus.info.label_names:

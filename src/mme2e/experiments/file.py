@@ -24,12 +24,12 @@ from mme2e.scores.metrics import METRICS
 from mme2e.scores.published import TABLES
 
 ONLY_PROTOCOL = "split"
-"""Name of the protocol where the file tells none."""
+"""Name of the protocol where the file names none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _File:
-    """The keys of an experiment file, as docs/experiments.md tells them."""
+    """The keys of an experiment file, as docs/experiments.md describes them."""
 
     name: str
     about: str = ""
@@ -54,7 +54,7 @@ def read_experiment(
     """Reads an experiment file.
 
     Args:
-        path: YAML; docs/experiments.md tells its keys.
+        path: YAML; docs/experiments.md describes its keys.
         data: Instead of the file's corpora: a folder, or NAME=FOLDER[,FOLDER...] for each protocol.
         seeds: Instead of the file's.
         changes: KEY=VALUE in dotted form: settings of every run, over all that the file says.

@@ -69,7 +69,7 @@ class Delivery:
 
 
 NEUTRAL = Delivery()
-# Pitch and loudness move less than people differ in them; what tells more is how the voice is modulated: rough in anger
+# Pitch and loudness move less than people differ in them; what says more is how the voice is modulated: rough in anger
 # (Arnal et al. 2015, "Human screams occupy a privileged niche in the communication soundscape"), trembling, laughing.
 _ANGER = Delivery(pitch=1.15, pitch_range=0.18, contour=-0.2, loudness_db=2.5, tempo=1.2, tilt_db=2, growl=0.9)
 _HAPPINESS = Delivery(

@@ -1,6 +1,6 @@
 """Making the hand-crafted features of a corpus: what is to do, doing it, putting the parts together.
 
-Work goes part by part into `features/.parts/<key>`, where the key tells settings, sources and corpus; so an
+Work goes part by part into `features/.parts/<key>`, where the key identifies settings, sources and corpus; so an
 interrupted call goes on where it was, and other settings never meet old parts. When all are done they become the
 files of `FeatureWriter`.
 """

@@ -18,7 +18,7 @@ _UNIT = re.compile(r"AU\d+_[rc]")
 
 @dataclass(frozen=True, kw_only=True)
 class UnitTable:
-    """What a CSV file tells of the frames in which a face was found.
+    """What a CSV file contains of the frames in which a face was found.
 
     Attributes:
         names: Its action units: AU01_r ... (strength, 0 to 5), AU01_c ... (presence, 0 or 1).

@@ -33,7 +33,7 @@ class Part:
         return folder / f"{self.split}-{self.start:07d}.parquet"
 
     def notes_file(self, folder: Path) -> Path:
-        """What could not be read of it; written last, so that it tells that the part is done."""
+        """What could not be read of it; written last, so that its presence means that the part is done."""
         return self.file(folder).with_suffix(".json")
 
     def notes(self, folder: Path) -> list[dict[str, str]]:

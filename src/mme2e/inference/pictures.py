@@ -98,7 +98,7 @@ def draw_selection(path: Path, *, sites: SelectedSites, batch: Batch, caption: C
 
     Args:
         path: File to write: PNG, SVG or PDF, by its suffix.
-        sites: What `selected_sites` tells of `batch`.
+        sites: What `selected_sites` returns for `batch`.
         batch: A single utterance, with the mel chunks that `sites` is about.
         caption: What is written on it.
 

@@ -41,7 +41,7 @@ def read_audio(
         end_s: End; None, or a time after the end of the audio, reads to the end of the audio.
         channel: Channel to take before anything is mixed, counted from 0. None mixes all, unless they cancel.
         track: Number among the audio tracks, from 0; None: the default one, else the first.
-        damage: Is told what was wrong with what was read.
+        damage: Receives what was wrong with what was read.
 
     Returns:
         (samples,) int16; empty when the audio ends before `start_s`.

@@ -46,7 +46,7 @@ class PacketsAhead:
         self._newest_s = -math.inf
         self._target_s = -math.inf
         self._read_to_s = -math.inf  # no picture before this is still to be read
-        self._told = True  # whether all packets so far told when their pictures come
+        self._told = True  # whether all packets so far had a time stamp
         self._ended = False
         self._leaving_out = False
         self._codec.skip_frame = "DEFAULT"
@@ -125,7 +125,7 @@ def fresh_starts(codec: str, extradata: bytes | None) -> Callable[[Any], bool]:
 
     Args:
         codec: FFmpeg's name.
-        extradata: Of the stream; it tells how H.264 and H.265 packets are put together.
+        extradata: Of the stream; it says how H.264 and H.265 packets are put together.
     """
     if codec not in FRESH_UNITS:
         return lambda packet: codec in FRESH_CODECS
@@ -147,7 +147,7 @@ def unit_starts(data: bytes, length_bytes: int) -> Iterator[int]:
 
     Args:
         data: The packet.
-        length_bytes: Of the number before each unit that tells its length; 0: units begin after the bytes 0 0 1.
+        length_bytes: Of the number before each unit that holds its length; 0: units begin after the bytes 0 0 1.
     """
     start = 0
     while length_bytes and start + length_bytes < len(data):

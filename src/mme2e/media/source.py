@@ -35,8 +35,8 @@ class MediaSource:
         path: Video or audio file.
         video_track: Number among the video tracks, from 0; None: the default one, else the first.
         audio_track: The same of the audio tracks.
-        video_damage: Is told what is wrong with the video.
-        audio_damage: Is told what is wrong with the audio.
+        video_damage: Receives what is wrong with the video.
+        audio_damage: Receives what is wrong with the audio.
         on_packet: Is called for every packet: reading goes on.
 
     Attributes:

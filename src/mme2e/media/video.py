@@ -147,7 +147,7 @@ def read_frames(
         path: Video file.
         times_s: Ascending, seconds from the start of the recording; equal times are allowed.
         region: Part of the upright picture to return; None is all of it.
-        damage: Is told what was wrong up to the frame that came last. What needs no decoding for the frames asked for
+        damage: Receives what was wrong up to the frame that came last. What needs no decoding for the frames asked for
             (`mme2e.media.packets`) stays unseen.
         video_track: Number among the video tracks, from 0; None: the default one, else the first.
         square_pixels: Whether pictures are shown as a player shows them, or as they are stored.
@@ -199,7 +199,7 @@ def frames_on_display(
         wanted: Times, ascending, with their regions; it is iterated over as they are reached, and may have no end.
         path: For messages.
         damage: The cursor's.
-        misfits: Is told of regions that do not fit into the picture, with the reason; their frames are left out.
+        misfits: Receives regions that do not fit into the picture, with the reason; their frames are left out.
 
     Raises:
         MediaError: A region does not fit into the picture and there is no `misfits`.

@@ -1,7 +1,7 @@
 """What preparation has done: one small file a recording, written after the recording's rows are in place.
 
-A recording is done when its entry tells the fingerprint of today's settings and inputs and its Parquet files have
-the sizes that the entry tells. Everything else is done anew. So a kill at any moment costs the recordings in work.
+A recording is done when its entry holds the fingerprint of today's settings and inputs and its Parquet files have
+the sizes that the entry names. Everything else is done anew. So a kill at any moment costs the recordings in work.
 """
 
 import hashlib
@@ -173,7 +173,7 @@ class Journal:
                     path.unlink(missing_ok=True)
 
     def forget(self, recording: str) -> None:
-        """Removes a recording: first its entry, then its rows, so that an entry never tells of rows that are gone."""
+        """Removes a recording: first its entry, then its rows, so that an entry never names rows that are gone."""
         (self.out / CORPUS_FILE).unlink(missing_ok=True)
         self._path(recording).unlink(missing_ok=True)
         remove_rows(self.out, recording)

@@ -68,7 +68,7 @@ def baseline_settings(state: Mapping[str, Tensor], *, modalities: str) -> ModelS
         modalities: What the checkpoint was trained with: some of t, a, v.
 
     Raises:
-        UserError: A weight that tells a size is missing or of a shape that tells none.
+        UserError: A weight that determines a size is missing or of a shape that determines none.
     """
     name = baseline_of(state)
     asked = ModelSettings(name=name, modalities=modalities)  # type: ignore[arg-type]  # one of its names
