@@ -105,8 +105,10 @@ class KilledTracker(WatchedTracker):
 
     def begin(self, recording):
         killed = self.notes / "killed"
-        if recording == FATAL or (recording == KILLER and not killed.exists()):
+        if recording == KILLER and not killed.exists():
             killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if recording == FATAL:  # leaves no note: it may come first
             os.kill(os.getpid(), signal.SIGKILL)
 
 
