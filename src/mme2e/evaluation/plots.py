@@ -105,8 +105,8 @@ def plot_reliability(evaluation: Evaluation) -> bytes:
         _draw_reliability(axes, calibration.after, index, _AFTER_COLOUR, "with temperature")
         errors = [f"{100 * part.expected_error[index]:.1f}" for part in (calibration.before, calibration.after)]
         temperature = calibration.temperatures[index]
-        told = "no temperature" if math.isnan(temperature) else f"T = {temperature:.2f}"
-        axes.set_title(f"{name}\n{told}, error {errors[0]} \N{RIGHTWARDS ARROW} {errors[1]} %", fontsize=9)
+        temperature_text = "no temperature" if math.isnan(temperature) else f"T = {temperature:.2f}"
+        axes.set_title(f"{name}\n{temperature_text}, error {errors[0]} \N{RIGHTWARDS ARROW} {errors[1]} %", fontsize=9)
         axes.set_xlim(-3, 103)
         axes.set_ylim(-3, 103)
         axes.grid(alpha=0.25)

@@ -141,8 +141,8 @@ def _told_intervals(found: Intervals) -> str:
     if found.units < 2:
         return f"95 %: a single {found.unit} leaves nothing to draw, there are no intervals"
     bounds = {head: found.averages[field] for head, field in COLUMNS.items() if field in _WITH_INTERVAL}
-    told = ", ".join(f"{head} {percent(low)} to {percent(high)}" for head, (low, high) in bounds.items())
-    return f"95 % of the averages: {told} (bootstrap over {found.units} {found.unit}s)"
+    averages = ", ".join(f"{head} {percent(low)} to {percent(high)}" for head, (low, high) in bounds.items())
+    return f"95 % of the averages: {averages} (bootstrap over {found.units} {found.unit}s)"
 
 
 def markdown_table(heads: list[str], rows: list[list[str]]) -> str:

@@ -89,7 +89,7 @@ class Recognizer:
     ) -> EmotionResult:
         """Recognises the emotions of one stretch of a recording, taken as one utterance.
 
-        What is not there (no audio, no face, no text) is left out, and the result says so.
+        What is not there (no audio, no face, no text) is left out, and the result reports it.
 
         Args:
             video: Any file with video, with audio, or both.

@@ -46,7 +46,7 @@ class PacketsAhead:
         self._newest_s = -math.inf
         self._target_s = -math.inf
         self._read_to_s = -math.inf  # no picture before this is still to be read
-        self._told = True  # whether all packets so far had a time stamp
+        self._all_timed = True  # whether all packets so far had a time stamp
         self._ended = False
         self._leaving_out = False
         self._codec.skip_frame = "DEFAULT"
@@ -71,7 +71,7 @@ class PacketsAhead:
 
     def newest_s(self) -> float | None:
         """Time of the picture that is on display at the time that was looked for; None where packets do not tell."""
-        return self._newest_s if self._told and self._read_to_s > self._target_s else None
+        return self._newest_s if self._all_timed and self._read_to_s > self._target_s else None
 
     def __iter__(self) -> Iterator[Any]:
         while True:
@@ -89,7 +89,7 @@ class PacketsAhead:
 
     def _may_read_on(self) -> bool:
         room = self._queued_bytes < MOST_BYTES_AHEAD
-        return room and self._told and not self._ended and self._read_to_s <= self._target_s
+        return room and self._all_timed and not self._ended and self._read_to_s <= self._target_s
 
     def _read(self) -> None:
         """Puts the next packet, if there is one, into the queue."""
@@ -109,7 +109,7 @@ class PacketsAhead:
                 elif time_s > self._newest_s:
                     self._newest_s = time_s
         elif packet.size:  # the last packet of all is empty
-            self._told = False
+            self._all_timed = False
         self._queue.append(_Ahead(packet, time_s, fresh))
         self._queued_bytes += packet.size
 
