@@ -8,6 +8,7 @@ from tiny_mesm import EMOTIONS, make_model
 from torch import Tensor, nn
 
 from mme2e.config import AttentionSettings, ModelSettings
+from mme2e.data.batch import Batch
 from mme2e.errors import UserError
 from mme2e.models import MESM, build_model
 from mme2e.models.sparse_tower import SiteNorm, SparseStage
@@ -128,7 +129,7 @@ def test_a_batch_without_words_is_refused() -> None:
 
 @pytest.mark.parametrize("modalities", ["t", "a", "v", "av"])
 def test_settings_without_words_or_maps_are_refused(modalities: str) -> None:
-    with pytest.raises(UserError, match=f"must include t and a or v, not '{modalities}'"):
+    with pytest.raises(UserError, match=f"model.modalities must include .*, not '{modalities}'"):
         ModelSettings(name="mesm", modalities=modalities)
 
 
@@ -164,18 +165,18 @@ def test_in_mixed_precision() -> None:
 def test_other_words_ask_in_training_only() -> None:
     model = make_model(other_words=1.0)
     text = torch.arange(5.0).unsqueeze(1).expand(5, 6)
-    query = model.train()._query(text)
+    query = model.train()._conditioned_on(text)
     assert (query[:, 0] != text[:, 0]).all()
     assert sorted(query[:, 0].tolist()) == text[:, 0].tolist()
-    assert torch.equal(model._query(text[:1]), text[:1])  # there are no other words
-    assert torch.equal(model.eval()._query(text), text)
+    assert torch.equal(model._conditioned_on(text[:1]), text[:1])  # there are no other words
+    assert torch.equal(model.eval()._conditioned_on(text), text)
 
 
 def test_other_words_ask_as_often_as_they_shall() -> None:
     torch.manual_seed(0)
     text = torch.arange(1000.0).unsqueeze(1).expand(1000, 6)
     for share in (0.0, 0.3):
-        query = make_model(other_words=share).train()._query(text)
+        query = make_model(other_words=share).train()._conditioned_on(text)
         assert (query != text)[:, 0].float().mean().item() == pytest.approx(share, abs=0.05)
 
 
@@ -223,3 +224,54 @@ def test_where_all_is_kept_and_attention_is_frozen_it_is_fe2e() -> None:
     for mine, theirs in names.items():
         wanted = dense.get_parameter(theirs).grad
         torch.testing.assert_close(of_shape(model.get_parameter(mine).grad, wanted), wanted)
+
+
+def with_no_text_query(modalities: str = "tav") -> MESM:
+    torch.manual_seed(0)
+    model = make_model(modalities, no_text_query=True)
+    for branch in (model.visual, model.acoustic):
+        if branch is not None:
+            branch.no_text.data.normal_()
+    return model.eval()
+
+
+def test_with_a_query_for_missing_text_faces_and_audio_answer_alone() -> None:
+    model, batch = with_no_text_query(), make_batch()
+    silent = dataclasses.replace(batch, tokens=None)
+    hidden = batch.hidden("t", torch.ones(3, dtype=torch.bool))
+    torch.testing.assert_close(model(silent), model(hidden))
+    outputs = model.modality_outputs(silent)
+    assert outputs.present.tolist() == [[False, True, True]] * 3
+
+
+def test_the_query_is_for_those_without_text_only() -> None:
+    model, batch = with_no_text_query(), make_batch()
+    some = batch.hidden("t", torch.tensor([False, True, False]))
+    whole, none = model.modality_outputs(batch).values, model.modality_outputs(replace_tokens(batch)).values
+    mixed = model.modality_outputs(some).values[:, 1:]
+    torch.testing.assert_close(mixed[[0, 2]], whole[[0, 2], 1:])
+    torch.testing.assert_close(mixed[1], none[1, 1:])
+    assert not torch.allclose(whole[1, 1:], none[1, 1:])
+
+
+def replace_tokens(batch: Batch) -> Batch:
+    return dataclasses.replace(batch, tokens=None)
+
+
+def test_the_query_learns() -> None:
+    model = with_no_text_query().train()
+    model(replace_tokens(make_batch())).square().sum().backward()
+    assert all(branch.no_text.grad.abs().sum() > 0 for branch in (model.visual, model.acoustic))
+
+
+@pytest.mark.parametrize("modalities", ["a", "v", "av"])
+def test_with_the_query_mesm_needs_no_text_branch(modalities: str) -> None:
+    attention = AttentionSettings(no_text_query=True)
+    settings = ModelSettings(
+        name="mesm", modalities=modalities, attention=attention, tower_channels=(4, 4, 4, 4), tower_dim=8
+    )
+    model = build_model(settings, num_emotions=2).eval()
+    assert model(make_batch()).shape == (3, 2)
+    assert settings.required_modalities == ""
+    with pytest.raises(UserError, match="selects by the text"):
+        ModelSettings(name="mesm", modalities=modalities)

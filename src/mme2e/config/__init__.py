@@ -8,12 +8,15 @@ from mme2e.config.baseline import FeatureSettings, RnnSettings
 from mme2e.config.features import FeatureExtractionSettings
 from mme2e.config.model import MODALITIES, AttentionSettings, ModelSettings, TextSettings
 from mme2e.config.preparation import FaceSettings, PrepareSettings, SampleSettings, SplitSettings
+from mme2e.config.signals import AudioInputSettings, FaceInputSettings
 from mme2e.config.training import AugmentSettings, InitSettings, LossKind, TrainSettings
 
 __all__ = [
     "MODALITIES",
     "AttentionSettings",
+    "AudioInputSettings",
     "AugmentSettings",
+    "FaceInputSettings",
     "FaceSettings",
     "FeatureExtractionSettings",
     "FeatureSettings",

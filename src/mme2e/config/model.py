@@ -5,6 +5,7 @@ from typing import Literal
 
 from mme2e.config.baseline import FeatureSettings, RnnSettings
 from mme2e.config.checks import require, require_positive
+from mme2e.config.signals import AudioInputSettings, FaceInputSettings
 
 MODALITIES = "tav"
 """Text, acoustic, visual: the letters of `--modalities`, in the reference's spelling."""
@@ -27,7 +28,7 @@ class TextSettings:
     """Vocabulary of `scratch`."""
 
     hidden_dim: int = 128
-    """Width of `scratch`."""
+    """Width of `scratch`; also that of the query of a mesm without t among its modalities."""
 
     num_layers: int = 2
     """Layers of `scratch`."""
@@ -64,6 +65,10 @@ class AttentionSettings:
     """Probability that in training an utterance's faces and audio are conditioned on the text of another utterance of
     the batch, so that they cannot answer from the text; 0: never, as in the reference."""
 
+    no_text_query: bool = False
+    """Whether a learned query stands for text that is missing, so that MESM answers on faces and audio alone; off, as
+    in the reference, it requires text. Hide the text in training (--modality-dropout) to teach it."""
+
     def __post_init__(self) -> None:
         require(
             self.budget is None or 0 < self.budget < 1,
@@ -89,6 +94,10 @@ class ModelSettings:
     """Early fusion: features of each modality."""
 
     text: TextSettings = field(default_factory=TextSettings)
+
+    faces: FaceInputSettings = field(default_factory=FaceInputSettings)
+
+    audio: AudioInputSettings = field(default_factory=AudioInputSettings)
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
 
@@ -135,10 +144,19 @@ class ModelSettings:
         )
         require(0 < self.top_p <= 1, f"model.top_p must be in (0, 1], not {self.top_p}")
         require(
-            self.name != "mesm" or ("t" in given and len(given) > 1),
-            f"model.name mesm selects by the text: model.modalities must include t and a or v, not '{given}'",
+            self.name != "mesm" or given != "t",
+            "model.name mesm selects sites of faces and audio: model.modalities must include a or v, not 't' alone",
+        )
+        require(
+            self.name != "mesm" or "t" in given or self.attention.no_text_query,
+            f"model.name mesm selects by the text: model.modalities must include t, not '{given}', unless "
+            "--model.attention.no-text-query is given",
         )
         require(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), not {self.dropout}")
+        require(
+            self.audio.scale == "log" or self.audio.normalise == "none",
+            f"model.audio.normalise {self.audio.normalise} requires --model.audio.scale log",
+        )
         require(min(self.tower_channels) >= 1, f"model.tower_channels must be positive, not {self.tower_channels}")
         require(
             self.hand_crafted or self.features == FeatureSettings(),
@@ -152,8 +170,8 @@ class ModelSettings:
 
     @property
     def required_modalities(self) -> str:
-        """Letters of those that every utterance must have: MESM selects by the text."""
-        return "t" if self.name == "mesm" else ""
+        """Letters of those that every utterance must have: MESM selects by the text, if it has no query without it."""
+        return "t" if self.name == "mesm" and not self.attention.no_text_query else ""
 
     @property
     def reads_tokens(self) -> bool:

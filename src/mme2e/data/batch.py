@@ -30,6 +30,7 @@ class UtteranceItem:
         text_features: (words, size) float32.
         acoustic_features: (steps, size) float32.
         visual_features: (steps, size) float32.
+        audio_context: (2, 128) float32, see `Batch`; None where it was not asked for.
         labels: (emotions,) float32, 1 where present.
     """
 
@@ -40,6 +41,7 @@ class UtteranceItem:
     text_features: Tensor | None = None
     acoustic_features: Tensor | None = None
     visual_features: Tensor | None = None
+    audio_context: Tensor | None = None
     labels: Tensor
 
 
@@ -55,6 +57,8 @@ class Batch:
         text_features: (total_words, size) float32, hand-crafted features, not normalised.
         acoustic_features: (total_steps, size) float32, hand-crafted.
         visual_features: (total_steps, size) float32, hand-crafted.
+        audio_context: (batch, 2, 128) float32, how the mel bands of each one's recording or speaker differ from its
+            own, for models that normalise over them; see `mme2e.media.mel_statistics`.
         labels: (batch, emotions) float32, 1 where the emotion is present.
         ids: Utterance ids, in order.
     """
@@ -66,6 +70,7 @@ class Batch:
     text_features: Ragged | None = None
     acoustic_features: Ragged | None = None
     visual_features: Ragged | None = None
+    audio_context: Tensor | None = None
     labels: Tensor | None = None
     ids: tuple[str, ...] | None = None
 
@@ -94,8 +99,10 @@ class Batch:
         """Some utterances, in the order asked for; at least one."""
         chosen: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         chosen = {name: value.select(utterances) for name, value in chosen.items() if isinstance(value, Ragged)}
-        if self.labels is not None:
-            chosen["labels"] = self.labels[torch.tensor(utterances, device=self.labels.device)]
+        for name in ("audio_context", "labels"):
+            rows = getattr(self, name)
+            if rows is not None:
+                chosen[name] = rows[torch.tensor(utterances, device=rows.device)]
         if self.ids is not None:
             chosen["ids"] = tuple(self.ids[index] for index in utterances)
         return replace(self, **chosen)
@@ -150,6 +157,9 @@ def collate(items: Sequence[UtteranceItem]) -> Batch:
         text_features=joined("text_features"),
         acoustic_features=joined("acoustic_features"),
         visual_features=joined("visual_features"),
+        audio_context=None
+        if items[0].audio_context is None
+        else torch.stack([item.audio_context for item in items if item.audio_context is not None]),
         labels=torch.stack([item.labels for item in items]),
         ids=tuple(item.id for item in items),
     )

@@ -11,7 +11,8 @@ from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
 from mme2e.models.fusion import ModalityOutputs, build_fusion, head_width
 from mme2e.models.sequence_encoder import SequenceEncoder
-from mme2e.models.towers import AUDIO_INPUT, FACE_INPUT, Tower, TowerInput
+from mme2e.models.signals import audio_maps, face_input, face_maps
+from mme2e.models.towers import AUDIO_INPUT, Tower, TowerInput
 from mme2e.models.trace import Trace
 
 
@@ -59,7 +60,13 @@ class SequenceBranch(nn.Module):
             (maps, trans_dim).
         settings: Sizes.
         out_dim: Logits, or features for early fusion.
+
+    Attributes:
+        no_text: (text_dim,) what the tower is conditioned on where there is no text; None: it is not conditioned, or
+            requires text.
     """
+
+    no_text: nn.Parameter | None
 
     def __init__(self, tower: nn.Module, settings: ModelSettings, out_dim: int) -> None:
         super().__init__()
@@ -73,6 +80,7 @@ class SequenceBranch(nn.Module):
             dropout=settings.dropout,
         )
         self.head = nn.Linear(dim, out_dim)
+        self.register_parameter("no_text", None)
 
     def forward(self, maps: Ragged, text: Tensor | None = None, trace: Trace | None = None) -> Tensor:
         """Logits or features of each utterance.
@@ -132,13 +140,18 @@ class FE2E(nn.Module):
                 out_dim=settings.trans_dim,
             )
         self.text = TextBranch(text_encoder, width) if "t" in used and text_encoder is not None else None
-        self.visual = SequenceBranch(make_tower(FACE_INPUT), settings, width) if "v" in used else None
+        self.visual = SequenceBranch(make_tower(face_input(settings.faces)), settings, width) if "v" in used else None
         self.acoustic = SequenceBranch(make_tower(AUDIO_INPUT), settings, width) if "a" in used else None
         self.fusion = build_fusion(settings, num_emotions)
+        self._settings = settings
         self.fusion_order = "".join(letter for letter in "tva" if letter in used)
 
-    def _query(self, text: Tensor | None) -> Tensor | None:
-        """What the towers are conditioned on, of the text vectors (batch, hidden_size): nothing."""
+    def _conditioned_on(self, text: Tensor | None) -> Tensor | None:
+        """What the text vectors (batch, hidden_size) become before the towers are conditioned on them."""
+        return text
+
+    def _query(self, branch: SequenceBranch, text: Tensor | None, batch: Batch) -> Tensor | None:
+        """What a branch's tower is conditioned on, of what `_conditioned_on` gave: nothing."""
         return None
 
     def forward(self, batch: Batch, trace: Trace | None = None) -> Tensor:
@@ -173,13 +186,21 @@ class FE2E(nn.Module):
         text = None
         if self.text is not None and batch.tokens is not None:
             text = self.text.encode(batch.tokens)
-        query = self._query(text)
+        conditioned_on = self._conditioned_on(text)
+        faces, chunks = batch.face_crops, batch.mel_chunks
+        if self.visual is not None and faces is not None:
+            faces = face_maps(faces, self._settings.faces)
+        if self.acoustic is not None and chunks is not None:
+            chunks = audio_maps(chunks, self._settings.audio, batch.audio_context)
         # In the order of `fusion_order`.
         parts: list[tuple[Tensor | None, Tensor | None]] = []
         if self.text is not None:
             parts.append((None, None) if text is None else (self.text.head(text), batch.present("t")))
-        for branch, maps in ((self.visual, batch.face_crops), (self.acoustic, batch.mel_chunks)):
+        for branch, maps in ((self.visual, faces), (self.acoustic, chunks)):
             if branch is not None:
-                parts.append((None, None) if maps is None else (branch(maps, query, trace), maps.present))
+                if maps is None:
+                    parts.append((None, None))
+                else:
+                    parts.append((branch(maps, self._query(branch, conditioned_on, batch), trace), maps.present))
         head = next(branch.head for branch in (self.text, self.visual, self.acoustic) if branch is not None)
         return ModalityOutputs.of(parts, batch=len(batch), width=head.out_features, like=head.weight)
