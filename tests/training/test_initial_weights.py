@@ -11,8 +11,9 @@ from tiny_runs import TINY_MODEL
 
 from mme2e.config import InitSettings, ModelSettings, TextSettings, TrainSettings
 from mme2e.errors import UserError
+from mme2e.models import build_model
 from mme2e.runs.folder import load_run
-from mme2e.training.initial_weights import InitialWeights, load_initial
+from mme2e.training.initial_weights import InitialWeights, load_initial, with_model_of_run
 from mme2e.training.train import train
 
 LABELS = ("angry", "happy", "sad")
@@ -77,12 +78,13 @@ def test_a_baseline_keeps_the_scale_of_its_features(corpus: Path, tmp_path: Path
     again = dataclasses.replace(settings, seed=1, init=InitSettings(run=str(tmp_path / "one"), modalities="v"))
     initial = load_initial(again, LABELS)
     assert isinstance(initial, InitialWeights)
-    assert not initial.with_fusion
+    (source,) = initial.sources
+    assert not source.with_fusion
     assert initial.text is None
     network = load_run(tmp_path / "one").model
     network.load_state_dict({key: value + 1 for key, value in network.state_dict().items()})
     initial.copy_into(network, "lf_rnn")
-    weights, loaded = network.state_dict(), initial.run.model.state_dict()
+    weights, loaded = network.state_dict(), source.run.model.state_dict()
     for key, value in weights.items():
         taken = key.startswith("branches.visual.")
         assert torch.equal(value, loaded[key] if taken else loaded[key] + 1)
@@ -110,9 +112,57 @@ def test_what_does_not_fit_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_other_emotions_are_refused(first: Path) -> None:
-    with pytest.raises(UserError, match="recognises angry, happy, sad, but the corpus has joy"):
-        load_initial(starting_from(first), ("joy",))
+def test_other_emotions_get_a_new_head_and_the_towers_stay(corpus: Path, first: Path, tmp_path: Path) -> None:
+    with_joy = dataclasses.replace(starting_from(first), seed=5)
+    initial = load_initial(with_joy, ("Anger", "joy", "bored"))
+    assert initial is not None
+    torch.manual_seed(1)
+    text = initial.text
+    assert text is not None
+    model = build_model(with_joy.model, num_emotions=3, text_encoder=text.encoder)
+    fresh = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    initial.copy_into(model, "fe2e")
+    weights, theirs = model.state_dict(), load_run(first).model.state_dict()
+    for name in ("text.head.weight", "visual.head.bias", "acoustic.head.weight"):
+        assert torch.equal(weights[name][0], theirs[name][0])  # Anger is their angry, joy their happy
+        assert torch.equal(weights[name][1], theirs[name][1])
+        assert torch.equal(weights[name][2], fresh[name][2])  # bored is new
+    assert all(torch.equal(weights[name], theirs[name]) for name in weights if "head." not in name)
+    (line,) = initial.remarks()
+    assert line.endswith("taken over are Anger = angry, joy = happy; learned anew bored")
+
+
+def test_the_same_emotions_in_another_order_are_no_reason_to_mix_them_up(first: Path) -> None:
+    initial = load_initial(starting_from(first), ("sad", "angry", "happy"))
+    assert initial is not None
+    text = initial.text
+    assert text is not None
+    model = build_model(TINY.model, num_emotions=3, text_encoder=text.encoder)
+    initial.copy_into(model, "fe2e")
+    theirs = load_run(first).model.state_dict()["visual.head.weight"]
+    assert torch.equal(model.state_dict()["visual.head.weight"], theirs[[2, 0, 1]])
+
+
+def test_branches_of_different_runs(corpus: Path, first: Path, tmp_path: Path) -> None:
+    faces = train(dataclasses.replace(TINY, seed=3), data=corpus, out=tmp_path / "faces").run
+    init = InitSettings(run=str(first), visual_run=str(faces))
+    train(dataclasses.replace(TINY, seed=4, init=init), data=corpus, out=tmp_path / "run")
+    assert same_branches(first, tmp_path / "run") - {"fusion"} == {"text", "acoustic"}
+    assert same_branches(faces, tmp_path / "run") - {"fusion"} == {"visual"}
+    lacking = InitSettings(visual_run=str(first))
+    with pytest.raises(
+        UserError, match=r"init\.visual_run .* has modalities 'tav' and the model 'ta': both must have v"
+    ):
+        load_initial(dataclasses.replace(starting_from(first, None, modalities="ta"), init=lacking), LABELS)
+
+
+def test_the_network_is_that_of_the_run_unless_something_is_said_of_it(first: Path) -> None:
+    init = InitSettings(run=str(first))
+    assert with_model_of_run(TrainSettings(init=init)).model == TINY.model
+    only_text = with_model_of_run(TrainSettings(model=ModelSettings(modalities="t"), init=init)).model
+    assert only_text == dataclasses.replace(TINY.model, modalities="t")
+    larger = TrainSettings(model=ModelSettings(trans_dim=32), init=init)
+    assert with_model_of_run(larger) is larger
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,15 @@ class InitSettings:
     """Whose branches are taken from it, some of the letters t, a, v; all that both models have when not given. The
     fusion comes along when these are all modalities of both."""
 
+    text_run: str | None = None
+    """Run folder that the text branch is taken from, whatever --init.run is."""
+
+    acoustic_run: str | None = None
+    """Run folder that the acoustic branch is taken from, whatever --init.run is."""
+
+    visual_run: str | None = None
+    """Run folder that the visual branch is taken from, whatever --init.run is."""
+
     def __post_init__(self) -> None:
         given = self.modalities
         if given is None:
@@ -72,6 +81,12 @@ class InitSettings:
             0 < len(given) == len(set(given)) and set(given) <= set(MODALITIES),
             f"init.modalities must be some of the letters t, a, v, each once, not '{given}'",
         )
+
+    @property
+    def runs_of_branches(self) -> dict[str, str]:
+        """Runs that are given for a branch of their own, by its letter."""
+        given = {"t": self.text_run, "a": self.acoustic_run, "v": self.visual_run}
+        return {letter: run for letter, run in given.items() if run is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

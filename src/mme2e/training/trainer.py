@@ -32,7 +32,7 @@ from mme2e.training.history import (
     TrainingReport,
     best_epoch,
 )
-from mme2e.training.initial_weights import load_initial, standardise
+from mme2e.training.initial_weights import load_initial, standardise, with_model_of_run
 from mme2e.training.losses import check_loss_fits, positive_weights
 from mme2e.training.module import EmotionModule
 from mme2e.training.resume import Standing, owned, require_empty, require_started, resume_run, start_run
@@ -98,6 +98,7 @@ def _train(
     began_s = time.perf_counter()
     console = console or screen(stderr=True, quiet=process_rank() != 0)
     corpus = data if isinstance(data, Corpus) else load_corpus(data)
+    settings = with_model_of_run(settings)
     _check_hardware(settings)
     _check_corpus(corpus, settings)
     features = load_features(corpus) if settings.model.hand_crafted else None
@@ -130,6 +131,8 @@ def _train(
         standardise(model, settings.model, features)
     if initial is not None:
         initial.copy_into(model, settings.model.name)
+        for line in initial.remarks():
+            show(line, console=console)
     if settings.debug:
         refuse_nan(model)
     tokenizer = None if text is None else text.tokenizer
