@@ -35,7 +35,7 @@ from mme2e.config import AugmentSettings, FaceSettings, PrepareSettings, SampleS
 from mme2e.console import screen
 from mme2e.corpora.readers import read_corpus
 from mme2e.corpora.utterance import Utterance
-from mme2e.data.augment import augment_crops
+from mme2e.data.augment_faces import augment_crops
 from mme2e.data.batch import UtteranceItem
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.dataset import Draw, UtteranceDataset

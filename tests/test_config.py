@@ -6,7 +6,9 @@ import pytest
 
 from mme2e.config import (
     AttentionSettings,
+    AudioAugmentSettings,
     AugmentSettings,
+    FaceAugmentSettings,
     FaceSettings,
     FeatureSettings,
     ModelSettings,
@@ -14,6 +16,7 @@ from mme2e.config import (
     RnnSettings,
     SampleSettings,
     SplitSettings,
+    TextAugmentSettings,
     TextSettings,
     TrainSettings,
 )
@@ -49,6 +52,14 @@ from mme2e.errors import UserError
         (RnnSettings, {"hidden_size": 0}, "model.rnn.hidden_size must be at least 1, not 0"),
         (RnnSettings, {"dropout": 1.0}, "model.rnn.dropout .* not 1.0"),
         (AttentionSettings, {"other_words": 1.5}, "model.attention.other_words must be in .* not 1.5"),
+        (FaceAugmentSettings, {"blur": 1.5}, r"augment.faces.blur must be in \[0, 1\], not 1.5"),
+        (FaceAugmentSettings, {"rotation_deg": -1.0}, r"augment.faces.rotation_deg .*\[0, 180\], not -1.0"),
+        (FaceAugmentSettings, {"scale": 0.6}, r"augment.faces.scale .*\[0, 0.5\], not 0.6"),
+        (FaceAugmentSettings, {"gamma": -0.1}, "augment.faces.gamma .*not -0.1"),
+        (AudioAugmentSettings, {"noise": float("nan")}, "augment.audio.noise .*not nan"),
+        (AudioAugmentSettings, {"speed": 0.7}, r"augment.audio.speed .*\[0, 0.5\], not 0.7"),
+        (AudioAugmentSettings, {"gain_db": -3.0}, "augment.audio.gain_db .*not -3.0"),
+        (TextAugmentSettings, {"word_deletion": 2.0}, "augment.text.word_deletion .*not 2.0"),
         (AugmentSettings, {"flip": 1.5}, "flip .* not 1.5"),
         (AugmentSettings, {"crop_jitter_px": -1}, "crop_jitter_px .* not -1"),
         (TrainSettings, {"epochs": 0}, "epochs .* not 0"),

@@ -4,18 +4,21 @@ Nothing heavy is imported here, so that `mme2e VERB --help` answers at once. A c
 `__post_init__`, naming the option.
 """
 
+from mme2e.config.augment import AudioAugmentSettings, AugmentSettings, FaceAugmentSettings, TextAugmentSettings
 from mme2e.config.baseline import FeatureSettings, RnnSettings
 from mme2e.config.features import FeatureExtractionSettings
 from mme2e.config.model import MODALITIES, AttentionSettings, ModelSettings, TextSettings
 from mme2e.config.preparation import FaceSettings, PrepareSettings, SampleSettings, SplitSettings
 from mme2e.config.signals import AudioInputSettings, FaceInputSettings
-from mme2e.config.training import AugmentSettings, InitSettings, LossKind, TrainSettings
+from mme2e.config.training import InitSettings, LossKind, TrainSettings
 
 __all__ = [
     "MODALITIES",
     "AttentionSettings",
+    "AudioAugmentSettings",
     "AudioInputSettings",
     "AugmentSettings",
+    "FaceAugmentSettings",
     "FaceInputSettings",
     "FaceSettings",
     "FeatureExtractionSettings",
@@ -27,6 +30,7 @@ __all__ = [
     "RnnSettings",
     "SampleSettings",
     "SplitSettings",
+    "TextAugmentSettings",
     "TextSettings",
     "TrainSettings",
 ]

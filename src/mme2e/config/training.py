@@ -3,53 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mme2e.config.augment import AugmentSettings
 from mme2e.config.checks import require, require_positive
 from mme2e.config.model import MODALITIES, ModelSettings
 
 LossKind = Literal["bce", "ce", "l1", "mse"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentSettings:
-    """Augmentation of training data; everything is off in the reference configuration."""
-
-    crop_jitter_px: int = 0
-    """Largest shift of a face crop, in pixels; one shift for a whole utterance."""
-
-    flip: float = 0.0
-    """Probability of mirroring all faces of an utterance."""
-
-    brightness: float = 0.0
-    """Largest relative change of brightness of an utterance's faces."""
-
-    time_masks: int = 0
-    """SpecAugment: time masks per mel chunk."""
-
-    time_mask_columns: int = 8
-    """SpecAugment: widest time mask, in columns of 12.5 ms."""
-
-    frequency_masks: int = 0
-    """SpecAugment: frequency masks per utterance."""
-
-    frequency_mask_mels: int = 16
-    """SpecAugment: widest frequency mask, in mel bands."""
-
-    word_dropout: float = 0.0
-    """Probability of replacing a word by the tokenizer's unknown token."""
-
-    def __post_init__(self) -> None:
-        for name in ("flip", "brightness", "word_dropout"):
-            value = getattr(self, name)
-            require(0 <= value <= 1, f"augment.{name} must be in [0, 1], not {value}")
-        for name in (
-            "crop_jitter_px",
-            "time_masks",
-            "time_mask_columns",
-            "frequency_masks",
-            "frequency_mask_mels",
-        ):
-            value = getattr(self, name)
-            require(value >= 0, f"augment.{name} must not be negative, not {value}")
 
 
 @dataclass(frozen=True, kw_only=True)

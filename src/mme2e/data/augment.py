@@ -1,6 +1,7 @@
-"""Augmentation of training data: face crops, words, mel chunks, hidden modalities.
+"""Augmentation of batches of training data: mel chunks, hidden modalities.
 
-Everything that is off changes not one bit.
+That of single utterances, in the data loader, is in `augment_faces`, `augment_audio` and `augment_text`. Everything
+that is off changes not one bit.
 """
 
 from dataclasses import replace
@@ -13,37 +14,9 @@ from mme2e.config import MODALITIES, AugmentSettings
 from mme2e.data.batch import Batch
 
 
-def augment_crops(crops: np.ndarray, settings: AugmentSettings, rng: np.random.Generator) -> np.ndarray:
-    """Shifts, mirrors and brightens all faces of one utterance alike.
-
-    Args:
-        crops: (frames, height, width, 3) uint8.
-        settings: `crop_jitter_px`, `flip` and `brightness` are used.
-        rng: Decides the shift, the mirroring and the brightness.
-
-    Returns:
-        The same shape and dtype. A shift repeats the border; brightness stays within 0..255.
-    """
-    if settings.crop_jitter_px > 0:
-        down, right = rng.integers(-settings.crop_jitter_px, settings.crop_jitter_px, size=2, endpoint=True)
-        rows = np.clip(np.arange(crops.shape[1]) + down, 0, crops.shape[1] - 1)
-        columns = np.clip(np.arange(crops.shape[2]) + right, 0, crops.shape[2] - 1)
-        crops = crops[:, rows][:, :, columns]
-    if settings.flip > 0 and rng.random() < settings.flip:
-        crops = crops[:, :, ::-1]
-    if settings.brightness > 0:
-        factor = 1 + rng.uniform(-settings.brightness, settings.brightness)
-        crops = np.clip(np.rint(crops * factor), 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(crops)
-
-
-def drop_words(text: str, settings: AugmentSettings, unknown: str | None, rng: np.random.Generator) -> str:
-    """Replaces each word of `text` by `unknown` with probability `settings.word_dropout`."""
-    if settings.word_dropout == 0 or unknown is None:
-        return text
-    words = text.split()
-    drop = rng.random(len(words)) < settings.word_dropout
-    return " ".join(unknown if dropped else word for word, dropped in zip(words, drop, strict=True))
+def happens(probability: float, rng: np.random.Generator) -> bool:
+    """Whether something of this probability happens; without a draw where it is 0."""
+    return probability > 0 and rng.random() < probability
 
 
 def augment_mel(batch: Batch, settings: AugmentSettings, generator: torch.Generator) -> Batch:

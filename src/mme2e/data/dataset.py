@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mme2e.config import MODALITIES, AugmentSettings
-from mme2e.data.augment import augment_crops, drop_words
+from mme2e.data.augment_audio import augment_waveform
+from mme2e.data.augment_faces import augment_crops
+from mme2e.data.augment_text import augment_text
 from mme2e.data.batch import UtteranceItem
 from mme2e.data.corpus import Corpus, multi_hot
 from mme2e.data.feature_schema import MODALITY_NAMES
@@ -129,13 +131,11 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         if self._features is not None:
             return self._feature_item(row["id"], self._features, labels)
         rng = np.random.default_rng([self._seed, draw.epoch, draw.utterance])
-        return UtteranceItem(
-            id=row["id"],
-            face_crops=self._face_crops(row["face_crops"], row["face_flags"], rng) if "v" in self.modalities else None,
-            waveform=_waveform(row["audio"]) if "a" in self.modalities else None,
-            tokens=self._tokens(row["text"], rng) if "t" in self.modalities else None,
-            labels=labels,
-        )
+        # In this order: what one draws decides what is left for the next.
+        crops = self._face_crops(row["face_crops"], row["face_flags"], rng) if "v" in self.modalities else None
+        tokens = self._tokens(row["text"], rng) if "t" in self.modalities else None
+        waveform = self._waveform(row["audio"], rng) if "a" in self.modalities else None
+        return UtteranceItem(id=row["id"], face_crops=crops, waveform=waveform, tokens=tokens, labels=labels)
 
     def _feature_item(self, identity: str, features: SplitFeatures, labels: Tensor) -> UtteranceItem:
         matrices = features[identity]
@@ -172,12 +172,16 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         if text is None:
             return torch.zeros(0, dtype=torch.int64)
         if self._augment is not None:
-            text = drop_words(text, self._augment, self.tokenizer.unk_token, rng)
+            text = augment_text(text, self._augment, self.tokenizer.unk_token, rng)
         return torch.tensor(token_ids(self.tokenizer, text, max_length=self.max_length), dtype=torch.int64)
 
-
-def _waveform(audio: bytes | None) -> Tensor:
-    return torch.zeros(0, dtype=torch.int16) if audio is None else torch.from_numpy(decode_flac(audio))
+    def _waveform(self, audio: bytes | None, rng: np.random.Generator) -> Tensor:
+        if audio is None:
+            return torch.zeros(0, dtype=torch.int16)
+        samples = decode_flac(audio)
+        if self._augment is not None:
+            samples = augment_waveform(samples, self._augment.audio, rng)
+        return torch.from_numpy(samples)
 
 
 def _names(modalities: str) -> list[str]:

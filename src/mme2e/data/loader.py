@@ -107,7 +107,7 @@ def make_dataloader(
         shuffle: Whether to mix them (see `LengthBatchSampler`).
         seed: Of order and augmentation.
         num_workers: Processes that read ahead; 0 reads in this one.
-        augment: Augmentation of crops and words; that of the mel chunks is `augment_mel`.
+        augment: Augmentation of crops, waveforms and text; that of the mel chunks is `augment_mel`.
         pin_memory: Page-locked memory for a fast copy; without CUDA it is left off.
         num_replicas: Processes that share the batches.
         rank: Which of them this is.
