@@ -9,4 +9,4 @@ class UserError(ValueError):
 
 
 class MediaError(UserError):
-    """A video, sound or image file that cannot be read. Work on many files counts it, names it and goes on."""
+    """A video, audio or image file that cannot be read. Work on many files counts it, names it and goes on."""

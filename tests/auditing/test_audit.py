@@ -70,7 +70,7 @@ class TestCounts:
         assert (train.durations.shortest_s, train.durations.longest_s) == pytest.approx((0.5, 1.5))
         assert train.words == 6 * 5  # "it was a furious day"
         assert (train.frames, train.frames_with_face, train.face_share) == (12, 12, 1.0)
-        assert (train.no_words, train.no_sound, train.no_picture) == (0, 0, 0)
+        assert (train.no_text, train.no_audio, train.no_face) == (0, 0, 0)
         assert (found.all.utterances, found.all.recordings, found.all.positives) == (18, 9, (6, 6, 6))
         assert found.published == {}
 
@@ -95,7 +95,7 @@ class TestCounts:
 
         rewrite(corpus, "valid", lacking)
         valid = look(corpus).splits[1]
-        assert (valid.no_words, valid.no_sound, valid.no_picture) == (2, 1, 2)
+        assert (valid.no_text, valid.no_audio, valid.no_face) == (2, 1, 2)
         assert (valid.frames, valid.frames_with_face) == (11, 9)
 
     @pytest.mark.parametrize(("name", "total"), [("iemocap", 7380), ("mosei", 20477)])

@@ -16,7 +16,7 @@ from mme2e.errors import UserError
 from mme2e.experiments.experiment import experiment
 from mme2e.experiments.file import read_experiment
 from mme2e.experiments.plan import Stage, plan_runs
-from mme2e.experiments.runner import told_duration
+from mme2e.experiments.runner import duration_text
 
 SHIPPED = sorted(Path("configs/experiments").glob("*.yaml"))
 TINY = (
@@ -214,7 +214,7 @@ def test_two_at_once_are_refused(settings, tmp_path) -> None:
 
 
 def test_durations() -> None:
-    assert [told_duration(seconds) for seconds in (40, 600, 7200)] == ["40 s", "10 min", "2.0 h"]
+    assert [duration_text(seconds) for seconds in (40, 600, 7200)] == ["40 s", "10 min", "2.0 h"]
 
 
 @pytest.mark.slow

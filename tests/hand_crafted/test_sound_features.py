@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mme2e.errors import MediaError, UserError
-from mme2e.hand_crafted.librosa_sound import COLUMNS, LibrosaSound, frame_features
-from mme2e.hand_crafted.opensmile_sound import OpenSmileSound
+from mme2e.hand_crafted.librosa_audio import COLUMNS, LibrosaAudio, frame_features
+from mme2e.hand_crafted.opensmile_audio import OpenSmileAudio
 from mme2e.hand_crafted.windows import window_means
 from mme2e.media.audio import SAMPLE_RATE_HZ, encode_flac
 
@@ -60,7 +60,7 @@ def test_librosa_hears_pitch_voice_and_level():
 @pytest.mark.parametrize("waveform", [np.zeros(1), np.zeros(8000), np.full(100, 0.5), np.full(5000, -0.9)])
 def test_librosa_takes_silence_and_the_shortest_sounds(waveform):
     pytest.importorskip("librosa")
-    matrix = LibrosaSound(100).extract(packed(waveform))
+    matrix = LibrosaAudio(100).extract(packed(waveform))
     assert matrix.shape == (-(-(1 + len(waveform) // 160) // 10), 40)
     assert np.isfinite(matrix).all()
 
@@ -68,7 +68,7 @@ def test_librosa_takes_silence_and_the_shortest_sounds(waveform):
 @pytest.mark.parametrize(("name", "size"), [("egemaps", 25), ("compare", 65)])
 def test_opensmile_sets(name, size):
     pytest.importorskip("opensmile")
-    extractor = pickle.loads(pickle.dumps(OpenSmileSound(name, 100)))
+    extractor = pickle.loads(pickle.dumps(OpenSmileAudio(name, 100)))
     assert extractor.info.size == len(extractor.info.columns) == size
     matrix = extractor.extract(packed(tone(220, 1.02)))
     assert matrix.shape[0] in (10, 11)
@@ -78,7 +78,7 @@ def test_opensmile_sets(name, size):
 
 
 @pytest.mark.parametrize(
-    ("library", "make"), [("librosa", lambda: LibrosaSound(100)), ("opensmile", lambda: OpenSmileSound("egemaps", 100))]
+    ("library", "make"), [("librosa", lambda: LibrosaAudio(100)), ("opensmile", lambda: OpenSmileAudio("egemaps", 100))]
 )
 def test_no_sound_damaged_sound_and_a_missing_library(library, make, monkeypatch):
     pytest.importorskip(library)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mme2e.inference.overlays import band_of_frequency, beside, darken, decibels, face_images, sound_image
+from mme2e.inference.overlays import band_of_frequency, beside, darken, decibels, face_images, mel_image
 from mme2e.media.mel import NUM_MELS, mel_spectrogram
 
 
@@ -22,7 +22,7 @@ def test_dropped_sites_are_darker_and_kept_ones_as_they_were() -> None:
 
 def test_every_sound_that_is_kept_is_brighter_than_every_one_that_was_dropped() -> None:
     levels = np.linspace(-60, 0, 128, dtype=np.float32)[:, None].repeat(2, axis=1)
-    image = darken(sound_image(levels), np.array([[True, False]]))
+    image = darken(mel_image(levels), np.array([[True, False]]))
     assert image[:, 0].max(axis=-1).min() > image[:, 1].max(axis=-1).max()
 
 

@@ -36,7 +36,7 @@ def caption(frames: int, **changes: object) -> Caption:
         Emotion(name="happy", probability=0.75, threshold=0.5, present=True),
     )
     times = tuple(3 + 0.5 * frame for frame in range(frames))
-    told = {"source": "clip.mp4", "start_s": 3.0, "end_s": 4.5, "words": "what a day", "frame_times_s": times}
+    told = {"source": "clip.mp4", "start_s": 3.0, "end_s": 4.5, "text": "what a day", "frame_times_s": times}
     return Caption(emotions=emotions, **(told | changes))  # type: ignore[arg-type]
 
 
@@ -109,7 +109,7 @@ def test_sites_that_were_dropped_are_dark_in_their_place() -> None:
 
 
 def test_what_is_written() -> None:
-    words = words_of(figure_of(1, 1, labels=("happy",), words="so  $5 or\n$6?"))
+    words = words_of(figure_of(1, 1, labels=("happy",), text="so  $5 or\n$6?"))
     assert "clip.mp4, 3.00 s to 4.50 s" in words
     assert '"so $5 or $6?"' in words
     assert "recognised: happy; labelled: happy\nprobabilities: happy\u00a00.75, angry\u00a00.25\n" in words
@@ -117,10 +117,10 @@ def test_what_is_written() -> None:
 
 
 def test_a_long_text_is_cut_and_no_text_is_told() -> None:
-    lines = words_of(figure_of(0, 0, words="word " * 500)).splitlines()
+    lines = words_of(figure_of(0, 0, text="word " * 500)).splitlines()
     assert sum("word word" in line for line in lines) == 3
     assert max(len(line) for line in lines) <= 120
-    assert "no text" in words_of(figure_of(0, 0, words=None))
+    assert "no text" in words_of(figure_of(0, 0, text=None))
     assert "No face crops: too dark" in words_of(figure_of(0, 0, missing={"visual": "too dark"}))
 
 

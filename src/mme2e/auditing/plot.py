@@ -1,4 +1,4 @@
-"""An audit as a picture: emotions, durations, modalities, and what splits share."""
+"""An audit as a figure: emotions, durations, modalities, and what splits share."""
 
 from collections.abc import Sequence
 
@@ -117,11 +117,11 @@ def _draw_modalities(axes: Axes, audit: Audit) -> None:
     values = [
         [
             100 * (split.utterances - lacking) / split.utterances
-            for lacking in (split.no_words, split.no_sound, split.no_picture)
+            for lacking in (split.no_text, split.no_audio, split.no_face)
         ]
         for split in filled
     ]
-    _grouped_bars(axes, ["words", "sound", "face"], filled, values)
+    _grouped_bars(axes, ["text", "audio", "face"], filled, values)
     axes.set_ylim(0, 112)
     axes.set_ylabel("% of the split's utterances")
     axes.set_title("Utterances that have", fontsize=10)

@@ -110,11 +110,11 @@ def _contents(audit: Audit) -> _Grid:
         "words, mean": lambda part: f"{part.words / part.utterances:.1f}" if part.utterances else UNDEFINED,
         "frames": lambda part: str(part.frames),
         "frames with a face": lambda part: UNDEFINED if part.face_share is None else f"{part.face_share:.1%}",
-        "without text": lambda part: _count_and_share(part.no_words, part.utterances),
-        "without audio": lambda part: _count_and_share(part.no_sound, part.utterances),
-        "without a face": lambda part: _count_and_share(part.no_picture, part.utterances),
+        "without text": lambda part: _count_and_share(part.no_text, part.utterances),
+        "without audio": lambda part: _count_and_share(part.no_audio, part.utterances),
+        "without a face": lambda part: _count_and_share(part.no_face, part.utterances),
     }
-    return ["", *(part.name for part in parts)], [[head, *map(tell, parts)] for head, tell in lines.items()]
+    return ["", *(part.name for part in parts)], [[head, *map(count, parts)] for head, count in lines.items()]
 
 
 def _shared(audit: Audit) -> _Grid:

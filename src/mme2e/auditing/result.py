@@ -60,9 +60,9 @@ class SplitAudit:
         words: Words of all transcripts, cut at spaces.
         frames: Sampled frames.
         frames_with_face: Those in which a face was seen.
-        no_words: Utterances without transcript.
-        no_sound: Utterances without audio.
-        no_picture: Utterances in none of whose frames a face was seen, or without frames.
+        no_text: Utterances without transcript.
+        no_audio: Utterances without audio.
+        no_face: Utterances in none of whose frames a face was seen, or without frames.
         face_share: Share of the frames in which a face was seen, in [0, 1]; None without frames.
     """
 
@@ -77,9 +77,9 @@ class SplitAudit:
     words: int
     frames: int
     frames_with_face: int
-    no_words: int
-    no_sound: int
-    no_picture: int
+    no_text: int
+    no_audio: int
+    no_face: int
     face_share: float | None = field(init=False)
 
     def __post_init__(self) -> None:

@@ -67,9 +67,9 @@ def _split(name: str, rows: Sequence[Row], label_names: tuple[str, ...]) -> Spli
         words=sum(len((row["text"] or "").split()) for row in rows),
         frames=sum(len(row["face_flags"]) for row in rows),
         frames_with_face=sum(faces),
-        no_words=sum(not (row["text"] or "").strip() for row in rows),
-        no_sound=sum(row["num_samples"] == 0 for row in rows),
-        no_picture=faces.count(0),
+        no_text=sum(not (row["text"] or "").strip() for row in rows),
+        no_audio=sum(row["num_samples"] == 0 for row in rows),
+        no_face=faces.count(0),
     )
 
 

@@ -1,4 +1,4 @@
-"""A benchmark as a picture: what p does to scores, operations and time."""
+"""A benchmark as a figure: what p does to scores, operations and time."""
 
 from collections.abc import Callable, Mapping, Sequence
 

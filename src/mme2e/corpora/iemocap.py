@@ -41,7 +41,7 @@ class Turn:
     Attributes:
         dialogue: Its recording.
         speaker: Session and letter of who speaks ("Ses01F").
-        left: Whether that person is left in the picture and on channel 0: the one whose letter ends the session
+        left: Whether that person is left in the frame and on channel 0: the one whose letter ends the session
             prefix (`Ses01F_impro01_F000`) is.
     """
 

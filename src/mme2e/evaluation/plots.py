@@ -1,4 +1,4 @@
-"""Evaluations as pictures: scores beside chance, what is taken for what, reliability, scores by modalities."""
+"""Evaluations as figures: scores beside chance, what is taken for what, reliability, scores by modalities."""
 
 import math
 from collections.abc import Mapping

@@ -81,7 +81,7 @@ def predict_split(
         progress: Where the way through the split is shown; a bar of its own when None.
 
     Raises:
-        UserError: The corpus has no such split, the run has no tokenizer for its words, or the corpus lacks the
+        UserError: The corpus has no such split, the run has no tokenizer for its text, or the corpus lacks the
             features that the run reads.
     """
     dataset = open_dataset(corpus, split, run.info.model, run.tokenizer)
@@ -179,7 +179,7 @@ def _left_out_note(dataset: UtteranceDataset) -> str:
 def _batches(
     dataset: UtteranceDataset, split: str, batch_size: int, device: torch.device, progress: Progress | None
 ) -> Iterator[Batch]:
-    """The utterances in order, on the device, with mel chunks where there is sound."""
+    """The utterances in order, on the device, with mel chunks where there is audio."""
     loader = make_dataloader(dataset, batch_size=batch_size, pin_memory=device.type == "cuda")
     for batch in _tracked(loader, split, progress):
         yield batch.to(device).with_mel_chunks()

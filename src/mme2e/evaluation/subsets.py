@@ -98,8 +98,8 @@ class SubsetScores(Result):
         ]
         sources = {subset: each.thresholds_from for subset, each in self.evaluations.items()}
         for source in dict.fromkeys(sources.values()):
-            told = ", ".join(subset.upper() for subset, its in sources.items() if its == source)
-            lines.append(f"decisions ({told}): {source}")
+            subsets = ", ".join(subset.upper() for subset, its in sources.items() if its == source)
+            lines.append(f"decisions ({subsets}): {source}")
         if self.empty:
             empty = ", ".join(subset.upper() for subset in self.empty)
             lines.append(f"no utterance of the split has anything of {empty}")
@@ -113,7 +113,7 @@ def _averages(evaluation: Evaluation) -> list[float]:
 
 
 def modality_subsets(settings: ModelSettings) -> tuple[str, ...]:
-    """Sets of modalities that a model can do with, the largest first; those of mesm hold the words it selects by."""
+    """Sets of modalities that a model can do with, the largest first; those of mesm hold the text it selects by."""
     used = "".join(letter for letter in MODALITIES if letter in settings.modalities)
     sizes = range(len(used), 0, -1)
     subsets = ("".join(letters) for size in sizes for letters in combinations(used, size))

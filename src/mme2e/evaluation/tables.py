@@ -118,7 +118,7 @@ def describe(evaluation: Evaluation) -> list[str]:
         f"weighted F1 {percent(average(half.weighted_f1).value)}"
     )
     if evaluation.intervals is not None:
-        lines.append(_told_intervals(evaluation.intervals))
+        lines.append(_interval_line(evaluation.intervals))
     calibration = evaluation.calibration
     if calibration is not None:
         errors = [percent(average(part.expected_error).value) for part in (calibration.before, calibration.after)]
@@ -137,7 +137,7 @@ def describe(evaluation: Evaluation) -> list[str]:
     return [*lines, *evaluation.notes]
 
 
-def _told_intervals(found: Intervals) -> str:
+def _interval_line(found: Intervals) -> str:
     if found.units < 2:
         return f"95 %: a single {found.unit} leaves nothing to draw, there are no intervals"
     bounds = {head: found.averages[field] for head, field in COLUMNS.items() if field in _WITH_INTERVAL}

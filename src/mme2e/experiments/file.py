@@ -215,11 +215,11 @@ def _cells(axes: Mapping[str, list[Any]]) -> list[tuple[list[str], Flat]]:
     cells = []
     for values in itertools.product(*axes.values()):
         cell = dict(zip(axes, values, strict=True))
-        cells.append(([f"{key.rpartition('.')[2]}={_told(value)}" for key, value in cell.items()], cell))
+        cells.append(([f"{key.rpartition('.')[2]}={_spelled(value)}" for key, value in cell.items()], cell))
     return cells
 
 
-def _told(value: Any) -> str:
+def _spelled(value: Any) -> str:
     if isinstance(value, list):
-        return "-".join(_told(item) for item in value)
+        return "-".join(_spelled(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)

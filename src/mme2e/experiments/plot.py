@@ -1,4 +1,4 @@
-"""The scores of an experiment as a picture."""
+"""The scores of an experiment as a figure."""
 
 import math
 from collections.abc import Sequence

@@ -118,9 +118,9 @@ def main_table(report: Report, protocol: str, metric: str) -> tuple[list[str], l
     rows = []
     for variant in report.settings.variants:
         cell = report.summary.cell(protocol, variant.name, metric)
-        row = [variant.name, *_told(cell)]
+        row = [variant.name, *_score_cells(cell)]
         if compared:
-            row += _told_comparison(report.summary.comparison(protocol, variant.name, metric))
+            row += _comparison_cells(report.summary.comparison(protocol, variant.name, metric))
         rows.append(row + ([percent(math.nan if cell is None else cell.published)] if paper else []))
     any_cell = next((c for c in report.summary.cells if (c.protocol, c.metric) == (protocol, metric)), None)
     if any_cell is not None and not math.isnan(any_cell.chance):
@@ -206,26 +206,26 @@ def _has_published(report: Report, protocol: str, metric: str) -> bool:
     return any(not math.isnan(cell.published) for cell in cells)
 
 
-def _told(cell: Cell | None) -> list[str]:
+def _score_cells(cell: Cell | None) -> list[str]:
     if cell is None:
         return ["0", UNDEFINED, UNDEFINED]
     spread = "" if math.isnan(cell.std) else f" ± {percent(cell.std)}"
-    return [str(cell.runs), f"{percent(cell.mean)}{spread}", told_interval(cell.low, cell.high)]
+    return [str(cell.runs), f"{percent(cell.mean)}{spread}", interval_text(cell.low, cell.high)]
 
 
-def told_interval(low: float, high: float, sign: bool = False) -> str:
+def interval_text(low: float, high: float, sign: bool = False) -> str:
     """An interval in percent."""
     form = "{:+.1f}" if sign else "{:.1f}"
     return UNDEFINED if math.isnan(low) else f"{number(100 * low, form)} to {number(100 * high, form)}"
 
 
-def _told_comparison(comparison: Comparison | None) -> list[str]:
+def _comparison_cells(comparison: Comparison | None) -> list[str]:
     if comparison is None:
         return ["", "", "", ""]
     mark = " *" if comparison.p_holm < SIGNIFICANT else ""
     return [
         number(100 * comparison.difference, "{:+.1f}"),
-        told_interval(comparison.low, comparison.high, sign=True),
+        interval_text(comparison.low, comparison.high, sign=True),
         number(comparison.p, "{:.3f}"),
         number(comparison.p_holm, "{:.3f}") + mark,
     ]

@@ -39,7 +39,7 @@ def do_runs(runs: Sequence[PlannedRun], stages: Mapping[PlannedRun, Stage], cons
     Args:
         runs: All of the experiment.
         stages: Where each of them stands.
-        console: Where to tell how it goes.
+        console: Where to report how it goes.
 
     Returns:
         Those that failed.
@@ -51,14 +51,14 @@ def do_runs(runs: Sequence[PlannedRun], stages: Mapping[PlannedRun, Stage], cons
     clock = _Clock([run for run in runs if stages[run] in (Stage.SCORED, Stage.TRAINED)])
     failures = []
     for number, run in enumerate(missing, 1):
-        left = clock.told(missing[number - 1 :])
+        left = clock.left(missing[number - 1 :])
         console.rule(f"run {number} of {len(missing)}: {run}{left}", align="left", style="dim")
         began_s = time.perf_counter()
         try:
             _do(run, stages[run], console)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("interrupted; the same command goes on from here") from None
-        except Exception as error:  # told, written down, and part of the exit status
+        except Exception as error:  # reported, written down, and part of the exit status
             failures.append(Failure(run=run, reason=_reason(run, error)))
             show(f"failed: {failures[-1].reason}", console=console)
         else:
@@ -78,21 +78,21 @@ def _do(run: PlannedRun, stage: Stage, console: Console) -> None:
 
 
 def _reason(run: PlannedRun, error: Exception) -> str:
-    told = " ".join(str(error).split())
+    reason = " ".join(str(error).split())
     if isinstance(error, UserError):
-        return told
+        return reason
     path = run.folder / FAILURE_FILE
     if run.folder.is_dir():
         write_text(path, "".join(traceback.format_exception(error)))
-        return f"{type(error).__name__}: {told} (see {path})"
-    return f"{type(error).__name__}: {told}"
+        return f"{type(error).__name__}: {reason} (see {path})"
+    return f"{type(error).__name__}: {reason}"
 
 
 class _Clock:
     """How long runs take, by what was seen of their variant, else of all.
 
     Args:
-        done: Runs that are trained already; their folders tell how long their epochs took.
+        done: Runs that are trained already; their folders hold how long their epochs took.
     """
 
     def __init__(self, done: Sequence[PlannedRun]) -> None:
@@ -103,17 +103,17 @@ class _Clock:
     def add(self, run: PlannedRun, seconds: float) -> None:
         self.seen_s.setdefault(run.variant.name, []).append(seconds)
 
-    def told(self, left: Sequence[PlannedRun]) -> str:
+    def left(self, left: Sequence[PlannedRun]) -> str:
         """For people; empty before anything was seen."""
         everything = [seconds for seen in self.seen_s.values() for seconds in seen]
         if not everything:
             return ""
         mean_s = {name: statistics.mean(seen) for name, seen in self.seen_s.items()}
         total_s = sum(mean_s.get(run.variant.name, statistics.mean(everything)) for run in left)
-        return f"; about {told_duration(total_s)} left"
+        return f"; about {duration_text(total_s)} left"
 
 
-def told_duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """A duration for people: 40 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -170,7 +170,7 @@ class _Protocol:
 
     def _chance(self, metric: str, index: int) -> float:
         firsts = {each.run.fold: each.metrics["chance"].get(metric) for each in reversed(self.read)}
-        values = [_chance_of(told, index) for told in firsts.values()]
+        values = [_chance_of(chance, index) for chance in firsts.values()]
         return float(defined_mean(np.array(values), axis=0))
 
     def _published(self, variant: str, metric: str, emotion: str) -> float:
@@ -246,7 +246,7 @@ def _paired(
 ) -> tuple[dict[int, list[Outcome]], dict[int, list[Outcome]]]:
     """Both on the utterances that both scored, in the folds that both have.
 
-    A model of faces alone scores no utterance without a face; one of words and faces does.
+    A model of faces alone scores no utterance without a face; one of text and faces does.
     """
     ours: dict[int, list[Outcome]] = {}
     others: dict[int, list[Outcome]] = {}
@@ -259,8 +259,8 @@ def _paired(
     return ours, others
 
 
-def _chance_of(told: Any, index: int) -> float:
+def _chance_of(chance: Any, index: int) -> float:
     """From the chance in metrics_test.json: one number, or one an emotion with their average."""
-    if isinstance(told, dict):
-        told = [*told["per_emotion"], told["average"]][index]
-    return math.nan if told is None else float(told)
+    if isinstance(chance, dict):
+        chance = [*chance["per_emotion"], chance["average"]][index]
+    return math.nan if chance is None else float(chance)

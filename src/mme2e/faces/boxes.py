@@ -6,7 +6,7 @@ from torch import Tensor
 
 NMS_ELEMENTS = 1 << 24  # of the overlap matrix held at once: 64 MB
 FEW = 128  # boxes; up to so many, plain numpy suppresses quicker on a CPU
-NMS_CANDIDATES = 4096  # of one group; more than any picture of people gives
+NMS_CANDIDATES = 4096  # of one group; more than any frame of people gives
 
 
 def squared(boxes: Tensor) -> Tensor:

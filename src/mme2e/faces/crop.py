@@ -29,7 +29,7 @@ def crop_face(image: np.ndarray, box: Box, margin: int = 2) -> np.ndarray:
     # A box outside of the image would leave nothing: one pixel of the nearest edge is always kept.
     left, top = min(int(max(x1 - grow_x, 0)), width_px - 1), min(int(max(y1 - grow_y, 0)), height_px - 1)
     right, bottom = max(int(min(x2 + grow_x, width_px)), left + 1), max(int(min(y2 + grow_y, height_px)), top + 1)
-    # Products by torch, not numpy: worker processes tell torch alone to keep to one thread.
+    # Products by torch, not numpy: worker processes make torch alone keep to one thread.
     cut = torch.from_numpy(image[top:bottom, left:right].astype(np.float32))
     rows = torch.mm(_area_weights(bottom - top), cut.view(bottom - top, -1))
     columns = rows.view(FACE_SIZE_PX, right - left, 3).transpose(0, 1).reshape(right - left, -1)

@@ -38,7 +38,7 @@ class FaceCrop:
         box: x1, y1, x2, y2 in pixels of the frame, before the margin.
         flag: Whether the face was seen, and if not, what the crop shows instead.
         probability: Of a face, by the O-net; None when none was seen.
-        region: Part of the picture that the frame showed.
+        region: Part of the video's frame that was read.
     """
 
     time_s: float

@@ -45,8 +45,8 @@ class FaceTracker:
     def crops(self, frames: Iterable[Frame]) -> Iterator[FaceCrop]:
         """One crop a frame; each call starts afresh and holds at most eight frames of each region.
 
-        Of every region of a picture its own face is followed; the crops of one region come in order. A frame without a
-        face gives the place of the last known one (`HELD`), or before any was seen the middle of the picture
+        Of every region of a video its own face is followed; the crops of one region come in order. A frame without a
+        face gives the place of the last known one (`HELD`), or before any was seen the middle of the frame
         (`CENTRE`): the flag says so.
 
         Args:

@@ -1,4 +1,4 @@
-"""What camera and microphone record besides the emotion: how a head is held, the light, the level and noise of sound.
+"""What camera and microphone record besides the emotion: how a head is held, the light, the level and noise of audio.
 
 None of it has to do with the label. Real recordings are full of it; without it every face would lie at the same place
 of its crop, turned to the camera and lit alike, and every voice would stand before silence at one level, so that

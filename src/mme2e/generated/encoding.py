@@ -1,4 +1,4 @@
-"""Writing sound and pictures into real media files."""
+"""Writing audio and frames into real media files."""
 
 import wave
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from mme2e.generated.voices import SAMPLE_RATE_HZ
 FRAME_RATE_HZ = Fraction(25, 2)
 _CODECS = {
     ".avi": ("mpeg4", {"qscale": "4", "flags": "+qscale"}, "mp2", 64_000),
-    # x264 decides by memory that it never set when it looks ahead for these two: the same pictures gave other bytes.
+    # x264 decides by memory that it never set when it looks ahead for these two: the same frames gave other bytes.
     ".mp4": ("libx264", {"preset": "veryfast", "crf": "23", "x264-params": "weightp=0:mbtree=0"}, "aac", 48_000),
 }
 _GROUP_OF_PICTURES = 25
@@ -37,10 +37,10 @@ def write_wav(path: Path, samples: NDArray[np.int16]) -> None:
 
 
 def write_video(path: Path, frames: Iterable[Pixels], samples: NDArray[np.int16]) -> None:
-    """Writes pictures at `FRAME_RATE_HZ` and sound (samples, channels) at 16 kHz, side by side in the file.
+    """Writes frames at `FRAME_RATE_HZ` and audio (samples, channels) at 16 kHz, side by side in the file.
 
     The container is the path's suffix: `.avi` (MPEG-4, MP2) or `.mp4` (H.264, AAC). One thread encodes, so that the
-    same pictures give the same file.
+    same frames give the same file.
     """
     video_codec, options, audio_codec, bit_rate = _CODECS[path.suffix]
     layout: Literal["mono", "stereo"] = "mono" if samples.shape[1] == 1 else "stereo"
@@ -60,9 +60,9 @@ def write_video(path: Path, frames: Iterable[Pixels], samples: NDArray[np.int16]
             container.mux(video.encode(frame))
             until = min(len(samples), int((index + 1) / FRAME_RATE_HZ * SAMPLE_RATE_HZ))
             if until > written:
-                sound = av.AudioFrame.from_ndarray(samples[written:until].reshape(1, -1), format="s16", layout=layout)
-                sound.sample_rate, sound.pts, sound.time_base = SAMPLE_RATE_HZ, written, Fraction(1, SAMPLE_RATE_HZ)
-                container.mux(audio.encode(sound))
+                chunk = av.AudioFrame.from_ndarray(samples[written:until].reshape(1, -1), format="s16", layout=layout)
+                chunk.sample_rate, chunk.pts, chunk.time_base = SAMPLE_RATE_HZ, written, Fraction(1, SAMPLE_RATE_HZ)
+                container.mux(audio.encode(chunk))
                 written = until
         container.mux(video.encode(None))
         container.mux(audio.encode(None))

@@ -84,7 +84,7 @@ def plan_dialogues(utterances: int, seed: int) -> list[Dialogue]:
 
 
 def write_dialogue(dialogue: Dialogue, out: Path) -> int:
-    """Writes video, sound, labels and transcript of one dialogue; returns its number of turns."""
+    """Writes video, audio, labels and transcript of one dialogue; returns its number of turns."""
     generator = np.random.default_rng([dialogue.seed, 2, *dialogue.name.encode()])
     actors = [
         actor((dialogue.seed, 3, dialogue.session, ord(letter)), letter == "F", HALF_SIZE_PX)
@@ -101,17 +101,17 @@ def write_dialogue(dialogue: Dialogue, out: Path) -> int:
         channels[start : start + len(samples), turn.side] += samples
         channels[start : start + len(samples), 1 - turn.side] += _CROSSTALK * samples
     room = random_room(camera, microphones=2)
-    sound = to_int16(room.record(channels, white, sample_rate_hz=SAMPLE_RATE_HZ))
+    audio = to_int16(room.record(channels, white, sample_rate_hz=SAMPLE_RATE_HZ))
 
     dialog = out / RELEASE_FOLDER / f"Session{dialogue.session}" / "dialog"
     for folder in ("EmoEvaluation", "transcriptions", "wav", "avi/DivX"):
         (dialog / folder).mkdir(parents=True, exist_ok=True)
-    write_wav(dialog / "wav" / f"{dialogue.name}.wav", sound)
+    write_wav(dialog / "wav" / f"{dialogue.name}.wav", audio)
     times = (float(index / FRAME_RATE_HZ) for index in range(int(duration_s * FRAME_RATE_HZ)))
     write_video(
         dialog / "avi" / "DivX" / f"{dialogue.name}.avi",
         (np.hstack([a.picture(*_stance(turns, side, t), light) for side, a in enumerate(actors)]) for t in times),
-        sound,
+        audio,
     )
     (dialog / "EmoEvaluation" / f"{dialogue.name}.txt").write_text(_labels(turns, generator), encoding="utf-8")
     (dialog / "transcriptions" / f"{dialogue.name}.txt").write_text(

@@ -78,7 +78,7 @@ def _id(generator: np.random.Generator, *, first: bool) -> str:
 
 
 def write_one_video(video: Video, out: Path) -> int:
-    """Writes video, sound and transcript of one recording; returns its number of clips."""
+    """Writes video, audio and transcript of one recording; returns its number of clips."""
     generator = np.random.default_rng([video.seed, 5, *video.id.encode()])
     person = actor((video.seed, 6, *video.id.encode()), bool(generator.integers(2)), FULL_SIZE_PX)
     performances = [perform(emotions, person.voice, generator) for emotions in video.clips]
@@ -95,7 +95,7 @@ def write_one_video(video: Video, out: Path) -> int:
     camera = np.random.default_rng([video.seed, 9, *video.id.encode()])
     light, room = random_light(camera), random_room(camera, microphones=1)
     heads = [random_head_pose(camera) for _ in performances]
-    sound = to_int16(room.record(samples[:, None], white[:, None], sample_rate_hz=SAMPLE_RATE_HZ))
+    audio = to_int16(room.record(samples[:, None], white[:, None], sample_rate_hz=SAMPLE_RATE_HZ))
 
     def stance(time_s: float) -> tuple[Pose, HeadPose]:
         clip = bisect_right(starts_s, time_s) - 1
@@ -107,9 +107,9 @@ def write_one_video(video: Video, out: Path) -> int:
 
     for folder in (VIDEO_FOLDERS[0], AUDIO_FOLDERS[0], TRANSCRIPT_FOLDERS[0]):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    write_wav(out / AUDIO_FOLDERS[0] / f"{video.id}.wav", sound)
+    write_wav(out / AUDIO_FOLDERS[0] / f"{video.id}.wav", audio)
     times = (float(index / FRAME_RATE_HZ) for index in range(int(duration_s * FRAME_RATE_HZ)))
-    write_video(out / VIDEO_FOLDERS[0] / f"{video.id}.mp4", (person.picture(*stance(t), light) for t in times), sound)
+    write_video(out / VIDEO_FOLDERS[0] / f"{video.id}.mp4", (person.picture(*stance(t), light) for t in times), audio)
     lines = (
         f"{video.id}___{clip}___{start_s:.3f}___{start_s + performance.speech.duration_s:.3f}___{performance.text}\n"
         for clip, (start_s, performance) in enumerate(zip(starts_s, performances, strict=True))

@@ -30,7 +30,7 @@ PICKLE_PROTOCOL = 4
 class FeatureFiles:
     """Gathers the features of utterances, then writes them.
 
-    Words become random vectors, one a word; sounds the logarithmic energies of bands, ten times a second; pictures the
+    Words become random vectors, one a word; audio the logarithmic energies of bands, ten times a second; images the
     brightness of coarse cells.
 
     Args:
@@ -46,17 +46,17 @@ class FeatureFiles:
         cells = Image.fromarray(image).convert("L").resize((5, VISUAL_SIZE[self._corpus] // 5), Image.Resampling.BOX)
         return np.asarray(cells, dtype=np.float32).ravel() / np.float32(255)
 
-    def add(self, utterance: Utterance, sound: NDArray[np.int16], visual: dict[str, NDArray[np.float32]]) -> None:
+    def add(self, utterance: Utterance, audio: NDArray[np.int16], visual: dict[str, NDArray[np.float32]]) -> None:
         """Takes one utterance.
 
         Args:
             utterance: It has a split.
-            sound: (samples,) of the speaker.
-            visual: What `visual` made of each picture, by the picture's name.
+            audio: (samples,) of the speaker.
+            visual: What `visual` made of each image, by the image's name.
         """
         assert utterance.split is not None
         words = [_word_vector(word) for word in (utterance.text or "").split()] or [np.zeros(TEXT_SIZE, np.float32)]
-        acoustic = np.resize(_bands(sound), (ACOUSTIC_SIZE[self._corpus], max(1, len(sound) // _WINDOW)))
+        acoustic = np.resize(_bands(audio), (ACOUSTIC_SIZE[self._corpus], max(1, len(audio) // _WINDOW)))
         self._rows[utterance.split].append((utterance.id, np.stack(words), acoustic, visual))
 
     def write(self, folder: Path) -> None:
@@ -66,8 +66,8 @@ class FeatureFiles:
             if self._corpus == "mosei":
                 _dump(folder / f"mosei_senti_hcf_{split}.pkl", _mosei(rows))
                 continue
-            _dump(folder / f"{split}_text_features.pt", {id_: words for id_, words, _, _ in rows})
-            _dump(folder / f"{split}_audio_features.pt", {id_: _sides(id_, sound) for id_, _, sound, _ in rows})
+            _dump(folder / f"{split}_text_features.pt", {id_: text for id_, text, _, _ in rows})
+            _dump(folder / f"{split}_audio_features.pt", {id_: _sides(id_, acoustic) for id_, _, acoustic, _ in rows})
             _dump(folder / f"{split}_video_features.pt", {id_: visual for id_, _, _, visual in rows})
 
 
@@ -80,10 +80,10 @@ def _word_vector(word: str) -> NDArray[np.float32]:
     return generator.standard_normal(TEXT_SIZE).astype(np.float32)
 
 
-def _bands(sound: NDArray[np.int16]) -> NDArray[np.float32]:
+def _bands(audio: NDArray[np.int16]) -> NDArray[np.float32]:
     """(34, windows)."""
-    windows = max(1, len(sound) // _WINDOW)
-    padded = np.resize(np.append(sound, np.zeros(_WINDOW)), windows * _WINDOW).reshape(windows, _WINDOW) / 32768
+    windows = max(1, len(audio) // _WINDOW)
+    padded = np.resize(np.append(audio, np.zeros(_WINDOW)), windows * _WINDOW).reshape(windows, _WINDOW) / 32768
     power = np.abs(np.fft.rfft(padded)) ** 2
     bands = np.stack([part.mean(axis=1) for part in np.array_split(power, _BANDS, axis=1)])
     return np.log(bands + 1e-6).astype(np.float32)
@@ -106,7 +106,7 @@ def _mosei(rows: list[tuple[str, Any, Any, Any]]) -> dict[str, NDArray[Any]]:
 
     return {
         "id": np.array([id_ for id_, _, _, _ in rows]),
-        "text": fixed([words for _, words, _, _ in rows]),
-        "audio": fixed([sound.T for _, _, sound, _ in rows]),
+        "text": fixed([text for _, text, _, _ in rows]),
+        "audio": fixed([acoustic.T for _, _, acoustic, _ in rows]),
         "vision": fixed([np.stack(list(visual.values())[::3]) for _, _, _, visual in rows]),
     }

@@ -1,7 +1,7 @@
 """A corpus written as the reference's authors publish theirs (`mme2e.reference.layout` reads it).
 
-It takes what a reader of a raw layout returns and cuts it up: every image as a JPEG, every sound as a WAV, labels and
-words as one pickle, and hand-crafted features.
+It takes what a reader of a raw layout returns and cuts it up: every image as a JPEG, all audio as WAV, labels and
+text as one pickle, and hand-crafted features.
 """
 
 import pickle
@@ -49,7 +49,7 @@ def write_reference_layout(
     for utterance in corpus.utterances:
         folder = main / _folder(corpus.name, utterance.id)
         folder.mkdir(parents=True)
-        sound = _write_sound(utterance, folder, corpus.name)
+        audio = _write_audio(utterance, folder, corpus.name)
         vectors = {}
         for name, image in _images(utterance, corpus.name, images_per_s):
             Image.fromarray(image).save(folder / f"{name}.jpg", quality=JPEG_QUALITY, subsampling="4:2:0")
@@ -58,7 +58,7 @@ def write_reference_layout(
             utterance.labels[0] if corpus.name == "iemocap" else [int(n in utterance.labels) for n in raw.label_names]
         )
         meta[utterance.id] = {"text": utterance.text or "", "label": label}
-        features.add(utterance, sound, vectors)
+        features.add(utterance, audio, vectors)
         if advance:
             advance()
     (main / "meta.pkl").write_bytes(pickle.dumps(meta, PICKLE_PROTOCOL))
@@ -77,7 +77,7 @@ def _folder(corpus: str, id_: str) -> str:
 
 
 def _images(utterance: Utterance, corpus: str, images_per_s: float) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Name and picture: of IEMOCAP both people, each image_L_i and image_R_i, of MOSEI the whole frame."""
+    """Name and image: of IEMOCAP both people, each image_L_i and image_R_i, of MOSEI the whole frame."""
     assert utterance.video is not None
     assert utterance.end_s is not None
     number = int((utterance.end_s - utterance.start_s) * images_per_s)
@@ -92,8 +92,8 @@ def _images(utterance: Utterance, corpus: str, images_per_s: float) -> Iterator[
             yield f"image_{side}_{index}", frame.image[rows, region.x_px : region.x_px + region.width_px]
 
 
-def _write_sound(utterance: Utterance, folder: Path, corpus: str) -> NDArray[np.int16]:
-    """Writes the sound of the utterance, of IEMOCAP also each channel; returns the speaker's (samples,)."""
+def _write_audio(utterance: Utterance, folder: Path, corpus: str) -> NDArray[np.int16]:
+    """Writes the audio of the utterance, of IEMOCAP also each channel; returns the speaker's (samples,)."""
     assert utterance.audio is not None
     assert utterance.end_s is not None
     with wave.open(str(utterance.audio)) as file:

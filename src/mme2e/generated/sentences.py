@@ -1,4 +1,4 @@
-"""Sentences from a small grammar, neutral or with words that tell an emotion."""
+"""Sentences from a small grammar, neutral or with words that show an emotion."""
 
 import numpy as np
 
@@ -36,7 +36,7 @@ CUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("oh my god yes", "I cannot wait", "this is amazing", "guess what", "let us celebrate"),
         ("excited", "thrilled", "eager", "ecstatic", "overjoyed"),
     ),
-    # Half of it is shared with sadness on purpose: who only reads the words will mistake one for the other.
+    # Half of it is shared with sadness on purpose: who only reads the text will mistake one for the other.
     "fru": (
         ("I give up", "not again", "this never works", "I feel so alone", "I could cry"),
         ("frustrated", "annoyed", "irritated", "hopeless", "sad"),

@@ -1,6 +1,6 @@
 """What one utterance of the sample shows, says and sounds like.
 
-An emotion is not equally visible everywhere: each of face, voice and words shows it with probability
+An emotion is not equally visible everywhere: each of face, voice and text shows it with probability
 `SHOWN_PROBABILITY` and stays neutral otherwise, at least one shows it. So each modality alone carries part of the
 emotion and only all together carry the whole.
 """
@@ -17,7 +17,7 @@ from mme2e.generated.voices import NEUTRAL as NEUTRAL_DELIVERY
 
 SHOWN_PROBABILITY = 0.65
 
-_STRENGTHS, _OPENINGS = 4, 3  # steps in which expression and mouth move, so that pictures can be reused
+_STRENGTHS, _OPENINGS = 4, 3  # steps in which expression and mouth move, so that frames can be reused
 _SPEECH_OPENING = 0.35
 _BLINK_EVERY_S, _BLINK_S = 3.1, 0.09
 

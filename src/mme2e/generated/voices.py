@@ -133,7 +133,7 @@ def random_voice(generator: np.random.Generator, *, woman: bool) -> Voice:
 
 @dataclass(frozen=True, kw_only=True)
 class Speech:
-    """Sound of one utterance.
+    """Audio of one utterance.
 
     Attributes:
         samples: (samples,) float64 at 16 kHz, within -1..1.
@@ -155,13 +155,13 @@ def speak(
     clauses: Sequence[str], deliveries: Sequence[Delivery], voice: Voice, generator: np.random.Generator
 ) -> Speech:
     """Says clauses one after the other, each in its own way."""
-    sounds, mouths, ends = [], [], []
+    clauses_heard, mouths, ends = [], [], []
     for clause, delivery in zip(clauses, deliveries, strict=True):
         tracks = _Tracks.of_clause(clause, delivery, voice, generator)
-        sounds.append(_render(tracks, delivery, voice, generator))
+        clauses_heard.append(_render(tracks, delivery, voice, generator))
         mouths.append(tracks.mouth)
-        ends.append(sum(len(sound) for sound in sounds) / SAMPLE_RATE_HZ)
-    return Speech(samples=np.concatenate(sounds), mouth=np.concatenate(mouths), clause_ends_s=tuple(ends))
+        ends.append(sum(map(len, clauses_heard)) / SAMPLE_RATE_HZ)
+    return Speech(samples=np.concatenate(clauses_heard), mouth=np.concatenate(mouths), clause_ends_s=tuple(ends))
 
 
 @dataclass(frozen=True, kw_only=True)

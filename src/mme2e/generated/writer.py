@@ -28,7 +28,7 @@ seed: {seed}
 Faces are one public-domain photograph (Grace Hopper, U.S. Navy, shipped with matplotlib), warped and recoloured;
 voices are synthesised; sentences come from a grammar. Face, voice and text each show the labelled emotion with a
 probability of {probability:g} and stay neutral otherwise, at least one shows it.{pairs}
-How the head is held, the light, the level and the noise of the sound vary at random and show nothing.
+How the head is held, the light, the level and the noise of the audio vary at random and show nothing.
 Scores on this corpus show whether a program works, nothing about people.
 """
 

@@ -71,12 +71,12 @@ def _text(settings: FeatureExtractionSettings, corpus: Corpus) -> Extractor:
 
 def _acoustic(settings: FeatureExtractionSettings) -> Extractor:
     if settings.acoustic == "librosa":
-        from mme2e.hand_crafted.librosa_sound import LibrosaSound
+        from mme2e.hand_crafted.librosa_audio import LibrosaAudio
 
-        return LibrosaSound(settings.acoustic_window_ms)
-    from mme2e.hand_crafted.opensmile_sound import OpenSmileSound
+        return LibrosaAudio(settings.acoustic_window_ms)
+    from mme2e.hand_crafted.opensmile_audio import OpenSmileAudio
 
-    return OpenSmileSound(settings.opensmile_set, settings.acoustic_window_ms)
+    return OpenSmileAudio(settings.opensmile_set, settings.acoustic_window_ms)
 
 
 def _visual(settings: FeatureExtractionSettings, corpus: Corpus) -> Extractor:

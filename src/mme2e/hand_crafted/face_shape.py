@@ -30,8 +30,8 @@ COLUMNS = (
 class FaceShape:
     """145 numbers a sampled frame: log odds of a face, 5 landmarks, 6 of geometry, 128 of texture.
 
-    As in training end to end, an utterance in none of whose frames a face was seen has no picture; else all of its
-    frames are taken, and the log odds tell which show a face.
+    As in training end to end, an utterance in none of whose frames a face was seen has no video; else all of its
+    frames are taken, and the log odds decide which show a face.
     """
 
     columns: tuple[str, ...] = ("face_crops", "face_flags")

@@ -63,7 +63,7 @@ def read_glove(path: Path, words: set[str]) -> tuple[int, dict[str, np.ndarray]]
                 spaces = line.count(b" ")
                 if size < 2 or spaces < size:  # a few of GloVe's words have spaces in them: those have more
                     raise UserError(
-                        f"{path}, line {number}: a word and {size or 'its'} numbers are expected, {_told(line)}"
+                        f"{path}, line {number}: a word and {size or 'its'} numbers are expected, {_excerpt(line)}"
                     )
                 word, _, numbers = line.partition(b" ")
                 if word in wanted and spaces == size:
@@ -90,5 +90,5 @@ def _numbers(numbers: bytes, path: Path, line: int) -> np.ndarray:
         raise UserError(f"{path}, line {line}: numbers are expected after the word; {error}") from error
 
 
-def _told(line: bytes) -> str:
+def _excerpt(line: bytes) -> str:
     return f"not '{line[:40].decode(errors='replace')}'" + ("..." if len(line) > 40 else "")

@@ -35,7 +35,7 @@ class OpenFaceUnits:
     """The action units of the user's OpenFace files, averaged over windows.
 
     An utterance's file is `<utterance id>.csv`, whose times count from the utterance's start, or
-    `<recording>.csv`, whose times are the recording's. One without a file, or without a face in it, has no picture.
+    `<recording>.csv`, whose times are the recording's. One without a file, or without a face in it, has no video.
 
     Args:
         folder: Where the files are.

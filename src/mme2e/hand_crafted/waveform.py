@@ -1,4 +1,4 @@
-"""The sound of a corpus row, as libraries for acoustic features want it."""
+"""The audio of a corpus row, as libraries for acoustic features expect it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ def waveform_of(row: Mapping[str, Any]) -> np.ndarray | None:
         row: Of a prepared corpus; its column `audio` is read.
 
     Raises:
-        MediaError: The sound is damaged.
+        MediaError: The audio is damaged.
     """
     samples = None if row["audio"] is None else decode_flac(row["audio"])
     return None if samples is None or not len(samples) else samples.astype(np.float32) / 32768

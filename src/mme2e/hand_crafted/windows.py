@@ -3,7 +3,7 @@
 import numpy as np
 
 HOP_MS = 10
-"""Time between two frames of sound."""
+"""Time between two frames of audio."""
 
 
 def window_means(frames: np.ndarray, window_ms: int) -> np.ndarray:

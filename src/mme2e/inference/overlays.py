@@ -19,7 +19,7 @@ _SOUND_COLOURS = (0.3, 1.0)
 
 
 def darken(image: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The picture with the sites that were dropped grey and dark; the others stay as they are.
+    """The image with the sites that were dropped grey and dark; the others stay as they are.
 
     Args:
         image: (height, width, 3) float32 in [0, 1].
@@ -29,7 +29,7 @@ def darken(image: np.ndarray, kept: np.ndarray) -> np.ndarray:
         (height, width, 3) float32 in [0, 1].
 
     Raises:
-        ValueError: The sites do not fit the picture.
+        ValueError: The sites do not fit the image.
     """
     height, width = image.shape[:2]
     rows, columns = kept.shape
@@ -80,14 +80,14 @@ def beside(maps: np.ndarray) -> np.ndarray:
     return maps.transpose(1, 0, 2).reshape(rows, number * columns)
 
 
-def sound_colours() -> matplotlib.colors.ListedColormap:
+def mel_colours() -> matplotlib.colors.ListedColormap:
     """Colours of audio from quiet to loud, none of them dark."""
     return matplotlib.colors.ListedColormap(matplotlib.colormaps["viridis"](np.linspace(*_SOUND_COLOURS, 256)))
 
 
-def sound_image(levels_db: np.ndarray) -> np.ndarray:
+def mel_image(levels_db: np.ndarray) -> np.ndarray:
     """(128, columns) of `decibels` to an image (128, columns, 3) float32 in [0, 1], the lowest band first."""
-    colours = sound_colours()(1 + levels_db / DYNAMIC_RANGE_DB)
+    colours = mel_colours()(1 + levels_db / DYNAMIC_RANGE_DB)
     return colours[..., :3].astype(np.float32)
 
 

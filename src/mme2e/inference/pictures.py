@@ -24,8 +24,8 @@ from mme2e.inference.overlays import (
     darken,
     decibels,
     face_images,
-    sound_colours,
-    sound_image,
+    mel_colours,
+    mel_image,
 )
 from mme2e.inference.recognizer import Inference
 from mme2e.inference.result import Emotion, EmotionResult, check_writable
@@ -65,7 +65,7 @@ class Caption:
         source: File name, or the utterance's id.
         start_s: Start of the utterance in its recording, seconds.
         end_s: Its end, seconds.
-        words: What is said; None when not known.
+        text: What is said; None when not known.
         emotions: What the model says.
         labels: The emotions that it was labelled with; None when not known.
         frame_times_s: Of each face crop, in the recording, seconds.
@@ -75,7 +75,7 @@ class Caption:
     source: str
     start_s: float
     end_s: float
-    words: str | None
+    text: str | None
     emotions: tuple[Emotion, ...]
     labels: tuple[str, ...] | None = None
     frame_times_s: tuple[float, ...] = ()
@@ -139,7 +139,7 @@ def draw_prediction(path: Path, *, observation: Observation, inference: Inferenc
         source=result.source,
         start_s=result.start_s,
         end_s=result.end_s,
-        words=inference.text,
+        text=inference.text,
         emotions=result.emotions,
         frame_times_s=tuple(face.time_s for face in observation.faces) if "visual" in result.used else (),
         missing=result.missing,
@@ -158,7 +158,7 @@ def selection_figure(*, sites: SelectedSites, batch: Batch, caption: Caption) ->
         page.text(_MARGIN, line, size=13 if number == 0 else 10.5, weight="bold" if number == 0 else "normal")
         page.down += _LINE
     _draw_faces(page, sites.visual, batch, caption)
-    _draw_sound(page, sites.acoustic, batch, caption)
+    _draw_audio(page, sites.acoustic, batch, caption)
     return figure
 
 
@@ -186,7 +186,7 @@ class _Page:
 def _lines(caption: Caption) -> list[str]:
     """What stands above the panels."""
     lines = [f"{_shortened(caption.source, 70)}, {caption.start_s:.2f} s to {caption.end_s:.2f} s"]
-    words = " ".join((caption.words or "").split())
+    words = " ".join((caption.text or "").split())
     if words:
         lines += textwrap.wrap(f'"{words}"', 115, max_lines=MAX_WORD_LINES, placeholder=' ..."')
     else:
@@ -247,7 +247,7 @@ def _draw_faces(page: _Page, stages: tuple[StageSelection, ...] | None, batch: B
     page.down += _FACE_AXIS
 
 
-def _draw_sound(page: _Page, stages: tuple[StageSelection, ...] | None, batch: Batch, caption: Caption) -> None:
+def _draw_audio(page: _Page, stages: tuple[StageSelection, ...] | None, batch: Batch, caption: Caption) -> None:
     if stages is None or batch.mel_chunks is None:
         _heading(page, f"No audio: {caption.missing.get('acoustic', 'the utterance has none')}")
         return
@@ -257,7 +257,7 @@ def _draw_sound(page: _Page, stages: tuple[StageSelection, ...] | None, batch: B
         f"Mel spectrogram, {chunks} {'chunk' if chunks == 1 else 'chunks'} of {CHUNK_S} s: "
         "clear sites were kept, dark sites were dropped",
     )
-    image = sound_image(decibels(batch.mel_chunks.values.cpu().numpy()))
+    image = mel_image(decibels(batch.mel_chunks.values.cpu().numpy()))
     width = min(_WIDTH - _LEFT - _RIGHT, chunks * _WIDEST_CHUNK)
     for number, stage in enumerate((None, *stages)):
         _row_label(page, number, stage, _SOUND_ROW)
@@ -288,7 +288,7 @@ def _draw_spectrogram(axes: Axes, image: np.ndarray, chunks: int) -> None:
 
 def _draw_colour_bar(page: _Page, left: float) -> None:
     axes = page.axes(left, 0.12, _SOUND_ROW)
-    scale = ScalarMappable(Normalize(-DYNAMIC_RANGE_DB, 0), sound_colours())
+    scale = ScalarMappable(Normalize(-DYNAMIC_RANGE_DB, 0), mel_colours())
     bar = page.figure.colorbar(scale, cax=axes, ticks=[-DYNAMIC_RANGE_DB, -DYNAMIC_RANGE_DB / 2, 0])
     bar.set_label("power (dB)", size=8)
     bar.ax.tick_params(labelsize=8)

@@ -55,7 +55,7 @@ def draw_utterance(run: Path, *, data: Path, utterance: str, out: Path, device: 
         source=utterance,
         start_s=row["start_s"],
         end_s=row["end_s"],
-        words=row["text"],
+        text=row["text"],
         emotions=recognizer.decide(sites.logits[0]),
         labels=tuple(row["labels"]),
         frame_times_s=tuple(row["face_times_s"]) if sites.visual is not None else (),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LEAP_S = 60.0
-"""Time stamps that run ahead by more are a leap. Below that it may be a still picture or a silence."""
+"""Time stamps that run ahead by more are a leap. Below that it may be a still frame or a silence."""
 
 BROADCAST_LEAP_S = 10.0
 """The same in formats whose clocks are known to leap, as FFmpeg has it."""

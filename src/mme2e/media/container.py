@@ -79,7 +79,7 @@ def decoded(packets: Iterable[Any], damage: Damage | None = None) -> Iterator[An
 
 
 def video_tracks(container: Any) -> list[Any]:
-    """The moving pictures that can be decoded; the cover picture of a song is none."""
+    """The video streams that can be decoded; the cover image of a song is none."""
     cover = av.stream.Disposition.attached_pic
     return [stream for stream in container.streams.video if stream.codec_context and not stream.disposition & cover]
 
@@ -101,7 +101,7 @@ def chosen_track(tracks: list[Any], number: int | None) -> int | None:
 
 
 def shown_size(stream: Any, width_px: int, height_px: int, damage: Damage) -> tuple[int, int]:
-    """Width and height of a stored picture when its pixels are made square: as high as stored, as players show it."""
+    """Width and height of a stored frame when its pixels are made square: as high as stored, as players show it."""
     aspect = stream.sample_aspect_ratio
     if not aspect or aspect == 1:
         return width_px, height_px
@@ -113,7 +113,7 @@ def shown_size(stream: Any, width_px: int, height_px: int, damage: Damage) -> tu
 
 @dataclass(frozen=True)
 class Orientation:
-    """How stored rows and columns become the upright picture: one of the eight symmetries of a rectangle."""
+    """How stored rows and columns become the upright frame: one of the eight symmetries of a rectangle."""
 
     transpose: bool = False
     flip_columns: bool = False
@@ -123,7 +123,7 @@ class Orientation:
     def of(cls, frame: Any) -> "Orientation":
         """Reads the display matrix [[a, b, u], [c, d, v], [x, y, w]]: x' = a x + c y, y' = b x + d y.
 
-        The angle alone (`frame.rotation`) would turn a mirrored picture upside down.
+        The angle alone (`frame.rotation`) would turn a mirrored frame upside down.
         """
         side_data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
         if side_data is None:

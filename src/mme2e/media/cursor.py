@@ -13,10 +13,10 @@ from mme2e.media.source import MediaSource
 
 SEEK_GAP_S = 4.0  # decoding 4 s of video costs about as much as a jump and the run-up from its key frame
 BREAK_OFF_S = 0.5  # containers round the durations that they claim; a video shorter than that by more was cut off
-EARLY_S = 0.1  # a first frame that comes so much later than the sound stands for the time before it
+EARLY_S = 0.1  # a first frame that comes so much later than the audio stands for the time before it
 LONGEST_HOLD_S = 10.0  # the last frame is shown no longer, whatever its duration claims to be
 LAG_S = 5.0  # the audio of a time is no further behind in a file than its video
-THREADED_PX = 1 << 20  # larger pictures are decoded by two threads; for smaller ones that doubles the work
+THREADED_PX = 1 << 20  # larger frames are decoded by two threads; for smaller ones that doubles the work
 LARGE_THREADS = 2  # more threads hold more frames in memory and gain little beside worker processes
 
 
@@ -26,7 +26,7 @@ class VideoCursor:
     Args:
         source: The open file; it stands at its start.
         audio: Takes the packets of the audio track on the way; None: nobody does.
-        square_pixels: Whether pictures are shown with square pixels, as players show them, or as they are stored.
+        square_pixels: Whether frames are shown with square pixels, as players show them, or as they are stored.
 
     Attributes:
         orientation: Of the first frame: which way is up.
@@ -130,7 +130,7 @@ class VideoCursor:
         return self._on_display
 
     def _is_on_display(self, time_s: float) -> bool:
-        """Whether the packets ahead tell, before any more of them are decoded, that no other frame comes in time."""
+        """Whether the packets ahead show, before any more of them are decoded, that no other frame comes in time."""
         newest_s = self._packets.newest_s()
         return newest_s is not None and abs(newest_s - self._on_display[0]) < TIME_TOLERANCE_S / 100
 

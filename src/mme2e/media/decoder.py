@@ -154,7 +154,7 @@ class DecoderProcess:
         )
         self._process, self._end = process, weakref.finalize(self, _end_process, process, os.getpid())
         assert process.stdout is not None
-        if hasattr(fcntl, "F_SETPIPE_SZ"):  # fewer changes of process for a picture; it may be forbidden
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # fewer changes of process for a frame; it may be forbidden
             with contextlib.suppress(OSError):
                 fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:

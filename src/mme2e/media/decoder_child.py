@@ -83,7 +83,7 @@ def _answers(request: dict[str, Any], on_packet: Callable[[], None]) -> Iterator
 
 
 def _progress(answers: IO[bytes]) -> Callable[[], None]:
-    """Tells the parent, at most once in a while, that packets are still coming."""
+    """Reports to the parent, at most once in a while, that packets are still coming."""
     last_s = time.monotonic()
 
     def on_packet() -> None:

@@ -1,4 +1,4 @@
-"""Mel spectrograms of sound, in the chunks that the models listen to.
+"""Mel spectrograms of audio, in the chunks that the models listen to.
 
 Waveforms are int16 on disk and between processes; as floats they lie in [-1, 1), int16 / 32768.
 """
@@ -62,7 +62,7 @@ def mel_chunks(waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         waveforms: (total_samples,) int16 or float in [-1, 1), 16 kHz, the utterances one after the other.
-        num_samples: (batch,) int64, their lengths; 0 is no sound and gives no chunk.
+        num_samples: (batch,) int64, their lengths; 0 is no audio and gives no chunk.
 
     Returns:
         Chunks (total_chunks, 1, 128, 32) float32 and their number for each utterance (batch,) int64,
@@ -80,7 +80,7 @@ def mel_chunks(waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
     row = _starts(num_chunks)[utterance] * CHUNK_COLUMNS + column
     rows = torch.zeros(int(num_chunks.sum()) * CHUNK_COLUMNS, NUM_MELS, device=device)
     blocks = torch.arange(len(utterance), device=device).split(COLUMNS_AT_A_TIME) if len(utterance) else ()
-    for block in blocks:  # none in a batch without any sound: there is no FFT of nothing
+    for block in blocks:  # none in a batch without any audio: there is no FFT of nothing
         of = utterance[block]
         windows = _windows(waveforms, first_sample[of], num_samples[of], column[block], WINDOW_LENGTH)
         rows[row[block]] = _mel_columns(windows, SAMPLE_RATE_HZ)

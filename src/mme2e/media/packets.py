@@ -1,10 +1,10 @@
 """Packets on their way to the decoder: read ahead up to the time asked for, so that those nobody needs are not decoded.
 
 Two kinds are not needed. Packets before a key frame that is still in time, if the decoder starts afresh there: nothing
-after it is predicted from what was before. And packets of pictures that a later one replaces before the time asked for,
-if no other picture is predicted from them; of these the decoder itself knows which they are.
+after it is predicted from what was before. And packets of frames that a later one replaces before the time asked for,
+if no other frame is predicted from them; of these the decoder itself knows which they are.
 
-What is left out is not decoded, and damage in it stays unseen: it cannot be in a picture that was asked for.
+What is left out is not decoded, and damage in it stays unseen: it cannot be in a frame that was asked for.
 """
 
 import math
@@ -16,8 +16,8 @@ TIME_TOLERANCE_S = 1e-4  # timestamps are rounded to the container's ticks; a fr
 MOST_BYTES_AHEAD = 8 << 20  # a second of the densest video; more is decoded as it comes
 FRESH_CODECS = {"mpeg4", "mjpeg", "flv", "vp8", "vp9"}  # every key frame of theirs forgets all that was before
 FRESH_UNITS = {"h264": (0, 0x1F, {5}), "hevc": (1, 0x3F, {16, 17, 18, 19, 20})}
-"""Others call some pictures key frames that later ones reach behind: only units of these types count. Of each codec the
-bits of a unit's first byte that tell the type: how far to shift them, and their mask."""
+"""Others call some frames key frames that later ones reach behind: only units of these types count. Of each codec the
+bits of a unit's first byte that give the type: how far to shift them, and their mask."""
 
 
 class _Ahead(NamedTuple):
@@ -42,17 +42,17 @@ class PacketsAhead:
         self._starts_afresh = fresh_starts(self._codec.name, self._codec.extradata)
         self._queue: deque[_Ahead] = deque()
         self._queued_bytes = 0
-        self._later_s: list[float] = []  # times of pictures, read or decoded, that come after the target
+        self._later_s: list[float] = []  # times of frames, read or decoded, that come after the target
         self._newest_s = -math.inf
         self._target_s = -math.inf
-        self._read_to_s = -math.inf  # no picture before this is still to be read
+        self._read_to_s = -math.inf  # no frame before this is still to be read
         self._all_timed = True  # whether all packets so far had a time stamp
         self._ended = False
         self._leaving_out = False
         self._codec.skip_frame = "DEFAULT"
 
     def look(self, target_s: float) -> None:
-        """Reads ahead until it is known which picture is on display at a time; times ascend."""
+        """Reads ahead until it is known which frame is on display at a time; times ascend."""
         self._target_s = target_s + TIME_TOLERANCE_S
         self._newest_s = max((s for s in self._later_s if s <= self._target_s), default=self._newest_s)
         self._later_s = [s for s in self._later_s if s > self._target_s]
@@ -70,7 +70,7 @@ class PacketsAhead:
         return [ahead.packet for ahead in self._queue]
 
     def newest_s(self) -> float | None:
-        """Time of the picture that is on display at the time that was looked for; None where packets do not tell."""
+        """Time of the frame that is on display at the time that was looked for; None where packets do not show it."""
         return self._newest_s if self._all_timed and self._read_to_s > self._target_s else None
 
     def __iter__(self) -> Iterator[Any]:

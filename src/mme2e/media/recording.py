@@ -36,7 +36,7 @@ class Interval:
     Attributes:
         start_s: Seconds from the start of the recording.
         end_s: None: to the end of what can be decoded, whatever the file claims.
-        region: Part of the picture to return; None is all of it.
+        region: Part of the frame to return; None is all of it.
         audio_channel: Channel to take before anything is mixed, from 0; None mixes all.
     """
 

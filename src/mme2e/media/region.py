@@ -1,4 +1,4 @@
-"""A part of the picture."""
+"""A part of the frame."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """A rectangle of a video's frames, in pixels of the upright picture."""
+    """A rectangle of a video's frames, in pixels of the upright frame."""
 
     x_px: int
     y_px: int

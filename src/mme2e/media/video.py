@@ -5,10 +5,10 @@ Frames are found by their time stamps and never by counting, so that variable fr
 stamps that do not start at zero need no special care. Before the video begins there is no frame.
 
 Damaged files: a packet that cannot be decoded is passed over, as a player does, and the frame before it stays on
-display; a file that breaks off ends where it breaks off. `MediaError` means that nothing usable was found. Who wants
+display; a file that breaks off ends where it breaks off. `MediaError` means that nothing usable was found. Who requires
 to know hands over a `Damage`, which counts along.
 
-Pictures are shown as a player shows them, with square pixels, unless `square_pixels` is false: then as they are stored,
+Frames are shown as a player shows them, with square pixels, unless `square_pixels` is false: then as they are stored,
 which is what the reference does.
 """
 
@@ -32,13 +32,13 @@ from mme2e.media.source import MediaSource
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One picture of a video.
+    """One frame of a video.
 
     Attributes:
-        time_s: When the picture comes on display, seconds on the container's clock.
-        requested_s: Time that was asked for; the picture is the one on display then.
+        time_s: When the frame comes on display, seconds on the container's clock.
+        requested_s: Time that was asked for; the frame is the one on display then.
         image: (height, width, 3) uint8 RGB, upright.
-        region: Part of the picture that `image` is; None is all of it.
+        region: Part of the frame that `image` is; None is all of it.
         intervals: Positions of the intervals that it was asked for (`mme2e.media.recording`).
         lost_packets: How many packets could not be decoded since the frame before.
     """
@@ -58,10 +58,10 @@ class MediaInfo:
     Attributes:
         duration_s: As the container claims, which may be far from the truth; None when it does not (a live recording,
             a raw stream).
-        has_video: Whether there is a moving picture; the cover picture of a song does not count.
+        has_video: Whether there is a video stream; the cover image of a song does not count.
         has_audio: Whether there is audio.
-        width_px: Width of the upright picture; 0 without video.
-        height_px: Height of the upright picture; 0 without video.
+        width_px: Width of the upright frame; 0 without video.
+        height_px: Height of the upright frame; 0 without video.
         frame_rate: Mean frames a second; None when unknown.
         video_tracks: How many can be chosen from.
         audio_tracks: How many can be chosen from.
@@ -78,7 +78,7 @@ class MediaInfo:
 
 
 def probe(path: Path | str, *, video_track: int | None = None, square_pixels: bool = True) -> MediaInfo:
-    """Reports what a file holds. The first frame is decoded: metadata alone do not tell that a picture can be shown.
+    """Reports what a file holds. The first frame is decoded: metadata alone do not show that a frame can be shown.
 
     Args:
         path: Video or audio file.
@@ -146,11 +146,11 @@ def read_frames(
     Args:
         path: Video file.
         times_s: Ascending, seconds from the start of the recording; equal times are allowed.
-        region: Part of the upright picture to return; None is all of it.
+        region: Part of the upright frame to return; None is all of it.
         damage: Receives what was wrong up to the frame that came last. What needs no decoding for the frames asked for
             (`mme2e.media.packets`) stays unseen.
         video_track: Number among the video tracks, from 0; None: the default one, else the first.
-        square_pixels: Whether pictures are shown as a player shows them, or as they are stored.
+        square_pixels: Whether frames are shown as a player shows them, or as they are stored.
 
     Raises:
         MediaError: The file cannot be read, has no video or no such track, or `region` does not fit into it.
@@ -199,10 +199,10 @@ def frames_on_display(
         wanted: Times, ascending, with their regions; it is iterated over as they are reached, and may have no end.
         path: For messages.
         damage: The cursor's.
-        misfits: Receives regions that do not fit into the picture, with the reason; their frames are left out.
+        misfits: Receives regions that do not fit into the frame, with the reason; their frames are left out.
 
     Raises:
-        MediaError: A region does not fit into the picture and there is no `misfits`.
+        MediaError: A region does not fit into the frame and there is no `misfits`.
     """
     # A frame's own converter is set up for it alone, with threads: ten times the work of converting it.
     converter = VideoReformatter()

@@ -55,7 +55,7 @@ def prepare_corpus(
     source: str,
     make_tracker: TrackerMaker = make_face_tracker,
 ) -> PrepareSummary:
-    """Finds the faces, cuts the sound and writes everything to Parquet, in parallel over recordings.
+    """Finds the faces, cuts the audio and writes everything to Parquet, in parallel over recordings.
 
     Can be interrupted at any moment and called again: recordings that are done are kept as long as settings and
     inputs are the same. A progress bar runs on standard error.

@@ -1,4 +1,4 @@
-"""The reference's baselines, LF_RNN and LF_TRANSFORMER: what their weights are called, and which sizes these tell."""
+"""The reference's baselines, LF_RNN and LF_TRANSFORMER: what their weights are called, and which sizes these show."""
 
 import re
 from collections.abc import Mapping

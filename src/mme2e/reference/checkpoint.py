@@ -103,7 +103,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     _check_zip(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch warns about, the checks below tell in one line
+            warnings.simplefilter("ignore")  # what torch warns about, the checks below report in one line
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path} is damaged, or holds Python objects that would run code; {wanted}") from error
@@ -127,7 +127,7 @@ def _check_zip(path: Path) -> None:
         UserError: A part of the file is not what was written.
     """
     if not zipfile.is_zipfile(path):
-        return  # of old torch, or no torch file: reading it will tell
+        return  # of old torch, or no torch file: reading it will show
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

@@ -100,7 +100,7 @@ def _of_turn(id_: str, tables: Mapping[str, Mapping[str, Any]]) -> ReferenceFeat
     if turn is None:
         raise ValueError("its id is not an IEMOCAP turn")
     side = "L" if turn.left else "R"
-    sound = tables["audio"].get(id_, {}).get(side)
+    acoustic = tables["audio"].get(id_, {}).get(side)
     vectors = {
         int(match["number"]): vector
         for name, vector in tables["video"].get(id_, {}).items()
@@ -109,7 +109,7 @@ def _of_turn(id_: str, tables: Mapping[str, Mapping[str, Any]]) -> ReferenceFeat
     return ReferenceFeatures(
         id=id_,
         text=_matrix(tables["text"].get(id_)),
-        acoustic=_matrix(None if sound is None else np.asarray(sound).T),
+        acoustic=_matrix(None if acoustic is None else np.asarray(acoustic).T),
         visual=_matrix([np.asarray(vectors[number])[-ACTION_UNITS:] for number in sorted(vectors)] or None),
     )
 

@@ -36,7 +36,7 @@ IMAGES_PER_S = 30.0
 """What the reference's reader assumes."""
 
 PROBED_UTTERANCES = 20
-"""So many are looked at to tell whether the images come as often as is said."""
+"""So many are looked at to see whether the images come as often as is said."""
 
 WRONG_RATE = 1.5
 """The images may come so many times as often, or as rarely, as is said; the lengths of both are rounded."""
@@ -54,7 +54,7 @@ class _Who:
 
 
 def read_reference(datapath: Path, *, corpus: ReferenceCorpus, source_fps: float = IMAGES_PER_S) -> RawCorpus:
-    """Reads the authors' processed data; images and sounds are looked up, a few are opened.
+    """Reads the authors' processed data; images and audio files are looked up, a few are opened.
 
     An IEMOCAP label is one of the six names, its index, or six values of which one is above 0; a MOSEI label is six
     values, of which those above 0 are present. The lists of CORPUS_SPLIT, where they are, give the splits.
@@ -137,7 +137,7 @@ def _utterance(
         end_s=None,
         text=text.strip() or None if isinstance(text, str) else None,
         labels=labels,
-        # The archive dropped the last, unfinished image: the one before stays on display until the sound ends.
+        # The archive dropped the last, unfinished image: the one before stays on display until the audio ends.
         images=images + images[-1:] if audio else images,
         images_per_s=source_fps,
         audio=audio,
@@ -201,7 +201,7 @@ def _images(files: Iterable[Path], side: str | None) -> tuple[tuple[Path, ...], 
 
 
 def _check_rate(utterances: Sequence[Utterance], source_fps: float) -> None:
-    """Refuses images that do not last as long as the sound beside them.
+    """Refuses images that do not last as long as the audio beside them.
 
     The notebook that made the MOSEI archive writes 2 images a second, the reader of it assumes 30 (reference, fault 7).
     """
@@ -219,6 +219,6 @@ def _check_rate(utterances: Sequence[Utterance], source_fps: float) -> None:
             rates.append((len(utterance.images) - 1) / duration_s)  # the last one stands twice
     if rates and not 1 / WRONG_RATE <= median(rates) / source_fps <= WRONG_RATE:
         raise UserError(
-            f"by the length of the sounds there are {median(rates):.3g} images a second, not {source_fps:g}; "
+            f"by the length of the audio there are {median(rates):.3g} images a second, not {source_fps:g}; "
             f"--source-fps {max(1, round(median(rates)))} may be right"
         )

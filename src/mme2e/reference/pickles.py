@@ -196,8 +196,8 @@ def _read_torch(file: BinaryIO) -> Any:
     except pickle.UnpicklingError as error:
         if name := _TORCH_REFUSAL.search(str(error)):
             raise _RefusedError(name[1]) from error
-        told = re.search(r"WeightsUnpickler error: (.*)", str(error))  # the rest is advice to load without care
-        raise ValueError(told[1] if told else "torch's restricted reader refuses it") from error
+        reason = re.search(r"WeightsUnpickler error: (.*)", str(error))  # the rest is advice to load without care
+        raise ValueError(reason[1] if reason else "torch's restricted reader refuses it") from error
 
 
 def _plain(value: Any) -> Any:

@@ -29,9 +29,9 @@ def copy_reference_features(datapath: Path, prepared: Path, *, corpus: Reference
     info = write_reference_features(datapath, prepared, corpus=corpus)
     with_text = sum(counts["text"] for counts in info.counts.values())
     sizes = {name: info.modality(name) for name in MODALITY_NAMES}
-    told = ", ".join(f"{name} {modality.size}" for name, modality in sizes.items() if modality is not None)
+    sizes_found = ", ".join(f"{name} {modality.size}" for name, modality in sizes.items() if modality is not None)
     left_out = f"; {len(info.skipped)} items left out, see features.json" if info.skipped else ""
-    return f"hand-crafted features: of {with_text} utterances from {folder.name}, sizes {told}{left_out}"
+    return f"hand-crafted features: of {with_text} utterances from {folder.name}, sizes {sizes_found}{left_out}"
 
 
 def _has_features(prepared: Path) -> bool:

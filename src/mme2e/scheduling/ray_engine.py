@@ -121,7 +121,7 @@ def connected(address: str, jobs: int) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address == "local":
-        # Despite its name it tells on all systems whether a cluster is more than this machine: 0 listens on 127.0.0.1.
+        # Despite its name it says on all systems whether a cluster is more than this machine: 0 listens on 127.0.0.1.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         # Other users of this machine reach that address, too. Ray itself would leave a token in the home folder.
         if "RAY_AUTH_MODE" not in os.environ:

@@ -38,7 +38,7 @@ class Leakage:
         split: Whose utterances are counted, mostly "test".
         against: In which split they are looked for, mostly "train".
         speakers, recordings: By their ids.
-        texts: By their words, whatever their case and spaces; utterances without text share none.
+        texts: By their wording, whatever their case and spaces; utterances without text share none.
     """
 
     split: str

@@ -7,7 +7,7 @@ from types import MappingProxyType
 SOURCE = "Dai et al. 2021"
 
 FE2E_GFLOPS = 8.65
-"""Of FE2E, for an utterance whose length the paper does not tell (Dai et al. 2021, table of results)."""
+"""Of FE2E, for an utterance whose length the paper does not give (Dai et al. 2021, table of results)."""
 
 MESM_GFLOPS: Mapping[float, float] = MappingProxyType(
     {0.1: 2.93, 0.2: 3.23, 0.3: 3.58, 0.4: 3.94, 0.5: 4.34, 0.6: 4.71, 0.7: 5.18, 0.8: 5.66, 0.9: 6.47, 1.0: 8.65}

@@ -1,4 +1,4 @@
-"""A search as pictures: its history, and which settings matter."""
+"""A search as figures: its history, and which settings matter."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ BEST_COLOUR = "#c0392b"
 
 
 def plot_search(result: SearchResult, out: Path) -> None:
-    """Writes `history.png` and, where it can be told, `importances.png`.
+    """Writes `history.png` and, where it can be computed, `importances.png`.
 
     Args:
         result: A search with one complete trial or more; nothing is drawn of one without.

@@ -1,4 +1,4 @@
-"""What came of a search: its trials, the best settings, and the files that tell of them."""
+"""What came of a search: its trials, the best settings, and the files that report them."""
 
 import math
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class SearchResult(Result):
         best: The best complete trial; None before the first.
         best_settings: Its settings of training.
         best_run: Its run folder.
-        importances: Share of each key in the variance of the objective; empty where it cannot be told.
+        importances: Share of each key in the variance of the objective; empty where it cannot be computed.
         optuna_version: Of the library.
     """
 
@@ -144,12 +144,12 @@ def report(result: SearchResult, out: Path) -> str:
     return "\n".join(lines)
 
 
-def told(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """A value of a setting for people."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, tuple):
-        return " ".join(told(item) for item in value)
+        return " ".join(setting_text(item) for item in value)
     return "none" if value is None else str(value)
 
 
@@ -172,7 +172,7 @@ def _rows(result: SearchResult) -> list[list[str]]:
             str(trial.number),
             trial.state + (f": {trial.reason}" if trial.reason else ""),
             "-" if trial.value is None else f"{trial.value:.4f}",
-            *(told(trial.point[key]) if key in trial.point else "-" for key in keys),
+            *(setting_text(trial.point[key]) if key in trial.point else "-" for key in keys),
             str(trial.epochs),
             f"{trial.seconds:.0f}",
         ]

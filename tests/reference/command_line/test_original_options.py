@@ -213,6 +213,6 @@ def test_the_documentation_has_the_table() -> None:
 
 
 def test_defaults_are_told() -> None:
-    assert option("hfc_sizes").default_told == "those of the features"
-    assert option("seed").default_told == "0"
-    assert option("gru").default_told == "off"
+    assert option("hfc_sizes").default_text == "those of the features"
+    assert option("seed").default_text == "0"
+    assert option("gru").default_text == "off"

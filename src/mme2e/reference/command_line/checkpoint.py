@@ -29,7 +29,7 @@ def run_folder_of(options: Options, corpus: Corpus) -> Path:
     """The run folder that `--ckpt` means.
 
     Args:
-        options: With `ckpt`; what its weights do not tell comes from `modalities`, `trans_nheads`,
+        options: With `ckpt`; what its weights do not show comes from `modalities`, `trans_nheads`,
             `sparse_threshold`, `text_model` and `audio_feature_type`.
         corpus: Its emotions are those of a checkpoint of the reference, which has no names, in order.
 

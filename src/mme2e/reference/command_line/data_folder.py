@@ -131,5 +131,5 @@ def _check_sizes(options: Options, info: FeaturesInfo, feature_set: int | None) 
         size = len(acoustic_columns(feature_set)) if chosen and feature_set is not None else found.size
         if asked != size:
             by = f" with --audio-feature-type {feature_set}" if chosen else ""
-            told = " ".join(map(str, options.hfc_sizes))
-            raise UserError(f"--hfc-sizes {told}: there are {size} {name} features a step{by}, not {asked}")
+            sizes_given = " ".join(map(str, options.hfc_sizes))
+            raise UserError(f"--hfc-sizes {sizes_given}: there are {size} {name} features a step{by}, not {asked}")

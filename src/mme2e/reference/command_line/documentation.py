@@ -14,4 +14,4 @@ def _row(row: Option) -> str:
     values = " \\| ".join(map(str, row.choices))
     spelled = " ".join(f"`{flag}`" for flag in row.flags) + (f" {values}" if values else "")
     sets = " ".join(f"`{name}`" for name in row.sets)
-    return f"| {spelled} | {row.default_told} | {row.does} | {sets} | {row.did} |"
+    return f"| {spelled} | {row.default_text} | {row.does} | {sets} | {row.did} |"

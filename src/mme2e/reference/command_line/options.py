@@ -103,7 +103,7 @@ class Option:
         return self.flags[-1].removeprefix("--").replace("-", "_")
 
     @property
-    def default_told(self) -> str:
+    def default_text(self) -> str:
         """The default, for people."""
         value = _DEFAULTS[self.name]
         if self.default:

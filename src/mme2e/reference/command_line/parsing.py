@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for row in OPTIONS:
         parser.add_argument(
-            *row.flags, help=f"{row.does} (default: {row.default_told})".replace("%", "%%"), **_how(row)
+            *row.flags, help=f"{row.does} (default: {row.default_text})".replace("%", "%%"), **_how(row)
         )
     return parser
 
@@ -102,5 +102,5 @@ _FLAGS = {
     name: row.flags[-1]
     for row in OPTIONS
     for name in row.sets
-    if row.name != "text_model_size"  # that a folder can be given, too, is what a message wants to say
+    if row.name != "text_model_size"  # that a folder can be given, too, is what a message has to say
 } | {"frame_interval_ms": "--img-interval", "source_fps": "--source-fps"}

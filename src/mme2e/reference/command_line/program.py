@@ -48,8 +48,8 @@ def _run(words: Sequence[str]) -> int:
     options = parse(words)
     check_options(options)
     if not options.scores_only:
-        for told in without_effect(options):
-            _say(f"{PROGRAM}: warning: {told}: it has no effect")
+        for reason in without_effect(options):
+            _say(f"{PROGRAM}: warning: {reason}: it has no effect")
         # Mistakes before the data are touched, which can take hours.
         train_settings(train_words(options, seed=options.seed[0]))
         _require_text_model(options)

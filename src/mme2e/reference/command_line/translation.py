@@ -29,8 +29,8 @@ def check_options(options: Options) -> None:
     if options.ckpt_mod is not None and (options.scores_only or options.ckpt is None):
         raise UserError("--ckpt-mod requires --ckpt and training: it names the branches that training starts from")
     if options.hfc_sizes is not None and (len(options.hfc_sizes) != 3 or min(options.hfc_sizes) < 1):
-        told = " ".join(map(str, options.hfc_sizes))
-        raise UserError(f"--hfc-sizes requires three sizes, of text, acoustic and visual features, not {told}")
+        given = " ".join(map(str, options.hfc_sizes))
+        raise UserError(f"--hfc-sizes requires three sizes, of text, acoustic and visual features, not {given}")
     if options.scores_only:
         if options.more:
             raise UserError(
@@ -50,15 +50,15 @@ def check_options(options: Options) -> None:
 
 def without_effect(options: Options) -> list[str]:
     """What to say about options that were given and change nothing in training this model."""
-    told = []
+    reasons = []
     for row in OPTIONS:
         if row.name not in options.given:
             continue
         if options.model not in row.models:
-            told.append(f"{row.flags[-1]} is for {' and '.join(row.models)}, not for {options.model}")
+            reasons.append(f"{row.flags[-1]} is for {' and '.join(row.models)}, not for {options.model}")
         elif options.fusion != _FUSIONS.get(row.name, options.fusion):
-            told.append(f"{row.flags[-1]} is for --fusion {_FUSIONS[row.name]}")
-    return told
+            reasons.append(f"{row.flags[-1]} is for --fusion {_FUSIONS[row.name]}")
+    return reasons
 
 
 def model_values(options: Options) -> dict[str, tuple[str, object]]:

@@ -42,7 +42,7 @@ COLUMNS = (
 )
 
 
-class LibrosaSound:
+class LibrosaAudio:
     """MFCC, pitch classes, contrast, pitch, periodicity, energy and shape of the spectrum (McFee et al. 2015).
 
     Args:
@@ -76,7 +76,7 @@ class LibrosaSound:
         """(windows, 40) float32; None without audio.
 
         Raises:
-            MediaError: The sound is damaged.
+            MediaError: The audio is damaged.
         """
         waveform = waveform_of(row)
         return None if waveform is None else window_means(frame_features(waveform), self._window_ms)

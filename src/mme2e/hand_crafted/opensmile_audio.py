@@ -15,12 +15,12 @@ from mme2e.hand_crafted.windows import HOP_MS, window_means
 from mme2e.media.audio import SAMPLE_RATE_HZ
 
 SHORTEST = SAMPLE_RATE_HZ // 5
-"""Samples; openSMILE returns nothing for less than some of its windows, so that shorter sounds end in silence."""
+"""Samples; openSMILE returns nothing for less than some of its windows, so that shorter audio ends in silence."""
 
 _SETS = {"egemaps": "eGeMAPSv02", "compare": "ComParE_2016"}
 
 
-class OpenSmileSound:
+class OpenSmileAudio:
     """Low-level descriptors of eGeMAPS (Eyben et al. 2016) or ComParE 2016 (Schuller et al. 2016).
 
     Args:
@@ -70,7 +70,7 @@ class OpenSmileSound:
         """(windows, descriptors) float32; None without audio.
 
         Raises:
-            MediaError: The sound is damaged.
+            MediaError: The audio is damaged.
         """
         waveform = waveform_of(row)
         if waveform is None:
