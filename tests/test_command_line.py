@@ -123,6 +123,60 @@ def test_unknown_yaml_key_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "trans_dimension" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("model: 3", "model must be settings by their names, not 3"),
+        ("model:", "model must be settings by their names, not None"),
+        ("epochs: 1\nmodel: []", "model must be settings by their names, not []"),
+        ("augment: false", "augment must be settings by their names, not False"),
+        ("init: x", "init must be settings by their names, not 'x'"),
+        ("model: {attention: 3}", "model.attention must be settings by their names, not 3"),
+        ("model.attention: 3", "model.attention must be settings by their names, not 3"),
+        ("3", "must hold settings by their names, each with a value, not '3'"),
+        ("", "must hold settings by their names, each with a value, not ''"),
+        ("epochs:", "must hold settings by their names, each with a value, not 'epochs:'"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--model.num-heads", "2", "--model.attention.mode", "gate"]])
+def test_a_value_in_the_place_of_a_group_is_refused(
+    content: str, told: str, more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(content)
+    assert main(["train", "--data", "x", "--out", "y", "--config", str(file), *more]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert told in error
+    assert error.endswith(f"settings come from {file}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["prepare", "mosei", "x", "y"], "face"),
+        (["prepare", "mosei", "x", "y"], "split"),
+        (["train", "--data", "x", "--out", "y"], "model.text"),
+    ],
+)
+def test_every_group_of_every_verb_requires_settings(
+    words: list[str], key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"{key}: 0\n")
+    assert main([*words, "--config", str(file)]) == 2
+    assert f"error: {key} must be settings by their names, not 0; settings come from" in capsys.readouterr().err
+    assert main([*words, f"--{key}", "0"]) == 2
+    assert f"error: --{key} must be settings by their names, not '0'" in capsys.readouterr().err
+
+
+def test_a_group_may_be_the_name_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.yaml").write_text("trans_dim: 30\nnum_heads: 7\n")
+    (tmp_path / "settings.yaml").write_text("model: model.yaml\n")
+    assert main(["train", "--data", "x", "--out", "y", "--config", str(tmp_path / "settings.yaml")]) == 2
+    assert "model.trans_dim 30 is not a multiple of model.num_heads 7" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [b"epochs: \xff\n", b"epochs: [1\n", b"bogus: 1\n", b"epochs: 0\n"])
 def test_a_settings_file_that_cannot_be_used_is_named(
     content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]

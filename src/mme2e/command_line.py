@@ -4,16 +4,19 @@ import argparse
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import yaml
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from mme2e.errors import UserError
+from mme2e.parser_messages import BY_NAMES, CLASS, SEE_HELP, in_our_words, name_options, options_of, with_hyphens
 
 # The sentence under each field of a settings dataclass is its help.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -21,14 +24,6 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 Settings = TypeVar("Settings")
 Made = TypeVar("Made")
 
-_SEE_HELP = r" \(see '\S* --help'\)$"
-_CLASS = r"<class '(?:\w+\.)*(\w+)'>"
-_WRONG_VALUE = re.compile(
-    r'"(?P<key>[\w.]+)"(?: element \d+)?: (?:Expected an? (?P<kind>\S+|Literal\[.*?\]|tuple .*?)\. Got value: |'
-    r"Does not validate .*? Subtypes: \[(?P<kinds>.*?)\] Errors: .* Given value: )(?P<value>.*)"
-)
-"""How jsonargparse complains about a value."""
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "none"}
 _SETTINGS = "settings"
 """Parameter of a function whose fields are options."""
 
@@ -42,16 +37,37 @@ class _HelpFormatter(DefaultHelpFormatter):
         return "\n\n".join(textwrap.fill(paragraph, width) for paragraph in text.split("\n\n"))
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
-        return _with_hyphens(super()._format_action_invocation(action))
+        return with_hyphens(super()._format_action_invocation(action))
 
     def _expand_help(self, action: argparse.Action) -> str:
-        return re.sub(_CLASS, r"\1", super()._expand_help(action))
+        return re.sub(CLASS, r"\1", super()._expand_help(action))
 
 
 class _Parser(ArgumentParser):
-    """A parser whose complaints are one line."""
+    """A parser whose complaints are one line.
+
+    Attributes:
+        positionals: Arguments that have no dashes.
+        settings: Dataclass whose fields are options and the keys of a settings file; None without any.
+    """
 
     positionals: Sequence[str] = ()
+    settings: type | None = None
+
+    def add_settings(self, settings: type) -> None:
+        """Adds the fields of a dataclass, all of which have defaults."""
+        self.settings = settings
+        self.add_class_arguments(settings)
+
+    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Any:
+        """As jsonargparse, which passes over a number in the place of a group of settings: that is refused here."""
+        try:
+            found = yaml.safe_load(content)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            found = None  # jsonargparse says what is wrong with it
+        if isinstance(found, dict) and self.settings is not None:
+            _require_groups(found, self.settings)
+        return super().parse_string(content, *args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         cause: BaseException | None = ex
@@ -59,32 +75,7 @@ class _Parser(ArgumentParser):
             cause = cause.__cause__
         if cause is not None:
             raise UserError(str(cause)) from ex
-        raise UserError(f"{self._in_our_words(' '.join(message.split()))} (see '{self.prog} --help')") from ex
-
-    def _in_our_words(self, message: str) -> str:
-        """What was received and what is expected, without the parser's own vocabulary."""
-        if required := re.fullmatch(r"the following arguments are required: (.*)", message):
-            names = (name if name in self.positionals else f"--{name}" for name in required[1].split(", "))
-            return f"the following arguments are required: {_with_hyphens(', '.join(names))}"
-        message = re.sub(rf"typing\.|Parser key |{_CLASS}", r"\1", message)
-        if wrong := _WRONG_VALUE.fullmatch(message):
-            kinds = re.findall(r"Literal\[.*?\]|[^,]+", wrong["kinds"] or wrong["kind"])
-            expected = " or ".join(_kind(kind.strip()) for kind in kinds)
-            return f"{wrong['key']} must be {expected}, not '{wrong['value']}'"
-        if unknown := re.fullmatch(r"Option '(.*)' is not accepted", message):
-            return f"unknown key '{unknown[1]}'"
-        if unknown := re.fullmatch(r"Group '(.*)' does not accept option '(.*)'", message):
-            return f"unknown key '{unknown[1]}.{unknown[2]}'"
-        return _with_hyphens(message)
-
-
-def _kind(kind: str) -> str:
-    """A type in words."""
-    if kind.startswith("Literal["):
-        return "one of " + kind[8:-1].replace("'", "")
-    if several := re.fullmatch(r"tuple with (\d+) elements", kind):
-        return f"a list of {several[1]}"
-    return _KINDS.get(kind, f"a {kind}")
+        raise UserError(f"{in_our_words(message, self.positionals)} (see '{self.prog} --help')") from ex
 
 
 def call(
@@ -124,7 +115,7 @@ def call(
         return function(**given)
     except UserError as error:
         # A key of one word may be just that in a message about something else.
-        raise UserError(name_options(str(error), _options(key for key in given if "_" in key))) from error
+        raise UserError(name_options(str(error), options_of(key for key in given if "_" in key))) from error
 
 
 def settings_from_words(settings: type[Settings], words: Sequence[str], prog: str) -> Settings:
@@ -139,7 +130,7 @@ def settings_from_words(settings: type[Settings], words: Sequence[str], prog: st
         UserError: They contradict each other, or a word is unknown; settings are named as the fields are.
     """
     parser = _Parser(prog=prog)
-    parser.add_class_arguments(settings)
+    parser.add_settings(settings)
     return _parsed(parser, words, lambda found: settings(**found))
 
 
@@ -154,33 +145,14 @@ def read_settings(file: Path, settings: type[Settings]) -> Settings:
         UserError: The file cannot be read, has an unknown key or a bad value; the file is named.
     """
     parser = _Parser(prog=str(file), exit_on_error=True)
-    parser.add_class_arguments(settings)
+    parser.add_settings(settings)
     try:
         found = parser.instantiate(parser.parse_path(file))
         return settings(**vars(found))
     except UserError as error:
-        raise UserError(f"{file}: {re.sub(_SEE_HELP, '', str(error))}") from error
+        raise UserError(f"{file}: {re.sub(SEE_HELP, '', str(error))}") from error
     except (OSError, UnicodeDecodeError, TypeError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
-
-
-def name_options(message: str, options: Mapping[str, str]) -> str:
-    """A message with options, as people write them, in the place of the parameters and settings that they give.
-
-    Args:
-        message: For people.
-        options: Option by name of a parameter or setting.
-    """
-    for name, option in options.items():
-        # A name without a dot may be a plain word: it is a setting's where a message begins with it.
-        place = "" if "." in name or "_" in name else "^"
-        message = re.sub(rf"{place}(?<![\w./-])(?:--)?{re.escape(name)}(?![\w/]|\.\w)", option, message)
-    return message
-
-
-def _options(keys: Iterable[str]) -> dict[str, str]:
-    """Option by key."""
-    return {key: f"--{key.replace('_', '-')}" for key in keys}
 
 
 def _parsed(parser: _Parser, words: Sequence[str], make: Callable[[dict[str, Any]], Made]) -> Made:
@@ -197,6 +169,33 @@ def _parsed(parser: _Parser, words: Sequence[str], make: Callable[[dict[str, Any
         parser.error(str(error), error)
 
 
+def _require_groups(content: Any, kind: Any, place: str = "") -> None:
+    """Checks that what is given for a group of settings is settings by their names.
+
+    Args:
+        content: What YAML gave.
+        kind: What is expected: a dataclass or a dict of such; anything else is jsonargparse's to check.
+        place: Key of the content, with dots; empty for the whole file.
+
+    Raises:
+        UserError: It is not; the key is named.
+    """
+    named = get_origin(kind) is dict and is_dataclass(get_args(kind)[1])
+    if not (named or is_dataclass(kind)):
+        return
+    if isinstance(content, str) and not named:
+        return  # the name of a file that holds them
+    if not isinstance(content, dict):
+        raise UserError(f"{place} {BY_NAMES}, not {content!r}")
+    for key, value in content.items():
+        if named:
+            _require_groups(value, get_args(kind)[1], f"{place}.{key}")
+        else:
+            name, _, rest = str(key).partition(".")
+            inner = f"{place}.{name}".removeprefix(".")
+            _require_groups({rest: value} if rest else value, get_type_hints(kind).get(name), inner)
+
+
 @contextmanager
 def _options_named(parser: _Parser, words: Sequence[str]) -> Iterator[None]:
     """Errors name options as they are written, keys of the file of `--config` as they stand there, and the file."""
@@ -204,7 +203,7 @@ def _options_named(parser: _Parser, words: Sequence[str]) -> Iterator[None]:
         yield
     except UserError as error:
         file, given = _given(_with_underscores(words))
-        named = name_options(str(error), _options(given if file else _keys(parser)))
+        named = name_options(str(error), options_of(given if file else _keys(parser)))
         if file is None or file in named:
             raise UserError(named) from error
         raise UserError(f"{named}; settings come from {file}") from error
@@ -213,11 +212,6 @@ def _options_named(parser: _Parser, words: Sequence[str]) -> Iterator[None]:
 def _with_underscores(words: Sequence[str]) -> list[str]:
     """The words with underscores in the names of options, as parameters and fields are called."""
     return [re.sub(r"^--[\w.-]+", lambda name: f"--{name[0][2:].replace('-', '_')}", word) for word in words]
-
-
-def _with_hyphens(text: str) -> str:
-    """Text with hyphens in the names of options."""
-    return re.sub(r"(?<!\S)--[\w.]+", lambda name: name[0].replace("_", "-"), text)
 
 
 def _given(words: Sequence[str]) -> tuple[str | None, set[str]]:
@@ -253,7 +247,7 @@ def _build_parser(name: str, function: Callable[..., Any], positionals: Sequence
     settings = _settings_class(function)
     if settings is not None:
         parser.add_argument("--config", action="config", help="YAML file with any of the settings below.")
-        parser.add_class_arguments(settings)
+        parser.add_settings(settings)
     return parser
 
 
