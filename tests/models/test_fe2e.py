@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import AlbertConfig
 
-from mme2e.config import ModelSettings
+from mme2e.config import ModelSettings, TextSettings
 from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
@@ -137,6 +137,26 @@ def test_texts_of_no_tokens_at_all() -> None:
     batch = make_batch()
     batch = dataclasses.replace(batch, tokens=Ragged.from_padded(torch.zeros(3, 0, dtype=torch.int64)))
     assert model(batch).isfinite().all()
+
+
+def test_the_mean_over_the_tokens_of_a_text() -> None:
+    model, batch = make_model("t", text=TextSettings(pooling="mean")).eval(), make_batch()
+    vectors = model.text.encode(batch.tokens)
+    for row, ids in enumerate(batch.tokens.split()):  # alone, without padding
+        expected = model.text.encoder(input_ids=ids[None]).last_hidden_state[0].mean(0)
+        torch.testing.assert_close(vectors[row], expected, rtol=1e-4, atol=1e-5)
+    model.text.pooling = "first"
+    assert not torch.allclose(model.text.encode(batch.tokens), vectors)
+
+
+@pytest.mark.parametrize("length", [0, 6], ids=["no text at all", "one without text"])
+def test_the_mean_over_no_tokens_is_a_number(length: int) -> None:
+    model = make_model(text=TextSettings(pooling="mean"))
+    ids, lengths = torch.ones(length, dtype=torch.int64), torch.tensor([length, 0, 0])
+    batch = dataclasses.replace(make_batch(), tokens=Ragged(ids, lengths))
+    model(batch).square().sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    assert model.eval()(batch).isfinite().all()
 
 
 def test_an_utterance_with_nothing_is_named() -> None:

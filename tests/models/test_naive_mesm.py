@@ -11,7 +11,7 @@ from test_fe2e import make_batch
 from torch import Tensor, nn
 from transformers import AlbertConfig
 
-from mme2e.config import AttentionSettings, ModelSettings
+from mme2e.config import AttentionSettings, ModelSettings, TextSettings
 from mme2e.data.batch import Batch
 from mme2e.data.ragged import Ragged
 from mme2e.models import build_model
@@ -24,11 +24,20 @@ from mme2e.text import build_encoder
 MODES = ["importance", "gate", "straight_through", "frozen"]
 
 
-def make_pair(dtype: torch.dtype, *, name: str = "mesm", mode: str = "frozen", seed: int = 0, **sizes: Any) -> tuple:
+def make_pair(
+    dtype: torch.dtype,
+    *,
+    name: str = "mesm",
+    mode: str = "frozen",
+    seed: int = 0,
+    pooling: str = "first",
+    **sizes: Any,
+) -> tuple:
     """The fast model and the naive one with the same weights."""
     torch.manual_seed(seed)
     small = {"tower_channels": (5, 7, 9, 11), "tower_dim": 13, "trans_dim": 6, "num_heads": 2, "num_layers": 2}
     attention = AttentionSettings(mode=mode)  # type: ignore[arg-type]
+    small["text"] = TextSettings(pooling=pooling)  # type: ignore[arg-type,assignment]
     settings = ModelSettings(name=name, attention=attention, feedforward_dim=7, dropout=0.0, **(small | sizes))  # type: ignore[arg-type]
     encoders = [
         build_encoder(
@@ -132,6 +141,13 @@ def test_small_batches(name: str, frames: tuple[int, ...], chunks: tuple[int, ..
         model, naive = make_pair(torch.float64, name=name, mode=mode, top_p=top_p)
         batch = make_batch(frames, chunks)
         assert_same_forward_and_backward(model.train(training), naive.train(training), batch)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ["fe2e", "mesm"])
+def test_the_mean_of_the_tokens(name: str, training: bool) -> None:
+    model, naive = make_pair(torch.float64, name=name, mode="importance", pooling="mean")
+    assert_same_forward_and_backward(model.train(training), naive.train(training), make_batch())
 
 
 @pytest.mark.parametrize("name", ["fe2e", "mesm"])

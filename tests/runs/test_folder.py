@@ -17,7 +17,7 @@ from mme2e.data.ragged import Ragged
 from mme2e.errors import UserError
 from mme2e.models import build_model
 from mme2e.runs.folder import LoadedRun, RunInfo, load_run, read_info, save_run
-from mme2e.text import load_text
+from mme2e.text import BertEncoder, WordPieceTokenizer, load_text, train_tokenizer
 
 TEXT = TextSettings(model="scratch", hidden_dim=8, num_layers=1, num_heads=2, vocab_size=60)
 MODEL = ModelSettings(
@@ -163,6 +163,20 @@ def test_a_missing_text_folder(run: Path) -> None:
     shutil.rmtree(run / "text_encoder")
     with pytest.raises(UserError, match="it has no text_encoder"):
         load_run(run)
+
+
+def test_a_tokenizer_of_another_encoder(run: Path) -> None:
+    train_tokenizer([str(number) + "x" * number for number in range(99)], vocab_size=99).save_pretrained(
+        run / "text_encoder"
+    )
+    with pytest.raises(UserError, match=rf"{run}: the tokenizer does not fit the text encoder: it has \d+ tokens"):
+        load_run(run)
+
+
+def test_text_is_read_without_transformers(saved: Path) -> None:
+    loaded = load_run(saved)
+    assert isinstance(loaded.model.text.encoder, BertEncoder)
+    assert isinstance(loaded.tokenizer, WordPieceTokenizer)
 
 
 def test_missing_tokenizer_files_must_have_a_reason(run: Path) -> None:

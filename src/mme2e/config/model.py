@@ -24,6 +24,10 @@ class TextSettings:
     max_length: int = 100
     """Longest text in tokens; batches are padded to their own longest."""
 
+    pooling: Literal["first", "mean"] = "first"
+    """What a text's vector is of the vectors of its tokens: first: that of the first one, [CLS], as in the reference;
+    mean: their mean."""
+
     vocab_size: int = 1000
     """Vocabulary of `scratch`."""
 

@@ -50,7 +50,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         corpus: A prepared corpus.
         split: "train", "valid", "test" or "unassigned".
         modalities: Some of the letters t, a, v.
-        tokenizer: A transformers tokenizer; required for t, but not with `features`.
+        tokenizer: Of `mme2e.text`; required for t, but not with `features`.
         max_length: Longest text in tokens (with `features`: in words); longer ones are cut.
         features: Hand-crafted features of the corpus, to read instead of its video, audio and text, of which
             nothing is decoded then. They are not augmented.

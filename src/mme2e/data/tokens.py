@@ -9,11 +9,11 @@ _TOKENIZING = threading.Lock()
 def token_ids(tokenizer: Any, text: str, *, max_length: int) -> list[int]:
     """The tokens of a text, with the special ones.
 
-    A Hugging Face tokenizer keeps the truncation that it was last called with and sets it anew in each call, so that
+    A tokenizer of transformers keeps the truncation that it was last called with and sets it anew in each call, so that
     two threads would cut each other's texts: they take turns.
 
     Args:
-        tokenizer: Hugging Face tokenizer.
+        tokenizer: Of `mme2e.text`.
         text: The text.
         max_length: Most tokens; those behind are left out.
     """

@@ -16,7 +16,7 @@ def build_model(settings: ModelSettings, *, num_emotions: int, text_encoder: nn.
     Args:
         settings: The network's name and sizes.
         num_emotions: Logits an utterance.
-        text_encoder: Hugging Face encoder (`mme2e.text.load_text`); needed when `settings.reads_tokens`.
+        text_encoder: What `mme2e.text.load_text` gives; needed when `settings.reads_tokens`.
 
     Returns:
         A module that takes a `Batch` and returns logits (batch, num_emotions), float32. The branches of the end-to-end

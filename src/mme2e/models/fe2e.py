@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -17,23 +17,25 @@ from mme2e.models.trace import Trace
 
 
 class TextBranch(nn.Module):
-    """A Hugging Face encoder and a linear head over its [CLS].
+    """A text encoder and a linear head over its [CLS], or over the mean of its tokens.
 
     Args:
         encoder: Called with `input_ids` and `attention_mask`, returns `last_hidden_state`; `config.hidden_size` is
             its width.
         out_dim: Logits, or features for early fusion.
+        pooling: See `TextSettings`.
     """
 
-    def __init__(self, encoder: nn.Module, out_dim: int) -> None:
+    def __init__(self, encoder: nn.Module, out_dim: int, pooling: Literal["first", "mean"] = "first") -> None:
         super().__init__()
         self.encoder = encoder
+        self.pooling = pooling
         config: Any = encoder.config
         self.padding: int = getattr(config, "pad_token_id", None) or 0
         self.head = nn.Linear(config.hidden_size, out_dim)
 
     def encode(self, tokens: Ragged) -> Tensor:
-        """The first token's vector of the last layer.
+        """The first token's vector of the last layer, or the mean over the tokens, the special ones included.
 
         Args:
             tokens: (total_tokens,) int64; of no tokens where there is no text.
@@ -45,7 +47,11 @@ class TextBranch(nn.Module):
         # A row that may look at nothing turns into NaN in some encoders: let rows without text see their first token.
         attention_mask[:, 0] = True
         mask = attention_mask.long()
-        return self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state[:, 0]
+        vectors = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        if self.pooling == "first":
+            return vectors[:, 0]
+        weights = mask.to(vectors.dtype).unsqueeze(2)
+        return (vectors * weights).sum(1) / weights.sum(1)
 
     def forward(self, tokens: Ragged) -> Tensor:
         """What the head makes of `encode`'s vectors: (batch, out_dim)."""
@@ -109,7 +115,7 @@ class FE2E(nn.Module):
     Args:
         settings: Modalities and sizes.
         num_emotions: Logits.
-        text_encoder: Hugging Face encoder; needed when the modalities hold t.
+        text_encoder: Of `mme2e.text`; needed when the modalities hold t.
         make_tower: Makes the tower over a modality's maps; that of `Tower` when None.
 
     Attributes:
@@ -139,7 +145,9 @@ class FE2E(nn.Module):
                 hidden_dim=settings.tower_dim,
                 out_dim=settings.trans_dim,
             )
-        self.text = TextBranch(text_encoder, width) if "t" in used and text_encoder is not None else None
+        self.text = None
+        if "t" in used and text_encoder is not None:
+            self.text = TextBranch(text_encoder, width, settings.text.pooling)
         self.visual = SequenceBranch(make_tower(face_input(settings.faces)), settings, width) if "v" in used else None
         self.acoustic = SequenceBranch(make_tower(AUDIO_INPUT), settings, width) if "a" in used else None
         self.fusion = build_fusion(settings, num_emotions)

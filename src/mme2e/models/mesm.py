@@ -21,7 +21,7 @@ class MESM(FE2E):
     Args:
         settings: Modalities, sizes, `top_p` and how the attention learns.
         num_emotions: Logits.
-        text_encoder: Hugging Face encoder; needed when the modalities hold t.
+        text_encoder: Of `mme2e.text`; needed when the modalities hold t.
 
     Attributes:
         follows_budget: Whether training moves top-p towards the settings' budget.

@@ -168,11 +168,11 @@ class Sequence(nn.Module):
 
 
 class NaiveMESM(nn.Module):
-    """The whole network, FE2E or MESM by `settings.name`; text is read by a Hugging Face encoder."""
+    """The whole network, FE2E or MESM by `settings.name`; text is read by an encoder of `mme2e.text`."""
 
     def __init__(self, settings: ModelSettings, *, num_emotions: int, text_encoder: Any) -> None:
         super().__init__()
-        dim, text_dim = settings.trans_dim, text_encoder.config.hidden_size
+        dim, text_dim, self.pooling = settings.trans_dim, text_encoder.config.hidden_size, settings.text.pooling
         self.text = nn.ModuleDict({"encoder": text_encoder, "head": nn.Linear(text_dim, num_emotions)})
         self.visual, self.acoustic = (
             nn.ModuleDict({"tower": tower, "sequence": Sequence(settings), "head": nn.Linear(dim, num_emotions)})
@@ -185,8 +185,10 @@ class NaiveMESM(nn.Module):
         tokens, faces, chunks = batch.tokens, batch.face_crops, batch.mel_chunks
         assert tokens is not None and faces is not None and chunks is not None  # noqa: PT018
         input_ids, mask = tokens.padded()  # (b, tokens) twice
-        text = self.text["encoder"](input_ids=input_ids, attention_mask=mask.long()).last_hidden_state[:, 0]
-        logits = [self.text["head"](text)]  # of [CLS], (b, text_dim)
+        vectors = self.text["encoder"](input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
+        of_all = (vectors * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        text = vectors[:, 0] if self.pooling == "first" else of_all  # of [CLS] or the mean of all tokens, (b, text_dim)
+        logits = [self.text["head"](text)]
         mean, std = (text.new_tensor(each).view(1, 3, 1, 1) for each in ((159, 111, 102), (37, 33, 32)))
         maps = (faces.values - mean) / std, chunks.values.to(mean.dtype)
         for branch, x, lengths in zip((self.visual, self.acoustic), maps, (faces.lengths, chunks.lengths), strict=True):

@@ -32,7 +32,7 @@ from mme2e.models import build_model
 from mme2e.records import to_json
 from mme2e.runs.info import CONFIG_FILE, RunInfo, read_info
 from mme2e.runs.model_card import model_card
-from mme2e.text import build_encoder, load_config, load_tokenizer
+from mme2e.text import build_encoder, load_config, load_tokenizer, require_match
 
 WEIGHTS_FILE = "model.safetensors"
 ENVIRONMENT_FILE = "environment.json"
@@ -53,7 +53,7 @@ class LoadedRun:
 
     Attributes:
         model: The network in evaluation mode; takes a `Batch`, returns logits.
-        tokenizer: Hugging Face tokenizer; None when the model reads no text or the run has no tokenizer.
+        tokenizer: What `load_tokenizer` gives; None when the model reads no text or the run has no tokenizer.
         info: What `config.yaml` says.
     """
 
@@ -82,7 +82,7 @@ def save_run(folder: Path, *, model: nn.Module, tokenizer: Any = None, info: Run
     Args:
         folder: Made when it does not exist. Other files in it stay.
         model: What `build_model` made of `info.model`.
-        tokenizer: Hugging Face tokenizer; None without text, or when `info.provenance` says why (`NO_TOKENIZER`).
+        tokenizer: Of `mme2e.text`; None without text, or when `info.provenance` says why (`NO_TOKENIZER`).
         info: Written to `config.yaml`, last of all, with the checksum of the weights.
 
     Raises:
@@ -119,10 +119,12 @@ def load_run(folder: Path | str, device: torch.device | str = "cpu") -> LoadedRu
     info = read_info(folder)
     encoder, tokenizer = None, None
     if info.model.reads_tokens:
-        encoder = build_encoder(load_config(_required_folder(folder / TEXT_FOLDER)))
+        config = load_config(_required_folder(folder / TEXT_FOLDER))
+        encoder = build_encoder(config)
         tokenizer = load_tokenizer(folder / TEXT_FOLDER)
         if tokenizer is None and NO_TOKENIZER not in info.provenance:
             raise UserError(f"{folder} is not a complete run folder: {TEXT_FOLDER} has no tokenizer files")
+        require_match(tokenizer, config, folder)
     model = build_model(info.model, num_emotions=len(info.label_names), text_encoder=encoder)
     _load_weights(model, folder / WEIGHTS_FILE, info.weights_sha256)
     return LoadedRun(model=model.to(device).eval(), tokenizer=tokenizer, info=info)
