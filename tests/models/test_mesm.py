@@ -275,3 +275,20 @@ def test_with_the_query_mesm_needs_no_text_branch(modalities: str) -> None:
     assert settings.required_modalities == ""
     with pytest.raises(UserError, match="selects by the text"):
         ModelSettings(name="mesm", modalities=modalities)
+
+
+def test_the_audio_tower_may_be_narrower() -> None:
+    attention = AttentionSettings(no_text_query=True)
+    for name in ("fe2e", "mesm"):
+        settings = ModelSettings(
+            name=name,  # type: ignore[arg-type]
+            modalities="av",
+            attention=attention,
+            tower_channels=(6, 6, 6, 6),
+            audio_channels=(2, 3, 4, 5),
+            tower_dim=8,
+        )
+        model = build_model(settings, num_emotions=2).eval()
+        assert model(make_batch()).shape == (3, 2)
+        assert model.acoustic.tower.low_level.conv.out_channels == 2
+        assert model.visual.tower.low_level.conv.out_channels == 6

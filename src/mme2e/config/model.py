@@ -110,6 +110,9 @@ class ModelSettings:
     tower_channels: tuple[int, int, int, int] = (64, 128, 256, 512)
     """Channels of the low level and of the three stages of the face and audio towers."""
 
+    audio_channels: tuple[int, int, int, int] | None = None
+    """Those of the audio tower, where they are not --model.tower-channels."""
+
     top_p: float = 0.5
     """MESM: share of the attention that each stage of the towers keeps; where a budget's search starts."""
 
@@ -163,9 +166,17 @@ class ModelSettings:
         )
         require(min(self.tower_channels) >= 1, f"model.tower_channels must be positive, not {self.tower_channels}")
         require(
+            self.audio_channels is None or min(self.audio_channels) >= 1,
+            f"model.audio_channels must be positive, not {self.audio_channels}",
+        )
+        require(
             self.hand_crafted or self.features == FeatureSettings(),
             f"model.features are for lf_rnn and lf_transformer; model.name {self.name} reads raw signals",
         )
+
+    def channels_of(self, modality: str) -> tuple[int, int, int, int]:
+        """Channels of the tower of a modality, a or v."""
+        return self.audio_channels if modality == "a" and self.audio_channels is not None else self.tower_channels
 
     @property
     def hand_crafted(self) -> bool:

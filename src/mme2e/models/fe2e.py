@@ -116,7 +116,7 @@ class FE2E(nn.Module):
         settings: Modalities and sizes.
         num_emotions: Logits.
         text_encoder: Of `mme2e.text`; needed when the modalities hold t.
-        make_tower: Makes the tower over a modality's maps; that of `Tower` when None.
+        make_tower: Makes the tower over a modality's maps, of its channels; that of `Tower` when None.
 
     Attributes:
         fusion_order: The letters of the modalities in the order of the fusion weights.
@@ -131,25 +131,24 @@ class FE2E(nn.Module):
         *,
         num_emotions: int,
         text_encoder: nn.Module | None,
-        make_tower: Callable[[TowerInput], Tower] | None = None,
+        make_tower: Callable[[TowerInput, tuple[int, int, int, int]], Tower] | None = None,
     ) -> None:
         super().__init__()
         used = settings.modalities
         if "t" in used and text_encoder is None:
             raise ValueError(f"a model with modalities '{used}' requires a text encoder")
         width = head_width(settings, num_emotions)
-        if make_tower is None:
-            make_tower = partial(
-                Tower,
-                channels=settings.tower_channels,
-                hidden_dim=settings.tower_dim,
-                out_dim=settings.trans_dim,
-            )
         self.text = None
         if "t" in used and text_encoder is not None:
             self.text = TextBranch(text_encoder, width, settings.text.pooling)
-        self.visual = SequenceBranch(make_tower(face_input(settings.faces)), settings, width) if "v" in used else None
-        self.acoustic = SequenceBranch(make_tower(AUDIO_INPUT), settings, width) if "a" in used else None
+        make_tower = make_tower or partial(_dense_tower, settings)
+        towers = {"v": face_input(settings.faces), "a": AUDIO_INPUT}
+        branches = {
+            letter: SequenceBranch(make_tower(source, settings.channels_of(letter)), settings, width)
+            for letter, source in towers.items()
+            if letter in used
+        }
+        self.visual, self.acoustic = branches.get("v"), branches.get("a")
         self.fusion = build_fusion(settings, num_emotions)
         self._settings = settings
         self.fusion_order = "".join(letter for letter in "tva" if letter in used)
@@ -212,3 +211,7 @@ class FE2E(nn.Module):
                     parts.append((branch(maps, self._query(branch, conditioned_on, batch), trace), maps.present))
         head = next(branch.head for branch in (self.text, self.visual, self.acoustic) if branch is not None)
         return ModalityOutputs.of(parts, batch=len(batch), width=head.out_features, like=head.weight)
+
+
+def _dense_tower(settings: ModelSettings, source: TowerInput, channels: tuple[int, int, int, int]) -> Tower:
+    return Tower(source, channels=channels, hidden_dim=settings.tower_dim, out_dim=settings.trans_dim)

@@ -3,8 +3,8 @@
 This is the truth: `fe2e.py` and `mesm.py` compute the same faster and are compared with it. The weights have the same
 names: `NaiveMESM(...).load_state_dict(model.state_dict())`. Nothing is sparse here: a feature map keeps its full size,
 is zero where a site is not active, and a mask says which sites are. Left out: early fusion, budgets, text of other
-utterances, subsets of the modalities. Shapes: b utterances; n face crops or mel chunks, those of all utterances one
-after the other; c channels; h x w sites.
+utterances, subsets of the modalities, other signals than the reference's and other widths for audio. Shapes: b
+utterances; n face crops or mel chunks, those of all utterances one after the other; c channels; h x w sites.
 """
 
 from itertools import pairwise

@@ -101,6 +101,7 @@ class SparseTower(Tower):
 
     Args:
         source: The maps that come in.
+        channels: Channels of the low level and of the three stages.
         settings: Sizes, `top_p` and how the attention learns.
         text_dim: Width of the text vector.
     """
@@ -108,10 +109,12 @@ class SparseTower(Tower):
     _times = 4
     """Sparse stages do many small matrix products: fewer and larger groups suit them."""
 
-    def __init__(self, source: TowerInput, settings: ModelSettings, *, text_dim: int) -> None:
+    def __init__(
+        self, source: TowerInput, channels: tuple[int, int, int, int], settings: ModelSettings, *, text_dim: int
+    ) -> None:
         super().__init__(
             source,
-            channels=settings.tower_channels,
+            channels=channels,
             hidden_dim=settings.tower_dim,
             out_dim=settings.trans_dim,
             make_stage=partial(SparseStage, text_dim=text_dim, settings=settings),
