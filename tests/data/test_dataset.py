@@ -1,6 +1,7 @@
 import io
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 
-from mme2e.config import AugmentSettings
+from mme2e.config import AudioAugmentSettings, AugmentSettings, FaceAugmentSettings, TextAugmentSettings
 from mme2e.data.batch import Batch, collate
 from mme2e.data.corpus import load_corpus
 from mme2e.data.dataset import Draw, UtteranceDataset
@@ -237,6 +238,24 @@ def same(first, second):
 
 
 ALL = AugmentSettings(crop_jitter_px=3, flip=0.5, brightness=0.3, word_dropout=0.3)
+EVERYTHING = replace(
+    ALL,
+    faces=FaceAugmentSettings(
+        rotation_deg=20,
+        scale=0.2,
+        contrast=0.3,
+        gamma=0.3,
+        grey=0.5,
+        occlusion=0.5,
+        blur=0.5,
+        low_resolution=0.5,
+        jpeg=0.5,
+    ),
+    audio=AudioAugmentSettings(
+        time_shift_s=0.3, speed=0.1, room=0.5, noise=0.9, gain_db=10, clipping=0.5, telephone=0.5, codec=0.5
+    ),
+    text=TextAugmentSettings(lower_case=0.5, no_punctuation=0.5, word_deletion=0.2),
+)
 
 
 def test_workers_give_what_one_process_gives_and_epochs_differ(corpus):
@@ -255,6 +274,50 @@ def test_workers_give_what_one_process_gives_and_epochs_differ(corpus):
         assert all(map(same, epochs[-1], list(helped)))
     assert not all(map(same, *epochs))
     assert sorted(id_ for batch in epochs[0] for id_ in batch.ids) == sorted(corpus.split("train")["id"])
+
+
+def test_augmentation_of_everything_is_the_same_in_two_workers_and_in_any_batch(corpus):
+    tokenizer = train_tokenizer(corpus.texts("train"), vocab_size=100)
+    dataset = UtteranceDataset(corpus, "train", "tav", tokenizer)
+    settings = {"shuffle": True, "seed": 5, "augment": EVERYTHING}
+    alone = make_dataloader(dataset, batch_size=3, **settings)
+    helped = make_dataloader(dataset, batch_size=3, num_workers=2, **settings)
+    epochs = []
+    for epoch in (0, 1):
+        alone.batch_sampler.set_epoch(epoch)
+        helped.batch_sampler.set_epoch(epoch)
+        epochs.append(list(alone))
+        assert all(map(same, epochs[-1], list(helped)))
+    singly = {batch.ids[0]: batch for batch in make_dataloader(dataset, batch_size=1, **settings)}
+    waveforms = {}
+    for number, epoch in enumerate(epochs):
+        for batch in epoch:
+            for position, utterance in enumerate(batch.ids):
+                waveforms[number, utterance] = batch.waveforms.split()[position]
+                if number == 0:
+                    assert same(batch.select([position]), singly[utterance])
+    assert not any(
+        torch.equal(waveform, waveforms[1, utterance])
+        for (number, utterance), waveform in waveforms.items()
+        if not number
+    )
+
+
+def test_augmenting_audio_leaves_what_faces_and_text_draw_alone(corpus):
+    dataset = UtteranceDataset(corpus, "train", "tav", Words())
+    plain = next(iter(make_dataloader(dataset, batch_size=7, augment=ALL)))
+    heard = next(iter(make_dataloader(dataset, batch_size=7, augment=replace(ALL, audio=EVERYTHING.audio))))
+    assert torch.equal(plain.face_crops.values, heard.face_crops.values)
+    assert torch.equal(plain.tokens.values, heard.tokens.values)
+    assert not torch.equal(plain.waveforms.values, heard.waveforms.values)
+
+
+def test_augmentation_of_utterances_that_lack_something(gappy):
+    dataset = UtteranceDataset(gappy, "train", "tav", Words())
+    (batch,) = make_dataloader(dataset, batch_size=20, augment=EVERYTHING)
+    (plain,) = make_dataloader(dataset, batch_size=20)
+    for letter in "tav":
+        assert torch.equal(batch.present(letter), plain.present(letter))
 
 
 def test_augmentation_that_is_off_changes_not_one_bit(corpus):

@@ -39,9 +39,14 @@ def augment_crops(crops: np.ndarray, settings: AugmentSettings, rng: np.random.G
     """
     faces = settings.faces
     loses_colour = happens(faces.grey, rng)
-    if loses_colour or (faces != FaceAugmentSettings() and _is_grey(crops)):
+    one_channel = None
+    if faces != FaceAugmentSettings() and _is_grey(crops):
+        one_channel = crops[..., :1]
+    elif loses_colour:
+        one_channel = _luma(crops)
+    if one_channel is not None:
         # All that follows does the same to each of three equal channels: one is a third of the work.
-        return np.repeat(_changed(_without_colour(crops), settings, rng), 3, axis=-1)
+        return np.repeat(_changed(one_channel, settings, rng), 3, axis=-1)
     return np.ascontiguousarray(_changed(crops, settings, rng))
 
 
@@ -50,8 +55,8 @@ def _is_grey(crops: np.ndarray) -> bool:
     return np.array_equal(first, crops[..., 1]) and np.array_equal(first, crops[..., 2])
 
 
-def _without_colour(crops: np.ndarray) -> np.ndarray:
-    """(frames, height, width, 1) uint8; what is grey keeps its values."""
+def _luma(crops: np.ndarray) -> np.ndarray:
+    """(frames, height, width, 1) uint8."""
     luma = sum(crops[..., channel] * np.float32(weight) for channel, weight in enumerate(LUMA))
     return np.rint(luma).astype(np.uint8)[..., None]
 
