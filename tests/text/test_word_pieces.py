@@ -95,3 +95,17 @@ def test_a_damaged_file(tmp_path: Path, content: str) -> None:
     (folder_of(tmp_path) / "tokenizer.json").write_text(content)
     with pytest.raises(UserError, match=r"tokenizer files in .* cannot be read"):
         load_tokenizer(tmp_path)
+
+
+def test_another_vocabulary_keeps_all_else() -> None:
+    tokenizer = train_tokenizer(TEXTS, vocab_size=60)
+    ids = tokenizer.get_vocab()
+    pieces = sorted(ids, key=ids.__getitem__)
+    same, turned = tokenizer.with_pieces(pieces), tokenizer.with_pieces([*pieces[5:], *pieces[:5]])
+    for text in QUESTIONS:
+        assert same(text) == tokenizer(text)
+        names = turned.convert_ids_to_tokens(turned(text)["input_ids"])
+        assert names == tokenizer.convert_ids_to_tokens(tokenizer(text)["input_ids"])
+    assert (turned.pad_token_id, len(turned)) == (len(ids) - 5, len(ids))
+    with pytest.raises(UserError, match=r"has no token \[SEP\]"):
+        tokenizer.with_pieces([piece for piece in pieces if piece != "[SEP]"])

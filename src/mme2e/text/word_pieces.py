@@ -132,6 +132,40 @@ class WordPieceTokenizer:
         """The text of ids, as far as it can be had back."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens)
 
+    def with_pieces(self, pieces: Sequence[str]) -> "WordPieceTokenizer":
+        """The same tokenizer with another vocabulary.
+
+        Args:
+            pieces: The vocabulary, by id; those in the old one that are special stay so.
+
+        Raises:
+            UserError: A special token but [MASK] is not among them.
+        """
+        from tokenizers import Tokenizer, models, processors
+
+        old: Any = self._tokenizer
+        ids = {piece: number for number, piece in enumerate(pieces)}
+        model = models.WordPiece(
+            vocab=ids,
+            unk_token=self.unk_token,
+            max_input_chars_per_word=old.model.max_input_chars_per_word,
+            continuing_subword_prefix=old.model.continuing_subword_prefix,
+        )
+        new = Tokenizer(model)
+        new.normalizer, new.pre_tokenizer, new.decoder = old.normalizer, old.pre_tokenizer, old.decoder
+        added = [token for _, token in sorted(old.get_added_tokens_decoder().items()) if token.content in ids]
+        new.add_special_tokens([token for token in added if token.special])
+        new.add_tokens([token for token in added if not token.special])
+        special = {key: getattr(self, key) for key in SPECIAL_TOKENS}
+        first, last = special["cls_token"], special["sep_token"]
+        if first in ids and last in ids:  # else refused below
+            new.post_processor = processors.TemplateProcessing(
+                single=[first, "$A", last],
+                pair=[first, "$A", last, "$B:1", f"{last}:1"],
+                special_tokens=[(piece, ids[piece]) for piece in (first, last)],
+            )
+        return WordPieceTokenizer(new, special_tokens=special)
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes `tokenizer.json` and `tokenizer_config.json`.
 
