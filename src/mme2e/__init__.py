@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mme2e.inference.predict import predict
     from mme2e.inference.recognizer import Recognizer, load
     from mme2e.inference.result import EmotionResult
+    from mme2e.preparation.compose import compose
+    from mme2e.preparation.merge import merge
     from mme2e.preparation.prepare import prepare
     from mme2e.reference.import_checkpoint import import_checkpoint
     from mme2e.training.train import train
@@ -43,11 +45,13 @@ __all__ = [
     "UserError",
     "audit",
     "benchmark",
+    "compose",
     "evaluate",
     "experiment",
     "features",
     "import_checkpoint",
     "load",
+    "merge",
     "picture",
     "predict",
     "prepare",

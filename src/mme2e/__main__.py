@@ -64,6 +64,16 @@ VERBS: dict[str, Verb] = {
         positionals=("layout", "raw", "out"),
         example="mme2e prepare iemocap demo/raw demo/corpus --jobs 2",
     ),
+    "merge": Verb(
+        path="mme2e.preparation.merge.merge",
+        positionals=("corpus",),
+        example="mme2e merge corpora/ravdess corpora/emodb --out corpora/speech --rename calm=neutral fearful=fear",
+    ),
+    "compose": Verb(
+        path="mme2e.preparation.compose.compose",
+        positionals=(),
+        example="mme2e compose --audio corpora/speech --faces corpora/faces --text corpora/text --out corpora/composed",
+    ),
     "audit": Verb(
         path="mme2e.auditing.audit.audit",
         positionals=("corpus",),

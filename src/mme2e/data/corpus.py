@@ -1,6 +1,6 @@
 """Opening a prepared corpus."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -111,6 +111,15 @@ class Corpus:
         empty = pa.schema([ROWS.schema.field(name) for name in names]).empty_table()
         return pa.concat_tables([empty, *(ROWS.columns(path, names) for path in self._files(split))])
 
+    def tables(self, split: str) -> Iterator[pa.Table]:
+        """All rows of a split, a row group at a time, straight from the Parquet files, in the order of `split`.
+
+        Raises:
+            UserError: A file is damaged; it is named.
+        """
+        for path in self._files(split):
+            yield from ROWS.row_groups(path)
+
     def labels(self, name: str) -> np.ndarray:
         """Labels of a split: (utterances, emotions) float32, 1 where present, emotions in `info.label_names` order.
 
@@ -147,7 +156,8 @@ class Corpus:
 
 
 def _parquet_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+    found = (path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+    return sorted(found, key=lambda path: path.name)
 
 
 def multi_hot(labels: list[str], label_names: tuple[str, ...]) -> np.ndarray:
