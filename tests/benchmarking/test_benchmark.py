@@ -242,7 +242,7 @@ class TestRefusals:
 
     def test_other_emotions(self, corpus, tmp_path):
         run = write_tiny_run(tmp_path / "run", model=replace(TINY_MODEL, name="mesm"), label_names=("fear", "joy"))
-        with pytest.raises(UserError, match=r"recognises fear, joy, but .* is labelled angry, happy, sad"):
+        with pytest.raises(UserError, match=r"recognises fear, joy, but .* is also labelled angry, sad"):
             benchmark(run, data=corpus)
 
     def test_no_run(self, corpus, tmp_path):

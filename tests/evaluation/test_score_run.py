@@ -237,10 +237,23 @@ class TestSplitProtocol:
         assert "every 250 ms" in evaluation.notes[0]
 
 
+class TestOtherNames:
+    def test_the_same_emotions_by_other_names_and_in_another_order(self, corpus, tmp_path):
+        names = ("sadness", "calm", "anger", "joy")
+        run = write_tiny_run(tmp_path / "run", label_names=names, loss="ce")
+        evaluation = evaluate(run, data=corpus, out=tmp_path / "out")
+        own = load_corpus(corpus).labels("test").sum(axis=0)  # angry, happy, sad
+        assert evaluation.label_names == names
+        assert evaluation.positives == (own[2], 0, own[0], own[1])
+        assert evaluation.corpus.endswith(load_corpus(corpus).fingerprint)
+
+
 class TestRefusals:
     def test_other_emotions(self, corpus, tmp_path):
         run = write_tiny_run(tmp_path / "run", label_names=("fear", "joy"))
-        with pytest.raises(UserError, match=r"recognises fear, joy, but .* is labelled angry, happy, sad"):
+        with pytest.raises(
+            UserError, match=r"recognises fear, joy, but .* also labelled angry, sad: 'mme2e merge .* --labels happy'"
+        ):
             evaluate(run, data=corpus)
 
     def test_missing_split(self, run, corpus, tmp_path):

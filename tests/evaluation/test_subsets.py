@@ -17,8 +17,10 @@ from tiny_features import SIZES, write_tiny_features
 from tiny_runs import TINY_MODEL, write_tiny_run
 
 from mme2e import __main__
-from mme2e.config import FeatureSettings, ModelSettings
+from mme2e.config import AttentionSettings, FeatureSettings, ModelSettings
+from mme2e.data.batch import collate
 from mme2e.data.corpus import load_corpus
+from mme2e.data.hand_crafted import open_dataset
 from mme2e.errors import UserError
 from mme2e.evaluation.evaluate import evaluate
 from mme2e.evaluation.predictions import predict_split, predict_subsets
@@ -27,6 +29,7 @@ from mme2e.runs.folder import load_run
 
 ALL = ("tav", "ta", "tv", "av", "t", "a", "v")
 FEATURES = FeatureSettings(**{f"{name}_size": size for name, size in SIZES.items()})
+NO_TEXT = AttentionSettings(no_text_query=True)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +60,14 @@ def test_which_sets(name: str, modalities: str, subsets: tuple[str, ...]) -> Non
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"name": "mesm"}, {"fusion": "early", "feature_dim": 32}, {"name": "lf_transformer", "features": FEATURES}],
-    ids=["fe2e", "mesm", "early", "lf_transformer"],
+    [
+        {},
+        {"name": "mesm"},
+        {"name": "mesm", "attention": NO_TEXT},
+        {"fusion": "early", "feature_dim": 32},
+        {"name": "lf_transformer", "features": FEATURES},
+    ],
+    ids=["fe2e", "mesm", "mesm without text", "early", "lf_transformer"],
 )
 def test_the_predictions_are_those_of_batches_that_lack_the_others(
     changes: dict[str, object], corpus: Path, tmp_path: Path
@@ -77,6 +86,21 @@ def test_the_predictions_are_those_of_batches_that_lack_the_others(
         assert len(each.ids) + each.left_out == 7
         rows = [whole.ids.index(identity) for identity in each.ids]
         np.testing.assert_array_equal(each.labels, whole.labels[rows])
+
+
+def test_without_text_mesm_looks_where_its_query_looks(corpus: Path, tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "run", name="mesm", attention=NO_TEXT))
+    for branch in (run.model.visual, run.model.acoustic):
+        branch.no_text.data.normal_(generator=torch.Generator().manual_seed(0))
+    opened = load_corpus(corpus)
+    found = predict_subsets(run, opened, "test", ("tv", "v"), batch_size=2, device=torch.device("cpu"))
+    dataset = open_dataset(opened, "test", run.info.model, run.tokenizer)
+    for position, identity in enumerate(found["v"].ids):
+        batch = collate([dataset[list(opened.split("test")["id"]).index(identity)]])
+        with torch.inference_mode():
+            logits = run.model(dataclasses.replace(batch, tokens=None, waveforms=None))
+        expected = logits.sigmoid().numpy()[0]
+        np.testing.assert_allclose(found["v"].probabilities[position], expected, atol=1e-5)
 
 
 def test_a_subset_is_a_run_whose_other_branches_are_silent(corpus: Path, tmp_path: Path) -> None:

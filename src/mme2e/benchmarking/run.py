@@ -113,6 +113,7 @@ class _Entry:
     Attributes:
         name: For people.
         run: In memory.
+        corpus: With the label names of the run.
         candidates: One a setting.
         has_scores: Whether its weights are trained.
         trained_top_p: Of each stage, as trained; empty for FE2E.
@@ -120,20 +121,21 @@ class _Entry:
 
     name: str
     run: LoadedRun
+    corpus: Corpus
     candidates: Sequence[Candidate]
     has_scores: bool = True
     trained_top_p: tuple[float, ...] = ()
 
 
 def _entry(run: Path, sample: _Sample, top_p: Sequence[float]) -> _Entry:
-    loaded = load_run_for(run, sample.corpus, torch.device("cpu"))
+    loaded, corpus = load_run_for(run, sample.corpus, torch.device("cpu"))
     if loaded.info.model.hand_crafted:
         raise UserError(f"{run} is {loaded.info.model.name}: what is measured is the cost of fe2e and mesm")
     model, batches = loaded.model, sample.batches(loaded)
     name = Path(run).resolve().name
     if not isinstance(model, MESM):
         alone = Candidate(name=THIS_RUN, model=model, batches=batches, stage_top_p={})  # type: ignore[arg-type]
-        return _Entry(name=name, run=loaded, candidates=[alone])
+        return _Entry(name=name, run=loaded, corpus=corpus, candidates=[alone])
     trained = {stage: module.selection.top_p for stage, module in model.stages.items()}
     settings: dict[str, Mapping[str, float]] = {f"{p:g}": dict.fromkeys(trained, p) for p in sorted(top_p)}
     if len(set(trained.values())) > 1:
@@ -142,7 +144,7 @@ def _entry(run: Path, sample: _Sample, top_p: Sequence[float]) -> _Entry:
         Candidate(name=setting, model=model, batches=batches, stage_top_p=stage_top_p)
         for setting, stage_top_p in settings.items()
     ]
-    return _Entry(name=name, run=loaded, candidates=candidates, trained_top_p=tuple(trained.values()))
+    return _Entry(name=name, run=loaded, corpus=corpus, candidates=candidates, trained_top_p=tuple(trained.values()))
 
 
 def _baseline(mine: _Entry, against: Path | None, sample: _Sample) -> _Entry | None:
@@ -151,9 +153,11 @@ def _baseline(mine: _Entry, against: Path | None, sample: _Sample) -> _Entry | N
         return None
     batches = mine.candidates[0].batches
     if against is None:
-        loaded, name = _random_fe2e(mine.run, batches[0]), "an FE2E of the same sizes with random weights"
+        loaded, corpus = _random_fe2e(mine.run, batches[0]), mine.corpus
+        name = "an FE2E of the same sizes with random weights"
     else:
-        loaded, name = load_run_for(against, sample.corpus, torch.device("cpu")), Path(against).resolve().name
+        loaded, corpus = load_run_for(against, sample.corpus, torch.device("cpu"))
+        name = Path(against).resolve().name
         here, there = mine.run.info.model, loaded.info.model
         if there.name != "fe2e" or there.modalities != here.modalities:
             raise UserError(
@@ -162,13 +166,14 @@ def _baseline(mine: _Entry, against: Path | None, sample: _Sample) -> _Entry | N
             )
         batches = sample.batches(loaded)  # it may have another tokenizer
     candidate = Candidate(name=FE2E_NAME, model=loaded.model, batches=batches, stage_top_p={})  # type: ignore[arg-type]
-    return _Entry(name=name, run=loaded, candidates=[candidate], has_scores=against is not None)
+    return _Entry(name=name, run=loaded, corpus=corpus, candidates=[candidate], has_scores=against is not None)
 
 
 def _random_fe2e(run: LoadedRun, batch: Batch) -> LoadedRun:
     """With the run's text encoder; its normalisations have seen a batch, so that its numbers are of a usual size."""
     settings = replace(run.info.model, name="fe2e")
-    encoder = run.model.text.encoder  # type: ignore[union-attr]  # a MESM reads text
+    text = run.model.text  # a TextBranch, or None
+    encoder = None if text is None else text.encoder  # type: ignore[union-attr]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = build_model(settings, num_emotions=len(run.info.label_names), text_encoder=encoder)  # type: ignore[arg-type]
@@ -180,19 +185,20 @@ def _measure_and_score(
     entries: Sequence[_Entry], sample: _Sample, devices: Sequence[torch.device], rounds: int
 ) -> tuple[list[Costs], list[Evaluation]]:
     everybody = [candidate for entry in entries for candidate in entry.candidates]
-    scored = [(each, entry.run) for entry in entries if entry.has_scores for each in entry.candidates]
+    scored = [(each, entry) for entry in entries if entry.has_scores for each in entry.candidates]
     costs, evaluations = [], []
     with _progress(len(everybody) * len(devices) * (rounds + 2) + len(scored)) as (progress, advance):
         for device in devices:
             costs += time_interleaved(everybody, device, rounds, advance)
-        for candidate, run in scored:
+        for candidate, entry in scored:
+            run = entry.run
             candidate.set_top_p()
             # The stored thresholds were chosen at the p of training; here each p gets its own.
             bare = replace(run, info=replace(run.info, thresholds=None))
             evaluation, _ = score_loaded(
                 bare,
                 candidate.name,
-                sample.corpus,
+                entry.corpus,
                 sample.split,
                 batch_size=sample.batch_size,
                 device=devices[-1],

@@ -1,7 +1,7 @@
 """Opening a prepared corpus."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +40,7 @@ class Corpus:
     Attributes:
         folder: Where it is.
         info: Its `corpus.json`.
+        meaning: Name in `info.label_names` for a label that rows have; those that are not in it stand for themselves.
     """
 
     def __init__(self, folder: Path, info: CorpusInfo) -> None:
@@ -47,6 +48,19 @@ class Corpus:
         self.info = info
         self._open: dict[str, Dataset] = {}
         self._closed: frozenset[str] = frozenset()
+        self.meaning: dict[str, str] = {}
+
+    def relabelled(self, label_names: tuple[str, ...], meaning: dict[str, str]) -> "Corpus":
+        """The same corpus with the label names of a model: what no row is labelled with is an emotion that none has.
+
+        Args:
+            label_names: In the order of the model's logits.
+            meaning: Name of the model for each label name of the corpus.
+        """
+        view = Corpus(self.folder, replace(self.info, label_names=label_names))
+        view._closed, view.meaning = self._closed, meaning
+        view.__dict__["fingerprint"] = self.fingerprint  # it is still the same corpus
+        return view
 
     def without(self, *closed: str) -> "Corpus":
         """The same corpus with some splits closed: whatever asks the result for their rows gets `ClosedSplitError`.
@@ -55,7 +69,7 @@ class Corpus:
         names and sizes of files, and ids.
         """
         view = Corpus(self.folder, self.info)
-        view._closed = self._closed | set(closed)
+        view._closed, view.meaning = self._closed | set(closed), self.meaning
         return view
 
     @property
@@ -126,7 +140,9 @@ class Corpus:
         Raises:
             UserError: A row has a label that `corpus.json` does not know.
         """
-        return np.stack([multi_hot(labels, self.info.label_names) for labels in self.split(name)["labels"]])
+        return np.stack(
+            [multi_hot(labels, self.info.label_names, self.meaning) for labels in self.split(name)["labels"]]
+        )
 
     def leakage(self, split: str = "test", against: str = "train") -> Leakage:
         """Counts what a split shares with another one; only ids and texts are read.
@@ -160,14 +176,15 @@ def _parquet_files(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.name)
 
 
-def multi_hot(labels: list[str], label_names: tuple[str, ...]) -> np.ndarray:
-    """(emotions,) float32, 1 for each of `labels`.
+def multi_hot(labels: list[str], label_names: tuple[str, ...], meaning: dict[str, str] | None = None) -> np.ndarray:
+    """(emotions,) float32, 1 for each of `labels`, or what it means.
 
     Raises:
         UserError: A label is not among `label_names`.
     """
     row = np.zeros(len(label_names), dtype=np.float32)
     for label in labels:
+        label = (meaning or {}).get(label, label)
         if label not in label_names:
             raise UserError(f"a row has the label '{label}', but the corpus' labels are {', '.join(label_names)}")
         row[label_names.index(label)] = 1

@@ -75,6 +75,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
             raise UserError(f"modalities '{modalities}' include text, which requires a tokenizer")
         rows = corpus.split(split)
         self.label_names = corpus.info.label_names
+        self._meaning = corpus.meaning
         self.modalities = modalities
         self.tokenizer = tokenizer
         self.max_length = max_length
@@ -127,7 +128,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         """Utterance `key`; a plain number means epoch 0."""
         draw = key if isinstance(key, Draw) else Draw(key, 0)
         row = self._rows[draw.utterance]
-        labels = torch.from_numpy(multi_hot(row["labels"], self.label_names))
+        labels = torch.from_numpy(multi_hot(row["labels"], self.label_names, self._meaning))
         if self._features is not None:
             return self._feature_item(row["id"], self._features, labels)
         rng = np.random.default_rng([self._seed, draw.epoch, draw.utterance])

@@ -1,7 +1,7 @@
 """What a run says about the utterances of a split."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from mme2e.data.dataset import UtteranceDataset
 from mme2e.data.hand_crafted import open_dataset
 from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
+from mme2e.models import MESM
+from mme2e.models.fusion import ModalityOutputs
 from mme2e.runs.folder import LoadedRun
 from mme2e.scores.metrics import Bools, Floats, sigmoid, softmax
 from mme2e.scores.statistics import Outcome
@@ -117,7 +119,8 @@ def predict_subsets(
 ) -> dict[str, Predictions]:
     """As `predict_split`, with each of several sets of modalities alone: the fusion gets to know of no others.
 
-    Each branch reads each utterance once, whatever the number of subsets.
+    Each branch reads each utterance once, whatever the number of subsets; those of MESM that are conditioned on the
+    text twice, with it and without.
 
     Args:
         run: Its model is on `device`.
@@ -137,19 +140,23 @@ def predict_subsets(
     dataset = open_dataset(corpus, split, run.info.model, run.tokenizer)
     model = run.model
     order: str = model.fusion_order  # type: ignore[assignment]  # every model of ours has one
+    # Faces and audio of MESM depend on the text: without it they are read once more.
+    conditioned = isinstance(model, MESM) and "t" in order and any("t" not in subset for subset in subsets)
     gathered: dict[str, list[tuple[tuple[str, ...], np.ndarray, Bools]]] = {subset: [] for subset in subsets}
     total = len(dataset.left_out)
     for batch in _batches(dataset, split, batch_size, device, progress):
         outputs = model.modality_outputs(batch)  # type: ignore[operator]  # likewise
+        silent = _without_text(model, batch) if conditioned else outputs
         total += len(batch)
         for subset, parts in gathered.items():
             wanted = torch.tensor([letter in subset for letter in order], device=outputs.present.device)
-            present = outputs.present & wanted
+            seen = outputs if "t" in subset else silent
+            present = seen.present & wanted
             here = present.any(dim=1)
             if not here.any():
                 continue
             rows = here.cpu().numpy()
-            logits = _to_numpy(model.fusion(outputs.values[here], present[here]))  # type: ignore[operator]
+            logits = _to_numpy(model.fusion(seen.values[here], present[here]))  # type: ignore[operator]
             ids = tuple(identity for identity, is_here in zip(batch.ids or (), rows, strict=True) if is_here)
             parts.append((ids, logits, _labels(batch)[rows]))
     found = {}
@@ -166,6 +173,10 @@ def predict_subsets(
                 left_out=total - len(ids),
             )
     return found
+
+
+def _without_text(model: MESM, batch: Batch) -> ModalityOutputs:
+    return model.modality_outputs(replace(batch, tokens=None))
 
 
 def _left_out_note(dataset: UtteranceDataset) -> str:

@@ -18,6 +18,8 @@ from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_report import to_markdown
 from mme2e.runs.folder import LoadedRun, load_run
 from mme2e.runs.info import RunInfo
+from mme2e.runs.label_mapping import match_labels
+from mme2e.runs.starter import STARTER
 from mme2e.scores.calibration import Calibration, calibrate
 from mme2e.scores.chance import always_yes, drawn_from_prior
 from mme2e.scores.label_sets import choice_scores, set_scores
@@ -37,8 +39,13 @@ def evaluate_run(
     evaluation, predictions = score_loaded(
         loaded, name, corpus, split, batch_size=batch_size, device=chosen, calibrated=True, unit=unit
     )
-    _write(evaluation, predictions, Path(run) / EVALUATION_FOLDER if out is None else out)
+    _write(evaluation, predictions, report_folder(run) if out is None else out)
     return evaluation
+
+
+def report_folder(run: Path) -> Path:
+    """Where the report of a run goes: into its folder; that of the starter into the present one."""
+    return Path(f"{STARTER}-{EVALUATION_FOLDER}") if str(run) == STARTER else run / EVALUATION_FOLDER
 
 
 def open_run(run: Path, data: Path, *, batch_size: int, device: str) -> tuple[LoadedRun, Corpus, torch.device]:
@@ -54,23 +61,30 @@ def open_run(run: Path, data: Path, *, batch_size: int, device: str) -> tuple[Lo
         raise UserError(f"batch_size must be at least 1, not {batch_size}")
     chosen = resolve_device(device)
     corpus = load_corpus(data)
-    return load_run_for(run, corpus, chosen), corpus, chosen
+    return *load_run_for(run, corpus, chosen), chosen
 
 
-def load_run_for(run: Path, corpus: Corpus, device: torch.device) -> LoadedRun:
+def load_run_for(run: Path, corpus: Corpus, device: torch.device) -> tuple[LoadedRun, Corpus]:
     """Reads a run that is to be scored on a corpus.
 
+    Returns:
+        The run, and the corpus with its label names: it may know more emotions than the corpus has, by other names.
+
     Raises:
-        UserError: The run cannot be read, or recognises other emotions than the corpus has.
+        UserError: The run cannot be read, or the corpus has an emotion that it does not know.
     """
     loaded = load_run(run, device=device)
-    if loaded.info.label_names != corpus.info.label_names:
-        recognised, labelled = (", ".join(names) for names in (loaded.info.label_names, corpus.info.label_names))
+    info, ours = loaded.info, corpus.info.label_names
+    if ours == info.label_names:
+        return loaded, corpus
+    known = match_labels(ours, info.label_names)
+    unknown = [name for name in ours if name not in known]
+    if unknown:
         raise UserError(
-            f"{run} recognises {recognised}, but {corpus.folder} is labelled {labelled}: "
-            "a run is evaluated on the emotions that it was trained on, in the same order"
+            f"{run} recognises {', '.join(info.label_names)}, but {corpus.folder} is also labelled "
+            f"{', '.join(unknown)}: 'mme2e merge {corpus.folder} --out OUT --labels {','.join(known)}' leaves those out"
         )
-    return loaded
+    return loaded, corpus.relabelled(info.label_names, known)
 
 
 def score_loaded(

@@ -15,7 +15,7 @@ from mme2e.evaluation.plots import plot_subsets
 from mme2e.evaluation.predictions import Predictions, predict_subsets
 from mme2e.evaluation.report_files import write_report
 from mme2e.evaluation.result import Evaluation
-from mme2e.evaluation.score_run import EVALUATION_FOLDER, open_run, score
+from mme2e.evaluation.score_run import open_run, report_folder, score
 from mme2e.evaluation.tables import COLUMNS, markdown_table, percent
 from mme2e.records import to_json
 from mme2e.report import Part, Result, Table
@@ -126,7 +126,7 @@ def evaluate_subsets(
     """Does what `mme2e.evaluate` does for one run with `subsets`, with its arguments and errors."""
     loaded, corpus, chosen = open_run(run, data, batch_size=batch_size, device=device)
     found = _score_all(loaded, Path(run).resolve().name, corpus, split, batch_size=batch_size, device=chosen, unit=unit)
-    _write(found, Path(run) / EVALUATION_FOLDER if out is None else out)
+    _write(found, report_folder(run) if out is None else out)
     return found
 
 

@@ -32,6 +32,7 @@ from mme2e.models import build_model
 from mme2e.records import to_json
 from mme2e.runs.info import CONFIG_FILE, RunInfo, read_info
 from mme2e.runs.model_card import model_card
+from mme2e.runs.starter import find_run
 from mme2e.text import build_encoder, load_config, load_tokenizer, require_match
 
 WEIGHTS_FILE = "model.safetensors"
@@ -109,13 +110,13 @@ def load_run(folder: Path | str, device: torch.device | str = "cpu") -> LoadedRu
     """Reads a run folder, without network.
 
     Args:
-        folder: What `save_run` wrote.
+        folder: What `save_run` wrote, or `starter`.
         device: Where the model goes.
 
     Raises:
         UserError: A file is missing, damaged, of a newer version, or does not fit the others.
     """
-    folder = Path(folder)
+    folder = find_run(folder)
     info = read_info(folder)
     encoder, tokenizer = None, None
     if info.model.reads_tokens:

@@ -157,7 +157,7 @@ def load_initial(settings: TrainSettings, label_names: tuple[str, ...]) -> Initi
 
 
 def _load_branch(letter: str, name: str | Path, ours: str) -> Source:
-    folder = find_run(name)
+    folder = Path(name)
     run = load_run(folder)
     if letter not in run.info.model.modalities or letter not in ours:
         raise UserError(
@@ -168,7 +168,7 @@ def _load_branch(letter: str, name: str | Path, ours: str) -> Source:
 
 
 def _load_source(name: str, ours: str, modalities: str | None) -> Source:
-    folder = find_run(name)
+    folder = Path(name)
     run = load_run(folder)
     theirs = run.info.model.modalities
     shared = "".join(letter for letter in ours if letter in theirs)
