@@ -64,6 +64,24 @@ def test_turns_are_read_with_side_and_channel(root: Path):
     assert man.audio == root / "Session1/dialog/wav/Ses01F_impro01.wav"
 
 
+def test_votes_are_those_of_the_evaluators_for_the_six_emotions(tmp_path: Path):
+    lines = (
+        HEADER
+        + "[1.0 - 2.0]\tSes01F_impro01_F000\tfru\t[2.5000, 2.5000, 2.5000]\n"
+        + "C-E2:\tFrustration; Anger;\t(anger; (mild))\nC-E3:\tFrustration;\t()\nC-E4:\tNeutral state;\t()\n"
+        + "C-E5:\tDisgust; Other;\t()\nC-F1:\tSadness;\t()\nA-E3:\tval 3; act 2; dom  2;\t()\n\n"
+        + "[2.0 - 3.0]\tSes01F_impro01_M000\txxx\t[]\nC-E2:\tHappiness;\t()\n\n"
+        + "[4.0 - 5.0]\tSes01F_impro01_M001\tneu\t[]\nC-E2:\tNeutral;\t()\n\n"
+        + "[6.0 - 7.0]\tSes01F_impro01_M002\tneu\t[]\nC-E2:\tSurprise;\t()\n"
+    )
+    write_dialogue(tmp_path, "Ses01F_impro01", lines)
+    assert [(u.id[-4:], u.votes) for u in read_iemocap(tmp_path).utterances] == [
+        ("F000", (("ang", 1), ("fru", 2), ("neu", 1))),
+        ("M001", (("neu", 1),)),
+        ("M002", ()),
+    ]
+
+
 def test_in_a_dialogue_of_the_man_he_is_on_the_left(tmp_path: Path):
     lines = "[1.0 - 2.0]\tSes03M_script01_1b_M000\thap\t[]\n[3.0 - 4.0]\tSes03M_script01_1b_F000\thap\t[]\n"
     write_dialogue(tmp_path, "Ses03M_script01_1b", lines)

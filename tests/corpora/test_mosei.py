@@ -60,6 +60,15 @@ def test_rows_of_several_files_are_summed(root: Path):
     assert read_mosei(root).utterances[-1].labels == ("disgust", "surprise")
 
 
+def test_votes_are_mean_intensities(root: Path):
+    write(root, "Labels/more.csv", f"{COLUMNS}\nh9,xyz,3,0,3,0,0,0,0,0\n")
+    assert [u.votes for u in read_mosei(root).utterances] == [
+        (("anger", 0.5), ("happiness", 1.5)),
+        (),
+        (("disgust", 1.5), ("surprise", 0.5)),
+    ]
+
+
 def test_an_annotator_who_comes_twice_changes_no_label(root: Path):
     before = [u.labels for u in read_mosei(root).utterances]
     rows = LABELS.splitlines()

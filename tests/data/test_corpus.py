@@ -9,9 +9,11 @@ import pytest
 from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 
 from mme2e.data.corpus import ClosedSplitError, load_corpus, multi_hot
-from mme2e.data.rows import CACHE_FOLDER
-from mme2e.data.schema import PROGRESS_FOLDER, CorpusInfo
+from mme2e.data.rows import CACHE_FOLDER, RowFormat
+from mme2e.data.schema import PROGRESS_FOLDER, ROW_SCHEMA, CorpusInfo
 from mme2e.errors import UserError
+
+ROWS_OF_VERSION_1 = RowFormat(name="schema version 1", schema=ROW_SCHEMA, remedy="")
 
 
 def test_rows_come_back_as_they_were_written(tmp_path):
@@ -151,6 +153,57 @@ def test_corpus_json_round_trip(tmp_path):
     (tmp_path / "again").mkdir()
     info.write(tmp_path / "again")
     assert CorpusInfo.read(tmp_path / "again") == info
+
+
+def with_votes(folder, votes, split="train"):
+    """Gives the first rows of a split votes; null stays in the others."""
+    path = folder / split / "00000.parquet"
+    rows = pq.read_table(path).to_pylist()
+    for row, given in zip(rows, votes, strict=False):
+        row["votes"] = given
+    pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), path)
+    return folder
+
+
+class TestVotes:
+    def test_they_are_rows_in_the_order_of_the_labels(self, tmp_path):
+        corpus = load_corpus(with_votes(write_tiny_corpus(tmp_path / "corpus", 3), [[1.0, 0.0, 2.5], None, [0, 3, 0]]))
+        votes = corpus.votes("train")
+        assert votes.dtype == np.float32
+        np.testing.assert_array_equal(votes, [[1, 0, 2.5], [np.nan] * 3, [0, 3, 0]])
+        assert corpus.votes("valid") is None
+
+    def test_as_many_as_labels(self, tmp_path):
+        corpus = load_corpus(with_votes(write_tiny_corpus(tmp_path / "corpus", 3), [[1.0]]))
+        with pytest.raises(UserError, match="votes for 1 emotions, but the corpus has 3 labels"):
+            corpus.votes("train")
+
+    def test_they_follow_other_label_names(self, tmp_path):
+        corpus = load_corpus(with_votes(write_tiny_corpus(tmp_path / "corpus", 3), [[1.0, 2.0, 4.0], None]))
+        first, second, third = LABEL_NAMES
+        view = corpus.relabelled(("none", third, "other"), {first: "other", second: "other"}).without("test")
+        np.testing.assert_array_equal(view.votes("train"), [[0, 4, 3], [np.nan] * 3, [np.nan] * 3])
+
+    def test_a_corpus_of_version_1_loads_as_one_without(self, tmp_path):
+        folder = write_tiny_corpus(tmp_path / "corpus", 3)
+        for path in folder.glob("*/*.parquet"):
+            pq.write_table(pq.read_table(path).drop_columns(["votes"]), path)
+        info = json.loads((folder / "corpus.json").read_text())
+        (folder / "corpus.json").write_text(json.dumps({**info, "schema_version": 1}))
+        corpus = load_corpus(folder)
+        assert corpus.info.schema_version == 1
+        assert corpus.votes("train") is None
+        assert corpus.split("train").column_names == ROW_SCHEMA.names
+        assert corpus.split("train")["votes"] == [None] * 3
+        assert corpus.split("train")["text"] == corpus.texts("train")
+        assert corpus.columns("valid", ["votes", "id"]).column_names == ["votes", "id"]
+
+    def test_what_another_version_unpacked_is_not_read(self, tmp_path):
+        folder = write_tiny_corpus(tmp_path / "corpus", 3)
+        load_corpus(folder).split("train")
+        (unpacked,) = (folder / CACHE_FOLDER).glob("train-*.arrow")
+        old = ROWS_OF_VERSION_1.unpacked([folder / "train" / "00000.parquet"], corpus=folder, stem="train")
+        assert old != unpacked
 
 
 class TestWithout:

@@ -58,6 +58,42 @@ def gappy(tmp_path_factory):
     return load_corpus(folder)
 
 
+@pytest.fixture(scope="module")
+def voted(tmp_path_factory):
+    folder = write_tiny_corpus(tmp_path_factory.mktemp("voted") / "corpus", 3)
+    path = folder / "train" / "00000.parquet"
+    rows = pq.read_table(path)
+    schema, rows = rows.schema, rows.to_pylist()
+    rows[0]["votes"], rows[2]["votes"] = [1.0, 2.0, 5.0], [3.0]
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    return load_corpus(folder)
+
+
+class TestTargets:
+    """Shares of votes."""
+
+    def test_an_item_has_the_shares_or_its_labels(self, voted):
+        dataset = UtteranceDataset(voted, "train", "a", votes=True)
+        assert dataset[0].targets.tolist() == [0.125, 0.25, 0.625]
+        assert dataset[0].labels.tolist() == [1, 0, 0]
+        assert dataset[1].targets.tolist() == dataset[1].labels.tolist() == [0, 1, 0]
+        with pytest.raises(UserError, match="votes for 1 emotions"):
+            dataset[2]
+
+    def test_a_batch_carries_them(self, voted):
+        dataset = UtteranceDataset(voted, "train", "a", votes=True)
+        batch = collate([dataset[0], dataset[1]])
+        assert batch.targets.tolist() == [[0.125, 0.25, 0.625], [0, 1, 0]]
+        assert batch.select([1]).targets.tolist() == [[0, 1, 0]]
+        assert batch.to("meta").targets.device.type == "meta"
+        assert batch.with_mel_chunks().hidden("a", torch.tensor([True, False])).targets is batch.targets
+
+    def test_they_are_not_there_unless_asked_for(self, voted):
+        dataset = UtteranceDataset(voted, "train", "a")
+        assert dataset[0].targets is None
+        assert collate([dataset[0], dataset[2]]).targets is None
+
+
 def test_an_item_holds_what_the_row_holds(corpus):
     row = corpus.split("train")[2]
     item = UtteranceDataset(corpus, "train", "tav", Words())[2]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from portrait import portrait
 
-from mme2e.faces.crop import centre_box, crop_face
+from mme2e.faces.crop import centre_box, crop_face, whole_crop
 
 
 def test_whole_multiples_are_plain_means():
@@ -40,3 +40,36 @@ def test_tiny_images_are_enlarged(shape):
 
 def test_centre_box_is_the_largest_square():
     assert centre_box(np.zeros((100, 300, 3), dtype=np.uint8)) == (100.0, 0.0, 200.0, 100.0)
+
+
+class TestWholeCrop:
+    """Images that are face crops already."""
+
+    def test_one_of_the_right_size_stays_as_it_is(self):
+        image = np.random.default_rng(0).integers(0, 255, (48, 48, 3), dtype=np.uint8)
+        assert (whole_crop(image) == image).all()
+
+    def test_whole_multiples_are_plain_means(self):
+        image = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+        wanted = image.reshape(48, 2, 48, 2, 3).mean((1, 3))
+        assert np.abs(whole_crop(image) - wanted).max() <= 1
+
+    def test_nothing_is_cut_off_and_the_border_is_repeated(self):
+        image = np.zeros((96, 48, 3), dtype=np.uint8)
+        image[:, :2], image[:, -2:] = 10, 200  # one column of the crop each
+        image[:4], image[-4:] = 90, 120
+        crop = whole_crop(image)
+        assert crop.shape == (48, 48, 3)
+        assert crop.dtype == np.uint8
+        assert (crop[2:-2, :13] == 10).all()
+        assert (crop[2:-2, 13:-13] == 0).all()
+        assert (crop[2:-2, -13:] == 200).all()
+        assert (crop[:2] == 90).all()
+        assert (crop[-2:] == 120).all()
+        assert (whole_crop(image.transpose(1, 0, 2)) == crop.transpose(1, 0, 2)).all()
+
+    @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 7, 3), (5, 2, 3), (100_000, 1, 3), (49, 48, 3)])
+    def test_any_shape(self, shape):
+        crop = whole_crop(np.full(shape, 77, dtype=np.uint8))
+        assert crop.shape == (48, 48, 3)
+        assert (crop == 77).all()

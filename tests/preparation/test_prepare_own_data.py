@@ -57,6 +57,38 @@ def manifest(tmp_path: Path) -> Path:
     return path
 
 
+def test_votes_come_through_to_training(tmp_path):
+    rows = ["text,speaker,split,v_sad,v_happy"]
+    for split in ("train", "valid"):
+        rows += [f"good day {i},s{i},{split},{i},{3 - i}" for i in range(4)] + [f"so so,s9,{split},0,0"]
+    path = tmp_path / "voted.csv"
+    path.write_text("\n".join(rows).replace("so so,s9,train,0,0", "so so,s9,train,1,9"), encoding="utf-8")
+    corpus = tmp_path / "corpus"
+    with pytest.raises(UserError, match=r"^targets votes requires --loss bce or ce, not mse"):
+        replace(TINY, targets="votes", loss="mse")
+    prepare("manifest", path, corpus, PrepareSettings())
+    opened = load_corpus(corpus)
+    assert opened.info.label_names == ("happy", "sad")
+    order = [row["text"] for row in opened.split("train")]
+    votes = dict(zip(order, opened.votes("train").tolist(), strict=True))
+    assert votes == {
+        "good day 0": [3, 0],
+        "good day 1": [2, 1],
+        "good day 2": [1, 2],
+        "good day 3": [0, 3],
+        "so so": [9, 1],
+    }
+    assert np.isnan(opened.votes("valid")).any(axis=1).sum() == 1
+    settings = replace(TINY, model=replace(TINY_MODEL, modalities="t"), targets="votes")
+    voted = train(settings, data=corpus, out=tmp_path / "voted")
+    plain = train(replace(settings, targets="labels"), data=corpus, out=tmp_path / "plain")
+    assert voted.best.train_loss != plain.best.train_loss
+    path.write_text("text,labels,speaker,split\n" + "\n".join(f"w,{e},s,{s}" for e in "ab" for s in ("train", "valid")))
+    prepare("manifest", path, tmp_path / "unvoted", PrepareSettings())
+    with pytest.raises(UserError, match=r"^targets votes requires votes of annotators, and no training utterance of"):
+        train(settings, data=tmp_path / "unvoted", out=tmp_path / "run")
+
+
 def test_a_manifest_becomes_a_corpus_that_trains(manifest, tmp_path):
     summary = prepare_corpus(
         read_manifest(manifest), tmp_path / "corpus", PrepareSettings(), source="own", make_tracker=mean_tracker

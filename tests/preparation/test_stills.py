@@ -3,8 +3,9 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from small_recordings import MeanTracker, corpus, mean_tracker, utterance, write_sound, write_video
+from small_recordings import MeanTracker, corpus, mean_tracker, never, utterance, write_sound, write_video
 
+from mme2e.auditing.run import audit_corpus
 from mme2e.config import FaceSettings, PrepareSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.faces.detector import FaceDetector
@@ -188,6 +189,34 @@ def test_boxes_are_in_pixels_of_the_file_also_where_it_is_made_smaller(tmp_path)
     row, _, _ = prepare_one(tmp_path, images=(tmp_path / "large.jpg", *write_images(tmp_path / "images", [10])))
     assert greys(row) == [90, 10]
     assert row["face_boxes"] == [[2.0, 4.0, 6.0, 8.0], [1.0, 2.0, 3.0, 4.0]]
+
+
+def test_face_crops_are_taken_whole_and_no_detector_is_loaded(tmp_path):
+    images = write_images(tmp_path / "images", [10, 20], (30, 60))
+    raw = corpus(utterance("u", "u", 0.0, None, images=images, face_crop=True), utterance("words", "words", 0.0, None))
+    summary = prepare_corpus(raw, tmp_path / "out", PrepareSettings(), source="raw", make_tracker=never)
+    row = next(row for row in load_corpus(tmp_path / "out").split("train").to_list() if row["id"] == "u")
+    assert greys(row) == [10, 20]
+    assert row["face_flags"] == [FaceFlag.GIVEN] * 2
+    assert row["face_boxes"] == [[0.0, 0.0, 30.0, 60.0]] * 2
+    assert (summary.frames, summary.frames_with_face, summary.failed) == (2, 2, 0)
+    assert audit_corpus(load_corpus(tmp_path / "out")).all.frames_with_face == 2
+
+
+def test_grey_face_crops_beside_other_photographs(tmp_path):
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 255, (48, 48), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "grey.png")
+    given = {"images": (tmp_path / "grey.png",), "face_crop": True}
+    raw = corpus(
+        utterance("given", "a", 0.0, None, **given),
+        utterance("searched", "a", 0.0, None, images=write_images(tmp_path / "images", [90])),
+    )
+    prepare_corpus(raw, tmp_path / "out", PrepareSettings(), source="raw", make_tracker=mean_tracker)
+    rows = {row["id"]: row for row in load_corpus(tmp_path / "out").split("train").to_list()}
+    crop = np.asarray(Image.open(io.BytesIO(rows["given"]["face_crops"][0])))
+    assert (crop == pixels[..., None]).all()
+    assert rows["searched"]["face_flags"] == [FaceFlag.DETECTED]
 
 
 def test_the_detector_of_this_package_searches_each_photograph(tmp_path, shared):

@@ -34,6 +34,14 @@ def test_l1_and_mse_compare_probabilities_with_labels():
     assert EmotionLoss("mse")(logits, labels).item() == pytest.approx((0.25 + 1) / 2, rel=1e-6)
 
 
+def test_shares_of_votes_are_soft_targets():
+    logits, shares = torch.tensor([[0.0, 2.0]]), torch.tensor([[0.25, 0.75]])
+    log_sum = np.log(1 + np.exp(2))
+    assert EmotionLoss("ce")(logits, shares).item() == pytest.approx(log_sum - 0.75 * 2, rel=1e-6)
+    bce = (np.log(2) + 0.75 * np.log(1 + np.exp(-2)) + 0.25 * log_sum) / 2
+    assert EmotionLoss("bce")(logits, shares).item() == pytest.approx(bce, rel=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["bce", "ce", "l1", "mse"])
 def test_half_precision_logits_give_a_single_precision_loss(kind):
     logits = torch.zeros(2, 3, dtype=torch.bfloat16)

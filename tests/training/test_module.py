@@ -86,6 +86,16 @@ def test_a_budget_is_followed_beside_losses_of_the_modalities():
     assert all(stage.selection.top_p != p for stage, p in zip(model.stages.values(), before, strict=True))
 
 
+def test_targets_stand_above_labels():
+    settings = TrainSettings(model=ModelSettings(name="fe2e"), modality_loss=0.5, targets="votes")
+    module = EmotionModule(make_tiny("fe2e"), settings, pos_weight=None).eval()
+    plain = dataclasses.replace(make_utterances((1, 2), (2, 1)), labels=torch.eye(EMOTIONS)[:2])
+    voted = dataclasses.replace(plain, targets=torch.full((2, EMOTIONS), 1 / EMOTIONS))
+    same = dataclasses.replace(plain, labels=voted.targets)
+    assert [loss.item() for loss in module._losses(voted)] == [loss.item() for loss in module._losses(same)]
+    assert module._losses(voted)[0].item() != module._losses(plain)[0].item()
+
+
 def test_without_it_there_is_no_such_loss():
     settings = TrainSettings(model=ModelSettings(name="fe2e"))
     module = EmotionModule(make_tiny("fe2e"), settings, pos_weight=None).eval()

@@ -95,6 +95,10 @@ class TrainSettings:
     """bce, l1, mse: one decision per emotion, by cross-entropy or by the absolute or squared distance of probability
     and label; ce: one emotion per utterance (single-label corpora only)."""
 
+    targets: Literal["labels", "votes"] = "labels"
+    """What is learnt (bce, ce): the labels, or of each emotion its share in the annotators' votes; an utterance without
+    votes is learnt by its labels."""
+
     pos_weight: bool = True
     """Weigh the positives of each emotion by negatives / positives of the training split (bce)."""
 
@@ -137,6 +141,10 @@ class TrainSettings:
             require(value > 0, f"{name} must be positive, not {value}")
         require(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
         require(self.optimizer == "sgd" or self.momentum == 0, f"momentum {self.momentum} requires --optimizer sgd")
+        require(
+            self.targets == "labels" or self.loss in ("bce", "ce"),
+            f"targets votes requires --loss bce or ce, not {self.loss}",
+        )
         require(0 <= self.modality_dropout < 1, f"modality_dropout must be in [0, 1), not {self.modality_dropout}")
         require(
             self.scheduler == "cosine" or self.warmup_epochs == 0,

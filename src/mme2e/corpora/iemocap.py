@@ -9,7 +9,8 @@ Expected layout, for each session S from 1 to 5::
 """
 
 import re
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mme2e.corpora.collection import Collection
@@ -31,6 +32,16 @@ _LABEL_LINE = re.compile(rf"^{_TIMES}\t(?P<id>\S+)\t(?P<label>[a-z]{{3}})(?:\t.*
 _TRANSCRIPT_LINE = re.compile(rf"^(?P<id>\S+)\s+{_TIMES}\s*:(?P<text>.*)$")
 _UNTIMED_LINE = re.compile(r"^[FM]:")  # remarks between turns: "M: [LAUGHTER]"
 _OTHER_LABEL_FILE_LINE = re.compile(r"^(%|[CA]-[EFM]\d+:)")  # header, single annotators
+_EVALUATOR_LINE = re.compile(r"^C-E\d+:\s*(?P<chosen>[^(]*)")  # "C-E2:<tab>Frustration; Anger;<tab>(remark)"
+_EVALUATORS_NAMES = {
+    "anger": "ang",
+    "excited": "exc",
+    "frustration": "fru",
+    "happiness": "hap",
+    "neutral": "neu",
+    "neutral state": "neu",
+    "sadness": "sad",
+}
 _TURN = re.compile(r"^(?P<dialogue>Ses(?P<session>\d\d)(?P<left>[FM])_\w+)_(?P<speaker>[FM])\w*$")
 
 
@@ -74,11 +85,12 @@ def region_of_half(left: bool) -> Region:
 
 
 def read_iemocap(raw: Path) -> RawCorpus:
-    """Reads IEMOCAP's labels and transcripts; media files are looked up, not opened.
+    """Reads IEMOCAP's labels, votes and transcripts; media files are looked up, not opened.
 
     Times, region, channel and text of a turn are its own, also where turns overlap. Text is kept as it is
     written, with remarks such as `[LAUGHTER]` or `(sighs)`, as the reference keeps them. Frame rates are of no matter:
-    frames are found by their times.
+    frames are found by their times. Votes are those of the evaluators for these six emotions (lines `C-E...`, not what
+    the actors said of themselves); who chose two gives a vote to both.
 
     Args:
         raw: The folder with Session1 ... Session5, or its parent. Some of the sessions are enough.
@@ -125,7 +137,9 @@ def _read_transcript(path: Path, found: Collection) -> dict[str, str]:
 
 def _read_labels(path: Path, texts: dict[str, str], video: Path | None, audio: Path | None, found: Collection) -> None:
     """Adds the turns of one dialogue."""
-    for place, line in lines_of(path, found):
+    lines = list(lines_of(path, found))
+    votes = _votes(lines)
+    for place, line in lines:
         if _OTHER_LABEL_FILE_LINE.match(line):
             continue
         match = _LABEL_LINE.match(line)
@@ -141,7 +155,21 @@ def _read_labels(path: Path, texts: dict[str, str], video: Path | None, audio: P
         except ValueError as error:
             found.skip(id_, error)
         else:
-            found.add(utterance, place, "label line")
+            given = tuple(sorted(votes[place].items()))
+            found.add(replace(utterance, votes=given) if given else utterance, place, "label line")
+
+
+def _votes(lines: list[tuple[str, str]]) -> dict[str, Counter[str]]:
+    """Votes by the place of the label line that the evaluators' lines follow."""
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    turn = ""
+    for place, line in lines:
+        if (match := _EVALUATOR_LINE.match(line)) is not None:
+            names = (name.strip().lower() for name in match["chosen"].split(";"))
+            votes[turn].update({_EVALUATORS_NAMES[name] for name in names if name in _EVALUATORS_NAMES})
+        elif not _OTHER_LABEL_FILE_LINE.match(line):
+            turn = place
+    return votes
 
 
 def _utterance(

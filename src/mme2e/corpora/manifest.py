@@ -1,8 +1,8 @@
 """Reader of anybody's own data: a manifest, that is a table with one utterance a row.
 
-Columns: `labels` and at least one of `video`, `images`, `audio`, `text`; all others (see `COLUMNS` of
-`mme2e.corpora.manifest_rows`) may be left out. Any cell but that of a time's column may be empty: what is empty is
-missing.
+Columns: `labels` or votes for labels (`v_happy`), and at least one of `video`, `images`, `audio`, `text`; all others
+(see `COLUMNS` of `mme2e.corpora.manifest_rows`) may be left out. Any cell but that of a time's column may be empty:
+what is empty is missing.
 """
 
 import json
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from mme2e.corpora.collection import Collection
 from mme2e.corpora.file_finder import FileFinder, is_file, is_pattern
-from mme2e.corpora.label_names import in_one_spelling
-from mme2e.corpora.manifest_rows import MISSING, ManifestRow, read_rows
+from mme2e.corpora.manifest_rows import FACE_CROP, MISSING, ManifestRow, read_rows
+from mme2e.corpora.manifest_votes import votes_of, with_labels
 from mme2e.corpora.times import number_of, seconds_of
 from mme2e.corpora.utterance import RawCorpus, Utterance
 from mme2e.errors import UserError
@@ -32,22 +32,24 @@ SPLIT_NAMES = {
     "dev": "valid",
     "test": "test",
 }
+YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
 def read_manifest(path: Path) -> RawCorpus:
     """Reads a manifest; media files are looked up, not opened.
 
-    Paths are relative to the manifest. Without a column `audio` the audio is that of the video. Label names are in
-    alphabetical order; the corpus is multi-label when any row has several labels or none.
+    Paths are relative to the manifest. Without a column `audio` the audio is that of the video. Label names are those
+    of rows and those with any votes, in alphabetical order; the corpus is multi-label when any row has several labels
+    or none. A row without labels has that of most votes, the first in alphabetical order where several have as many.
 
     What is not given: the recording is the file that the utterance is cut from (video, else audio, else the one image
     or the folder of the images), by its stem, with as many folders before it as distinguish it from others of that
     stem; text alone is a recording of its own. A `dialogue` is a recording, numbered within its split as MELD's are.
     The speaker is the recording. The id is the recording, with a number when it has several rows.
 
-    Rows with a mistake (a file that does not exist, an impossible time, an unknown split, an id that an earlier row
-    has) are skipped, with "file:line" and the reason. An image among several that does not exist is left for the
-    preparation to meet. Rows without a split come as they are, also where others have one.
+    Rows with a mistake (a file that does not exist, an impossible time, an unknown split, votes below 0, an id that an
+    earlier row has) are skipped, with "file:line" and the reason. An image among several that does not exist is left
+    for the preparation to meet. Rows without a split come as they are, also where others have one.
 
     Args:
         path: CSV file, or JSON lines when it ends in .jsonl.
@@ -60,21 +62,25 @@ def read_manifest(path: Path) -> RawCorpus:
     found.skipped += table.skipped
     files = FileFinder(path.parent)
     own_audio = "audio" not in table.columns
-    rows: list[tuple[ManifestRow, Utterance]] = []
+    rows: list[ManifestRow] = []
+    read: list[Utterance] = []
     for row in table.rows:
         try:
-            rows.append((row, _utterance(row.cells, files, own_audio=own_audio)))
+            utterance = _utterance(row.cells, files, own_audio=own_audio)
+            votes = votes_of(row.cells, table.vote_labels)
+            read.append(replace(utterance, votes=votes) if votes else utterance)
+            rows.append(row)
         except ValueError as error:
             found.skip(f"{path.name}:{row.line}", error)
-    labels, remarks = in_one_spelling([utterance.labels for _, utterance in rows])
+    spelled, remarks = with_labels(read)
+    without = [row.line for row, utterance in zip(rows, spelled, strict=True) if not utterance.votes]
+    if table.vote_labels and without:
+        remarks.append(f"{len(without)} rows have no votes, the first in line {without[0]}: used without")
     for remark in remarks:
         found.skip(path.name, remark)
-    spelled = [
-        (row, utterance if utterance.labels == own else replace(utterance, labels=own))
-        for (row, utterance), own in zip(rows, labels, strict=True)
-    ]
+    whole = list(zip(rows, spelled, strict=True))
     lines: dict[str, int] = {}
-    for row, utterance in _named(spelled, path):
+    for row, utterance in _named(whole, path):
         if utterance.id in lines:
             found.skip(
                 f"{path.name}:{row.line}", f"second row with the id '{utterance.id}', after line {lines[utterance.id]}"
@@ -82,13 +88,15 @@ def read_manifest(path: Path) -> RawCorpus:
         else:
             lines[utterance.id] = row.line
             found.add(utterance, f"{path.name}:{row.line}")
-    return _corpus(found, rows, path, len(table.rows))
+    return _corpus(found, whole, path, len(table.rows))
 
 
 def _corpus(found: Collection, rows: list[tuple[ManifestRow, Utterance]], path: Path, given: int) -> RawCorpus:
     """The corpus, when there is an utterance and a label in it."""
     utterances = found.utterances.values()
-    label_names = tuple(sorted({label for utterance in utterances for label in utterance.labels}))
+    names = {label for utterance in utterances for label in utterance.labels}
+    names |= {label for utterance in utterances for label, _ in utterance.votes}
+    label_names = tuple(sorted(names))
     if utterances and not label_names:
         raise UserError(f"{path}: none of its {len(utterances)} usable rows has a label")
     unlabelled = [row.line for row, utterance in rows if not utterance.labels]
@@ -123,6 +131,9 @@ def _utterance(cells: dict[str, str], files: FileFinder, *, own_audio: bool) -> 
         images_per_s = _number("images_per_s", cells["images_per_s"], number_of, "a number above 0")
         if images_per_s == 0:
             raise ValueError("images_per_s is 0")
+    face_crop = _yes(FACE_CROP, cells[FACE_CROP]) if FACE_CROP in cells else False
+    if face_crop and video is not None:
+        raise ValueError(f"{FACE_CROP} is '{cells[FACE_CROP]}' beside a video; expected are images")
     split = cells.get("split")
     if split is not None and split.lower() not in SPLIT_NAMES:
         raise ValueError(f"split '{split}'; there are {', '.join(SPLIT_NAMES)}")
@@ -143,6 +154,7 @@ def _utterance(cells: dict[str, str], files: FileFinder, *, own_audio: bool) -> 
         video=video,
         images=images,
         images_per_s=images_per_s,
+        face_crop=face_crop,
         audio=audio,
         region=_region(cells["region"]) if "region" in cells else None,
         audio_channel=_number_if_any("audio_channel", cells),
@@ -207,6 +219,13 @@ def _whole_number(column: str, cell: str) -> int:
 
 def _number_if_any(column: str, cells: dict[str, str]) -> int | None:
     return _whole_number(column, cells[column]) if column in cells else None
+
+
+def _yes(column: str, cell: str) -> bool:
+    name = cell.lower().removesuffix(".0")  # pandas writes 1.0 where other cells are empty
+    if name not in YES_OR_NO:
+        raise ValueError(f"{column} is '{cell}'; expected is one of {', '.join(YES_OR_NO)}")
+    return YES_OR_NO[name]
 
 
 def _region(cell: str) -> Region:

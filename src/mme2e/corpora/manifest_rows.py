@@ -12,6 +12,7 @@ from mme2e.errors import UserError
 from mme2e.text_files import decode_text, line_not_utf_8, printable, tidy_name
 
 LABELS = "labels"
+FACE_CROP = "face_crop"
 FILES = ("video", "images", "audio")
 MODALITIES = (*FILES, "text")
 COLUMNS = (
@@ -29,8 +30,15 @@ COLUMNS = (
     "video_track",
     "audio_track",
     "images_per_s",
+    FACE_CROP,
 )
 OTHER_HEADINGS = {"label": LABELS, "image": "images", "person": "speaker"}
+VOTES = "v_"
+"""How the column of the votes for a label begins; the label follows."""
+
+OTHER_VOTES = "votes_"
+"""The same in headings."""
+
 JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
 MISSING = frozenset(
     ("nan", "NaN", "NAN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaT", "None", "NULL", "null")
@@ -57,11 +65,13 @@ class ManifestTable:
 
     Attributes:
         columns: Those of `COLUMNS` that it has.
+        vote_labels: Labels that have a column of votes, which is called `VOTES` and the label.
         rows: Rows that are whole.
         skipped: Broken rows, and columns that mean nothing here.
     """
 
     columns: frozenset[str]
+    vote_labels: tuple[str, ...]
     rows: tuple[ManifestRow, ...]
     skipped: tuple[Skipped, ...]
 
@@ -72,8 +82,8 @@ def read_rows(path: Path) -> ManifestTable:
     Headings may be in capitals. Of CSV see `read_table`, of the encoding `decode_text`. A cell of `MISSING` is empty.
 
     Raises:
-        UserError: The file cannot be read, is no text, has broken quotes, has a column twice, or lacks the labels or
-            all of the modalities.
+        UserError: The file cannot be read, is no text, has broken quotes, has a column twice, or lacks labels and
+            votes or all of the modalities.
     """
     try:
         content = path.read_bytes()
@@ -97,7 +107,7 @@ def read_rows(path: Path) -> ManifestTable:
             skipped.append(Skipped(item=f"{path.name}:{line}", reason=record))
             continue
         try:
-            cells = {columns[key]: _cell(key, value) for key, value in record.items() if key in columns}
+            cells = {columns[key]: _cell(columns[key], key, value) for key, value in record.items() if key in columns}
         except ValueError as error:
             skipped.append(Skipped(item=f"{path.name}:{line}", reason=str(error)))
             continue
@@ -111,7 +121,13 @@ def read_rows(path: Path) -> ManifestTable:
     for remark, meaning in ((missing, "taken as missing"), (damaged, "not Unicode, written with escapes")):
         if remark.count:
             skipped.append(Skipped(item=path.name, reason=f"{remark}: {meaning}"))
-    return ManifestTable(columns=frozenset(columns.values()), rows=tuple(rows), skipped=tuple(skipped))
+    vote_labels = tuple(name.removeprefix(VOTES) for name in columns.values() if name.startswith(VOTES))
+    return ManifestTable(
+        columns=frozenset(columns.values()) & frozenset(COLUMNS),
+        vote_labels=vote_labels,
+        rows=tuple(rows),
+        skipped=tuple(skipped),
+    )
 
 
 @dataclass
@@ -138,17 +154,25 @@ def _columns(headings: tuple[str, ...], path: Path) -> dict[str, str]:
     columns: dict[str, str] = {}
     for heading in headings:
         name = tidy_name(heading).lower()
-        name = OTHER_HEADINGS.get(name, name)
-        if name in columns.values():
+        label = _vote_label(heading)
+        name = VOTES + label if label else OTHER_HEADINGS.get(name, name)
+        if name.casefold() in (known.casefold() for known in columns.values()):
             raise UserError(f"{path} has two columns of {name}; expected is one")
-        if name in COLUMNS:
+        if label or name in COLUMNS:
             columns[heading] = name
     found = ", ".join(map(printable, headings)) or "nothing"
-    if LABELS not in columns.values():
+    if LABELS not in columns.values() and not any(name.startswith(VOTES) for name in columns.values()):
         raise UserError(f"{path} has no column {LABELS}; it has {found}")
     if not set(MODALITIES) & set(columns.values()):
         raise UserError(f"{path} has none of the columns {', '.join(MODALITIES)}; it has {found}")
     return columns
+
+
+def _vote_label(heading: str) -> str:
+    """The label whose votes a column contains, as it is written; empty for other columns."""
+    name = tidy_name(heading)
+    prefix = next((each for each in (VOTES, OTHER_VOTES) if name.lower().startswith(each)), None)
+    return "" if prefix is None else name[len(prefix) :].strip()
 
 
 _Records = Iterator[tuple[int, dict[str, Any] | str]]
@@ -184,7 +208,7 @@ def _json_records(text: str) -> tuple[tuple[str, ...], _Records]:
     return tuple(headings), iter(records)
 
 
-def _cell(heading: str, value: object) -> str:
+def _cell(column: str, heading: str, value: object) -> str:
     """A value as text; null is empty.
 
     Raises:
@@ -194,6 +218,8 @@ def _cell(heading: str, value: object) -> str:
         return ""
     if isinstance(value, str):
         return value.strip()
+    if isinstance(value, bool) and column == FACE_CROP:
+        return str(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):

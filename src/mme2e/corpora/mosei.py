@@ -40,12 +40,25 @@ class _Segment:
     text: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Scores:
+    """Sums of the annotators' scores of a clip, in the order of `LABEL_NAMES`, and how many rows they come from."""
+
+    sums: tuple[float, ...] = (0.0,) * len(LABEL_NAMES)
+    rows: int = 0
+
+    @property
+    def votes(self) -> tuple[tuple[str, float], ...]:
+        return tuple((name, sum_ / self.rows) for name, sum_ in zip(LABEL_NAMES, self.sums, strict=True) if sum_ > 0)
+
+
 def read_mosei(raw: Path) -> RawCorpus:
     """Reads CMU-MOSEI's labels and transcripts; media files are looked up, not opened.
 
     The scores of all rows of a clip are summed, also of an annotator who comes twice; an emotion is present when its
     sum is above 0 (reference, section 2), so that neither a repeated row nor a score above 3 changes a label. An empty
-    score counts as 0, as in the reference; scores outside 0 to 3 are counted in `skipped`.
+    score counts as 0, as in the reference; scores outside 0 to 3 are counted in `skipped`. Votes are the means of the
+    scores, an emotion's mean intensity.
     A clip needs a label row, a transcript line (which holds its times) and a video. A start before the video is moved
     to 0; an end past the video is left for the decoder to meet. Stereo is mixed (the reference takes the left channel).
 
@@ -84,7 +97,8 @@ def read_mosei(raw: Path) -> RawCorpus:
                 start_s=segment.start_s,
                 end_s=segment.end_s,
                 text=segment.text,
-                labels=tuple(name for name, sum_ in zip(LABEL_NAMES, scores[clip], strict=True) if sum_ > 0),
+                labels=tuple(name for name, sum_ in zip(LABEL_NAMES, scores[clip].sums, strict=True) if sum_ > 0),
+                votes=scores[clip].votes,
                 video=videos[video],
                 audio=audio.get(video),
             )
@@ -97,9 +111,9 @@ def read_mosei(raw: Path) -> RawCorpus:
     return found.corpus("mosei", LABEL_NAMES, empty=empty, multi_label=True)
 
 
-def _read_scores(folder: Path, found: Collection) -> dict[_Clip, list[float]]:
-    """Sums of the annotators' scores by clip, in the order of `LABEL_NAMES`."""
-    sums: dict[_Clip, list[float]] = {}
+def _read_scores(folder: Path, found: Collection) -> dict[_Clip, _Scores]:
+    """The annotators' scores by clip."""
+    sums: dict[_Clip, _Scores] = {}
     usable_files = 0
     for path in files_of(folder, ".csv").values():
         rows = rows_of(path, COLUMNS, found)
@@ -115,7 +129,9 @@ def _read_scores(folder: Path, found: Collection) -> dict[_Clip, list[float]]:
                 continue
             if not all(0 <= score <= HIGHEST_SCORE for score in scores):
                 odd_rows.append(row_number)
-            sums[clip] = [old + new for old, new in zip(sums.get(clip, [0.0] * len(scores)), scores, strict=True)]
+            before = sums.get(clip, _Scores())
+            added = tuple(old + new for old, new in zip(before.sums, scores, strict=True))
+            sums[clip] = _Scores(sums=added, rows=before.rows + 1)
         if odd_rows:
             reason = f"{len(odd_rows)} rows have scores outside 0 to {HIGHEST_SCORE} and count as they are"
             found.skip(f"{path.name}:row {odd_rows[0]}", reason)

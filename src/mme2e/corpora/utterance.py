@@ -20,10 +20,12 @@ class Utterance:
         end_s: End within the recording, seconds; None means the end of the file.
         text: Transcript; None when missing.
         labels: Names of the emotions present, a subset of the corpus' label names; may be empty (multi-label).
+        votes: How much annotators gave each emotion, numbers above 0 by label name; empty where nothing is known.
         split: "train", "valid", "test" or None while no protocol has been applied.
         video: File with the video; None when missing.
         images: Still frames in order, where there is no video.
         images_per_s: How many still frames make a second; None: each of them is a sampled frame.
+        face_crop: Whether each image is a face already, so that none is looked for in it.
         audio: File with the audio; None when missing.
         region: Part of the video or image that shows the speaker; None is all of it.
         audio_channel: Channel with the speaker's microphone, counted from 0; None mixes all.
@@ -39,10 +41,12 @@ class Utterance:
     end_s: float | None
     text: str | None
     labels: tuple[str, ...]
+    votes: tuple[tuple[str, float], ...] = ()
     split: str | None = None
     video: Path | None = None
     images: tuple[Path, ...] = ()
     images_per_s: float | None = None
+    face_crop: bool = False
     audio: Path | None = None
     region: Region | None = None
     audio_channel: int | None = None
@@ -55,6 +59,7 @@ class Utterance:
             object.__setattr__(self, name, printable(getattr(self, name)))
         object.__setattr__(self, "text", None if self.text is None else printable(self.text))
         object.__setattr__(self, "labels", tuple(map(printable, self.labels)))
+        object.__setattr__(self, "votes", tuple((printable(label), votes) for label, votes in self.votes))
 
 
 @dataclass(frozen=True, kw_only=True)

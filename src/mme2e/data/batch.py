@@ -32,6 +32,7 @@ class UtteranceItem:
         visual_features: (steps, size) float32.
         audio_context: (2, 128) float32, see `Batch`; None where it was not asked for.
         labels: (emotions,) float32, 1 where present.
+        targets: (emotions,) float32, what to learn in place of the labels; None: the labels.
     """
 
     id: str
@@ -43,6 +44,7 @@ class UtteranceItem:
     visual_features: Tensor | None = None
     audio_context: Tensor | None = None
     labels: Tensor
+    targets: Tensor | None = None
 
 
 @dataclass(kw_only=True)
@@ -60,6 +62,7 @@ class Batch:
         audio_context: (batch, 2, 128) float32, how the mel bands of each one's recording or speaker differ from its
             own, for models that normalise over them; see `mme2e.media.mel_statistics`.
         labels: (batch, emotions) float32, 1 where the emotion is present.
+        targets: (batch, emotions) float32 in [0, 1], what to learn in place of the labels; None: the labels.
         ids: Utterance ids, in order.
     """
 
@@ -72,6 +75,7 @@ class Batch:
     visual_features: Ragged | None = None
     audio_context: Tensor | None = None
     labels: Tensor | None = None
+    targets: Tensor | None = None
     ids: tuple[str, ...] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -99,7 +103,7 @@ class Batch:
         """Some utterances, in the order asked for; at least one."""
         chosen: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         chosen = {name: value.select(utterances) for name, value in chosen.items() if isinstance(value, Ragged)}
-        for name in ("audio_context", "labels"):
+        for name in ("audio_context", "labels", "targets"):
             rows = getattr(self, name)
             if rows is not None:
                 chosen[name] = rows[torch.tensor(utterances, device=rows.device)]
@@ -161,5 +165,12 @@ def collate(items: Sequence[UtteranceItem]) -> Batch:
         if items[0].audio_context is None
         else torch.stack([item.audio_context for item in items if item.audio_context is not None]),
         labels=torch.stack([item.labels for item in items]),
+        targets=_stacked([item.targets for item in items]),
         ids=tuple(item.id for item in items),
     )
+
+
+def _stacked(rows: Sequence[Tensor | None]) -> Tensor | None:
+    """(batch, emotions); None where no utterance has a row: either all have one or none has."""
+    given = [row for row in rows if row is not None]
+    return torch.stack(given) if given else None

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from mme2e.data.rows import digest
 from mme2e.data.schema import ROWS, SPLITS, UNASSIGNED, CorpusInfo
+from mme2e.data.votes import VoteOrder
 from mme2e.errors import UserError
 from mme2e.scores.overlap import KINDS, Leakage, leakage
 
@@ -49,6 +50,7 @@ class Corpus:
         self._open: dict[str, Dataset] = {}
         self._closed: frozenset[str] = frozenset()
         self.meaning: dict[str, str] = {}
+        self._stored_names = info.label_names
 
     def relabelled(self, label_names: tuple[str, ...], meaning: dict[str, str]) -> "Corpus":
         """The same corpus with the label names of a model: what no row is labelled with is an emotion that none has.
@@ -58,7 +60,7 @@ class Corpus:
             meaning: Name of the model for each label name of the corpus.
         """
         view = Corpus(self.folder, replace(self.info, label_names=label_names))
-        view._closed, view.meaning = self._closed, meaning
+        view._closed, view.meaning, view._stored_names = self._closed, meaning, self._stored_names
         view.__dict__["fingerprint"] = self.fingerprint  # it is still the same corpus
         return view
 
@@ -70,6 +72,7 @@ class Corpus:
         """
         view = Corpus(self.folder, self.info)
         view._closed, view.meaning = self._closed | set(closed), self.meaning
+        view._stored_names = self._stored_names
         return view
 
     @property
@@ -143,6 +146,31 @@ class Corpus:
         return np.stack(
             [multi_hot(labels, self.info.label_names, self.meaning) for labels in self.split(name)["labels"]]
         )
+
+    @property
+    def vote_order(self) -> VoteOrder:
+        """What puts the votes of a row in the order of `info.label_names`."""
+        return VoteOrder.of(self._stored_names, self.info.label_names, self.meaning)
+
+    def votes(self, name: str) -> np.ndarray | None:
+        """Votes of annotators in a split.
+
+        Returns:
+            (utterances, emotions) float32, emotions in `info.label_names` order, NaN in the rows of utterances without
+            votes; None where no utterance has any.
+
+        Raises:
+            UserError: A row has votes for more or fewer emotions than there are.
+        """
+        column = self.columns(name, ["votes"])["votes"]
+        if column.null_count == len(column):
+            return None
+        order = self.vote_order
+        votes = np.full((len(column), len(self.info.label_names)), np.nan, dtype=np.float32)
+        for row, given in zip(votes, column.to_pylist(), strict=True):
+            if given is not None:
+                row[:] = order.row(given)
+        return votes
 
     def leakage(self, split: str = "test", against: str = "train") -> Leakage:
         """Counts what a split shares with another one; only ids and texts are read.

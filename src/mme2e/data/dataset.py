@@ -55,6 +55,8 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         features: Hand-crafted features of the corpus, to read instead of its video, audio and text, of which
             nothing is decoded then. They are not augmented.
         required: "t" where an utterance without text is of no use to the model; else empty.
+        votes: Whether `targets` of the items are the shares of the annotators' votes, or the labels where an utterance
+            has no votes.
 
     Raises:
         UserError: The split has no utterances with any of the modalities, text requires a tokenizer, or
@@ -70,6 +72,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         max_length: int = 100,
         features: Features | None = None,
         required: str = "",
+        votes: bool = False,
     ) -> None:
         if "t" in modalities and tokenizer is None and features is None:
             raise UserError(f"modalities '{modalities}' include text, which requires a tokenizer")
@@ -89,7 +92,8 @@ class UtteranceDataset(Dataset[UtteranceItem]):
             raise UserError(f"{corpus.folder}: no utterance of '{split}' can be used: all have {self.lacking}")
         costs = _costs(rows, modalities) if self._features is None else _feature_costs(self._features, modalities)
         self.costs = costs[usable]
-        columns = ["id", "labels"]
+        self._vote_order = corpus.vote_order if votes else None
+        columns = ["id", "labels", *(["votes"] if votes else [])]
         if self._features is None:
             columns += [column for letter in modalities for column in _COLUMNS[letter]]
         self._rows = rows.select_columns(columns)
@@ -128,17 +132,23 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         """Utterance `key`; a plain number means epoch 0."""
         draw = key if isinstance(key, Draw) else Draw(key, 0)
         row = self._rows[draw.utterance]
-        labels = torch.from_numpy(multi_hot(row["labels"], self.label_names, self._meaning))
+        labels, targets = torch.from_numpy(multi_hot(row["labels"], self.label_names, self._meaning)), None
+        if self._vote_order is not None:
+            targets = labels if row["votes"] is None else torch.from_numpy(self._vote_order.shares(row["votes"]))
         if self._features is not None:
-            return self._feature_item(row["id"], self._features, labels)
+            return self._feature_item(row["id"], self._features, labels, targets)
         rng = np.random.default_rng([self._seed, draw.epoch, draw.utterance])
         # In this order: what one draws decides what is left for the next.
         crops = self._face_crops(row["face_crops"], row["face_flags"], rng) if "v" in self.modalities else None
         tokens = self._tokens(row["text"], rng) if "t" in self.modalities else None
         waveform = self._waveform(row["audio"], rng) if "a" in self.modalities else None
-        return UtteranceItem(id=row["id"], face_crops=crops, waveform=waveform, tokens=tokens, labels=labels)
+        return UtteranceItem(
+            id=row["id"], face_crops=crops, waveform=waveform, tokens=tokens, labels=labels, targets=targets
+        )
 
-    def _feature_item(self, identity: str, features: SplitFeatures, labels: Tensor) -> UtteranceItem:
+    def _feature_item(
+        self, identity: str, features: SplitFeatures, labels: Tensor, targets: Tensor | None
+    ) -> UtteranceItem:
         matrices = features[identity]
         chosen = {name: self._feature_matrix(name, matrices) for name in _names(self.modalities)}
         return UtteranceItem(
@@ -147,6 +157,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
             acoustic_features=chosen.get("acoustic"),
             visual_features=chosen.get("visual"),
             labels=labels,
+            targets=targets,
         )
 
     def _feature_matrix(self, name: str, matrices: FeatureMatrices) -> Tensor:

@@ -11,7 +11,9 @@ from mme2e.data.features import Features, load_features
 from mme2e.errors import UserError
 
 
-def open_dataset(corpus: Corpus, split: str, settings: ModelSettings, tokenizer: Any = None) -> UtteranceDataset:
+def open_dataset(
+    corpus: Corpus, split: str, settings: ModelSettings, tokenizer: Any = None, *, votes: bool = False
+) -> UtteranceDataset:
     """The utterances of a split, as a model reads them: raw signals, or hand-crafted features for the baselines.
 
     Args:
@@ -19,6 +21,7 @@ def open_dataset(corpus: Corpus, split: str, settings: ModelSettings, tokenizer:
         split: "train", "valid" or "test".
         settings: Of the model; a baseline's sizes must be those of the features.
         tokenizer: Of the model's text encoder, if it has one.
+        votes: Whether the annotators' votes are the targets.
 
     Raises:
         UserError: As `UtteranceDataset`; or the corpus has no features, or of other sizes.
@@ -35,6 +38,7 @@ def open_dataset(corpus: Corpus, split: str, settings: ModelSettings, tokenizer:
         settings.text.max_length,
         features,
         required=settings.required_modalities,
+        votes=votes,
     )
 
 

@@ -38,11 +38,13 @@ class RowFormat:
         name: With its version, for errors.
         schema: Of the rows.
         remedy: What the user can do about a damaged file.
+        added: Columns that files of earlier versions lack; they read as null.
     """
 
     name: str
     schema: pa.Schema
     remedy: str
+    added: tuple[str, ...] = ()
 
     def unpacked(self, files: Sequence[Path], *, corpus: Path, stem: str) -> Path:
         """The Arrow file with the rows of Parquet files, one file after the other.
@@ -59,7 +61,7 @@ class RowFormat:
         """
         states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         cache = _cache_folder(corpus)
-        path = cache / f"{stem}-{digest(states)}.arrow"
+        path = cache / f"{stem}-{digest([self.name, states])}.arrow"  # another version has other columns
         if not path.is_file():
             try:
                 cache.mkdir(parents=True, exist_ok=True)
@@ -77,10 +79,10 @@ class RowFormat:
             UserError: The file is damaged or lacks a column.
         """
         with self._opened(path) as file:
-            lacking = [name for name in names if name not in file.schema_arrow.names]
+            lacking = [name for name in names if name not in file.schema_arrow.names and name not in self.added]
             if lacking:
                 raise UserError(f"{path} has no column {', '.join(lacking)}; {self.remedy}")
-            return file.read(columns=list(names))
+            return self._with_added(file.read(columns=list(names)), names)
 
     def _unpack(self, files: Sequence[Path], path: Path) -> None:
         with (
@@ -99,10 +101,19 @@ class RowFormat:
             UserError: The file is damaged or holds other rows.
         """
         with self._opened(path) as file:
-            if not file.schema_arrow.equals(self.schema):
+            lacking = [name for name in self.added if name not in file.schema_arrow.names]
+            if not file.schema_arrow.equals(pa.schema([each for each in self.schema if each.name not in lacking])):
                 raise UserError(f"{path} has other columns than {self.name}; {self.remedy}")
             for index in range(file.num_row_groups):
-                yield file.read_row_group(index, use_threads=False)  # of thousands of files, threads would cost a third
+                # Of thousands of files, threads would cost a third.
+                yield self._with_added(file.read_row_group(index, use_threads=False), self.schema.names)
+
+    def _with_added(self, table: pa.Table, names: Sequence[str]) -> pa.Table:
+        """Columns of a file, with nulls for those of later versions."""
+        lacking = [name for name in names if name not in table.schema.names]
+        for name in lacking:
+            table = table.append_column(self.schema.field(name), pa.nulls(len(table), self.schema.field(name).type))
+        return table.select(list(names)) if lacking else table
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[pq.ParquetFile]:

@@ -21,7 +21,8 @@ from mme2e.data.rows import RowFormat
 from mme2e.errors import UserError
 from mme2e.records import read_record, to_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 was without `votes`; its corpora load as they are, and as corpora without votes."""
 SPLITS = ("train", "valid", "test")
 UNASSIGNED = "unassigned"
 CORPUS_FILE = "corpus.json"
@@ -47,10 +48,14 @@ ROW_SCHEMA = pa.schema(
         pa.field("face_boxes", pa.list_(pa.list_(pa.float32())), nullable=False),  # x1 y1 x2 y2, frame pixels
         pa.field("audio", pa.binary()),  # FLAC, 16 kHz mono int16; null: no audio
         pa.field("num_samples", pa.int64(), nullable=False),  # of audio; 0 without audio
+        pa.field("votes", pa.list_(pa.float32())),  # of annotators, by the corpus' label_names; null: none
     ]
 )
 ROWS = RowFormat(
-    name=f"schema version {SCHEMA_VERSION}", schema=ROW_SCHEMA, remedy="delete it and run 'mme2e prepare' again"
+    name=f"schema version {SCHEMA_VERSION}",
+    schema=ROW_SCHEMA,
+    remedy="delete it and run 'mme2e prepare' again",
+    added=("votes",),
 )
 
 

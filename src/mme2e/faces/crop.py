@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from PIL import Image
 
 from mme2e.faces.face_crop import FACE_SIZE_PX, Box
 
@@ -35,6 +36,29 @@ def crop_face(image: np.ndarray, box: Box, margin: int = 2) -> np.ndarray:
     columns = rows.view(FACE_SIZE_PX, right - left, 3).transpose(0, 1).reshape(right - left, -1)
     crop = torch.mm(_area_weights(right - left), columns).view(FACE_SIZE_PX, FACE_SIZE_PX, 3)  # columns first
     return crop.numpy().transpose(1, 0, 2).round().clip(0, 255).astype(np.uint8, order="C")
+
+
+def whole_crop(image: np.ndarray) -> np.ndarray:
+    """The whole of an image that is a face crop already, resized with area interpolation.
+
+    The aspect ratio is kept: where the image is no square, its outermost rows or columns are repeated on both sides.
+
+    Args:
+        image: (height, width, 3) uint8 RGB.
+
+    Returns:
+        (48, 48, 3) uint8 RGB.
+    """
+    height_px, width_px = image.shape[:2]
+    if height_px == width_px == FACE_SIZE_PX:
+        return image
+    longer_px = max(height_px, width_px)
+    # Not padded before it is resized: a strip of one pixel by millions would become a square of them.
+    rows, columns = (max(1, round(FACE_SIZE_PX * side / longer_px)) for side in (height_px, width_px))
+    resized = np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BOX))
+    above, left = (FACE_SIZE_PX - rows) // 2, (FACE_SIZE_PX - columns) // 2
+    below, right = FACE_SIZE_PX - rows - above, FACE_SIZE_PX - columns - left
+    return np.pad(resized, ((above, below), (left, right), (0, 0)), mode="edge")
 
 
 @lru_cache(maxsize=64)

@@ -21,11 +21,12 @@ class FaceFlag(enum.IntEnum):
     TRACKED = 1  # the tracker followed it from the frame before and confirmed it
     HELD = 2  # no face seen: the last known box was used
     CENTRE = 3  # no face seen yet: a centre crop was used
+    GIVEN = 4  # the image is a face crop already, as the corpus says: nothing was looked for
 
     @property
     def has_face(self) -> bool:
-        """Whether a face was seen in the frame."""
-        return self in (FaceFlag.DETECTED, FaceFlag.TRACKED)
+        """Whether the frame shows a face: one was seen in it, or given with it."""
+        return self in (FaceFlag.DETECTED, FaceFlag.TRACKED, FaceFlag.GIVEN)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mme2e.errors import MediaError
-from mme2e.faces.face_crop import FaceCrop
+from mme2e.faces.crop import whole_crop
+from mme2e.faces.face_crop import FaceCrop, FaceFlag
 from mme2e.media.image import read_image
 from mme2e.media.recording import Interval, ReadSettings, StreamReport
 from mme2e.media.region import Region
@@ -27,6 +28,8 @@ def perceive_stills(
     interval: Interval,
     settings: ReadSettings,
     senses: Senses,
+    *,
+    face_crop: bool = False,
 ) -> Observation:
     """As `perceive`, for one interval whose first image is at its start.
 
@@ -41,6 +44,7 @@ def perceive_stills(
         interval: Without an end it ends with the longer one of images and audio.
         settings: How the audio is read, and how often a frame is sampled.
         senses: Decoders and face tracker.
+        face_crop: Whether each image is a face crop already: then it is taken whole, and the tracker is not used.
 
     Returns:
         What was seen and heard. The report of the video names the first image that cannot be read, and says how many
@@ -56,7 +60,8 @@ def perceive_stills(
     runs: Iterable[Iterable[Frame]] = ([frame] for frame in frames) if images_per_s is None else [frames]
     faces: list[FaceCrop] = []
     for run in runs:
-        for crop in senses.stopwatch.each("faces", senses.tracker.crops(run)):
+        crops = map(_given_crop, run) if face_crop else senses.tracker.crops(run)
+        for crop in senses.stopwatch.each("faces", crops):
             x1, y1, x2, y2 = (edge * found.reductions[crop.time_s] for edge in crop.box)
             faces.append(replace(crop, box=(x1, y1, x2, y2)))
     expected = len(chosen) if images_per_s is None else count_frames(start_s, end_s, step_ms)
@@ -90,6 +95,18 @@ def _chosen_images(
         if position < len(images):
             chosen.append((time_s, images[min(math.floor(position + 0.5), len(images) - 1)]))
     return chosen
+
+
+def _given_crop(frame: Frame) -> FaceCrop:
+    height_px, width_px = frame.image.shape[:2]
+    return FaceCrop(
+        time_s=frame.requested_s,
+        crop=whole_crop(frame.image),
+        box=(0.0, 0.0, float(width_px), float(height_px)),
+        flag=FaceFlag.GIVEN,
+        probability=None,
+        region=frame.region,
+    )
 
 
 @dataclass

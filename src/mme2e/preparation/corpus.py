@@ -18,7 +18,7 @@ from mme2e.errors import UserError
 from mme2e.media.audio import SAMPLE_RATE_HZ
 from mme2e.perception.perceive import Tracker
 from mme2e.preparation.journal import Journal, RecordingEntry
-from mme2e.preparation.recording import RecordingTask, modalities_of
+from mme2e.preparation.recording import RecordingTask, modalities_of, needs_a_detector
 from mme2e.preparation.summary import PrepareSummary, recording_progress
 from mme2e.preparation.worker import (
     OUTPUT_ERRORS,
@@ -28,6 +28,7 @@ from mme2e.preparation.worker import (
     SharedFolderWorker,
     SharedRecording,
     TrackerMaker,
+    no_tracker,
 )
 from mme2e.preparation.writer import FOLDERS
 from mme2e.scheduling.job import KILLED_TWICE, Killed
@@ -140,6 +141,8 @@ def _outcomes(
     tasks: list[RecordingTask], out: Path, settings: PrepareSettings, make_tracker: TrackerMaker
 ) -> Generator[Outcome, None, None]:
     """Does the recordings, in no particular order; closing the iterator ends the workers."""
+    if not any(needs_a_detector(utterance) for task in tasks for utterance in task.utterances):
+        make_tracker = no_tracker
     if settings.engine == "ray":
         from mme2e.scheduling.ray_engine import RayEngine
 
@@ -181,6 +184,7 @@ def _tasks(corpus: RawCorpus, settings: PrepareSettings) -> list[RecordingTask]:
             frame_interval_ms=settings.frame_interval_ms,
             face=settings.face,
             modalities=modalities,
+            label_names=corpus.label_names,
         )
         for recording, utterances in recordings.items()
     ]

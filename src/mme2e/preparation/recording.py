@@ -36,6 +36,7 @@ class RecordingTask:
         face: How faces are found.
         modalities: Letters t, a, v of those that any utterance of the corpus has; that the others are missing is
             reported once for the corpus, and not again for every utterance.
+        label_names: Of the corpus, in their order.
     """
 
     recording: str
@@ -43,6 +44,7 @@ class RecordingTask:
     frame_interval_ms: int
     face: FaceSettings
     modalities: str = MODALITIES
+    label_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ def prepare_utterances(task: RecordingTask, senses: Senses) -> Generator[Prepare
                 _interval(utterance),
                 _settings(utterance, task),
                 senses,
+                face_crop=utterance.face_crop,
             )
             yield _prepared(utterance, observation, task, senses)
         else:
@@ -143,7 +146,7 @@ def _prepared(utterance: Utterance, observation: Observation, task: RecordingTas
         "t": (_text(utterance), "text missing: no transcript"),
     }
     faults |= {letter: reason for letter, (source, reason) in absent.items() if not source}
-    row = _row(utterance, observation, senses)
+    row = _row(utterance, observation, task, senses)
     if row is not None:
         reported = task.modalities + modalities_of(utterance)
         faults = {letter: reason for letter, reason in faults.items() if letter in reported}
@@ -163,7 +166,9 @@ def _is_fault_of_a_file(note: Note, utterance: Utterance) -> bool:
     return note.unreadable or (note.no_track and not silent_video)
 
 
-def _row(utterance: Utterance, observation: Observation, senses: Senses) -> dict[str, object] | None:
+def _row(
+    utterance: Utterance, observation: Observation, task: RecordingTask, senses: Senses
+) -> dict[str, object] | None:
     """The row; None where nothing is left of the utterance."""
     text = _text(utterance)
     if observation.is_empty and text is None:
@@ -185,7 +190,18 @@ def _row(utterance: Utterance, observation: Observation, senses: Senses) -> dict
         "face_boxes": [[float(edge) for edge in face.box] for face in observation.faces],
         "audio": audio,
         "num_samples": len(observation.samples),
+        "votes": _votes(utterance, task.label_names),
     }
+
+
+def _votes(utterance: Utterance, label_names: tuple[str, ...]) -> list[float] | None:
+    votes = dict(utterance.votes)
+    return [votes.get(name, 0.0) for name in label_names] if votes else None
+
+
+def needs_a_detector(utterance: Utterance) -> bool:
+    """Whether faces are looked for in its video or its images."""
+    return utterance.video is not None or (bool(utterance.images) and not utterance.face_crop)
 
 
 def encode_png(crop: np.ndarray) -> bytes:

@@ -5,7 +5,7 @@ import functools
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,8 @@ from mme2e.config import FaceSettings
 from mme2e.corpora.utterance import Skipped, Utterance
 from mme2e.data.schema import PROGRESS_FOLDER
 from mme2e.errors import UserError
+from mme2e.faces.face_crop import FaceCrop
+from mme2e.media.video import Frame
 from mme2e.perception.decoders import Decoders
 from mme2e.perception.perceive import Senses, Tracker
 from mme2e.perception.stopwatch import Stopwatch
@@ -58,6 +60,18 @@ class Failure:
 Outcome = RecordingEntry | Failure
 
 
+class _NoTracker:
+    """In place of a tracker where no face is looked for."""
+
+    def crops(self, frames: Iterable[Frame]) -> Iterator[FaceCrop]:
+        raise AssertionError("a face is looked for, and there is no detector")
+
+
+def no_tracker(settings: FaceSettings) -> Tracker:
+    """A `TrackerMaker` for recordings of which all are text, audio and face crops: no detector is loaded."""
+    return _NoTracker()
+
+
 @contextmanager
 def _a_core_for_the_decoder() -> Iterator[None]:
     """Leaves a core to the decoder process: threads of torch that share theirs with it make all the others wait."""
@@ -78,7 +92,7 @@ class RecordingWorker:
     Attributes:
         out: Folder of the prepared corpus.
         face: How faces are found.
-        make_tracker: Loads the face detector; called once a process.
+        make_tracker: Loads the face detector, or does not (`no_tracker`); called once a process.
     """
 
     out: Path
@@ -88,7 +102,7 @@ class RecordingWorker:
     @property
     def preload(self) -> tuple[str, ...]:
         """What every worker imports."""
-        return (__name__, "mme2e.faces.tracker")
+        return (__name__,) if self.make_tracker is no_tracker else (__name__, "mme2e.faces.tracker")
 
     def start(self, stopped: Callable[[], bool] | None) -> Callable[[RecordingTask], Outcome]:
         """Loads the face detector; see `mme2e.scheduling.job.Job`."""

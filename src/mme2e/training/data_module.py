@@ -156,7 +156,7 @@ def process_rank() -> int:
 
 
 def _open(corpus: Corpus, split: str, settings: TrainSettings, tokenizer: Any) -> UtteranceDataset:
-    dataset = open_dataset(corpus, split, settings.model, tokenizer)
+    dataset = open_dataset(corpus, split, settings.model, tokenizer, votes=settings.targets == "votes")
     if dataset.left_out and process_rank() == 0:
         total = len(dataset) + len(dataset.left_out)
         _log.warning("%d of %d %s utterances have %s", len(dataset.left_out), total, split, dataset.lacking)

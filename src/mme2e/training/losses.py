@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mme2e.config import LossKind
+from mme2e.data.corpus import Corpus
 from mme2e.errors import UserError
 from mme2e.models.fusion import ModalityOutputs
 
@@ -32,7 +33,9 @@ class EmotionLoss(nn.Module):
 
         Args:
             logits: (batch, emotions).
-            labels: (batch, emotions) float, 1 where present; exactly one a row for `ce`.
+            labels: (batch, emotions) float, 1 where present; exactly one a row for `ce`. Or shares of votes in [0, 1],
+                of sum 1 in each row: then `ce` is the cross-entropy of two distributions, and `bce` takes each share
+                for the probability of its emotion.
         """
         if self.kind == "ce":
             return F.cross_entropy(logits.float(), labels)
@@ -80,6 +83,19 @@ def positive_weights(labels: np.ndarray) -> Tensor:
     teaches = (positives > 0) & (negatives > 0)
     weights = np.divide(negatives, positives, out=np.ones(labels.shape[1]), where=teaches)
     return torch.from_numpy(weights.astype(np.float32))
+
+
+def check_votes_exist(corpus: Corpus) -> None:
+    """Refuses training on votes where there are none.
+
+    Raises:
+        UserError: No utterance of the training split has votes.
+    """
+    if corpus.votes("train") is None:
+        raise UserError(
+            f"targets votes requires votes of annotators, and no training utterance of {corpus.folder} has any: "
+            "use targets labels, or prepare a corpus with votes"
+        )
 
 
 def check_loss_fits(kind: LossKind, labels: np.ndarray, multi_label: bool) -> None:

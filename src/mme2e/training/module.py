@@ -70,13 +70,13 @@ class EmotionModule(lightning.LightningModule):
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor | float]:
         """The loss of the fused logits, and that of the modalities' own where it is asked for."""
+        targets = _targets(batch)
         if self.settings.modality_loss == 0:
-            return self.loss(self.model(batch), batch.labels), 0.0
-        assert batch.labels is not None  # prepared corpora have labels
+            return self.loss(self.model(batch), targets), 0.0
         outputs = self.model.modality_outputs(batch)  # type: ignore[operator]
         outputs.require_any(batch.ids)
         fused = self.model.fusion(outputs.values, outputs.present)  # type: ignore[operator]
-        return self.loss(fused, batch.labels), loss_of_modalities(self.loss, outputs, batch.labels)
+        return self.loss(fused, targets), loss_of_modalities(self.loss, outputs, targets)
 
     def _explain_non_finite(self, loss: float) -> str:
         settings = self.settings
@@ -99,7 +99,7 @@ class EmotionModule(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keeps logits and labels of one batch."""
         logits = self.model(batch).float()
-        self.log("valid/loss", self.loss(logits, batch.labels), batch_size=len(batch), sync_dist=True)
+        self.log("valid/loss", self.loss(logits, _targets(batch)), batch_size=len(batch), sync_dist=True)
         assert batch.labels is not None  # prepared corpora have labels
         self._validated.append((logits.cpu(), batch.labels.cpu()))
 
@@ -176,6 +176,12 @@ class EmotionModule(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the history up again."""
         self.history = list(from_plain(tuple[EpochRecord, ...], checkpoint["history"], name="history"))
+
+
+def _targets(batch: Batch) -> Tensor:
+    """(batch, emotions), what the loss compares with; scores are always those of the labels."""
+    assert batch.labels is not None  # prepared corpora have labels
+    return batch.labels if batch.targets is None else batch.targets
 
 
 def cosine_factor(step: int, warmup: float, total: int) -> float:

@@ -33,7 +33,7 @@ from mme2e.training.history import (
     best_epoch,
 )
 from mme2e.training.initial_weights import load_initial, standardise, with_model_of_run
-from mme2e.training.losses import check_loss_fits, positive_weights
+from mme2e.training.losses import check_loss_fits, check_votes_exist, positive_weights
 from mme2e.training.module import EmotionModule
 from mme2e.training.resume import Standing, owned, require_empty, require_started, resume_run, start_run
 
@@ -189,6 +189,8 @@ def _check_hardware(settings: TrainSettings) -> None:
 
 def _check_corpus(corpus: Corpus, settings: TrainSettings) -> None:
     check_loss_fits(settings.loss, corpus.labels("train"), corpus.info.multi_label)
+    if settings.targets == "votes":
+        check_votes_exist(corpus)
     if not corpus.labels("valid").any():
         raise UserError(f"{corpus.folder}: no utterance of the validation split has an emotion: F1 cannot be measured")
 
