@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from shown import shown
@@ -33,7 +34,7 @@ def without_video(folder: Path) -> None:
     for path in folder.glob("*/*.parquet"):
         table = pq.read_table(path).to_pylist()
         empty = {name: [] for name in ("face_crops", "face_times_s", "face_flags", "face_boxes")}
-        pq.write_table(type(pq.read_table(path)).from_pylist([row | empty for row in table], ROW_SCHEMA), path)
+        pq.write_table(pa.Table.from_pylist([row | empty for row in table], ROW_SCHEMA), path)
 
 
 @pytest.fixture
@@ -117,6 +118,21 @@ def test_a_corpus_of_several_labels_makes_the_merged_one_multi_label(corpora, tm
     assert [] in labels
     assert ["angry", "sad"] in labels
     assert all(len(set(row)) == len(row) for row in labels)
+
+
+def test_votes_follow_the_labels(corpora, tmp_path):
+    for path in corpora[0].glob("*/*.parquet"):
+        rows = [
+            row | {"votes": None if index == 1 else [1.0, index, 4.0]}
+            for index, row in enumerate(pq.read_table(path).to_pylist())
+        ]
+        pq.write_table(pa.Table.from_pylist(rows, ROW_SCHEMA), path)
+    for path in corpora[1].glob("*/*.parquet"):  # as before there were votes
+        pq.write_table(pq.read_table(path).drop_columns("votes"), path)
+    mme2e.merge(corpora, out=tmp_path / "out", labels="low,calm,happy", rename=["sad=low", "angry=low"])
+    votes = load_corpus(tmp_path / "out").votes("test")
+    expected = [[5, 0, index] if index != 1 else [np.nan] * 3 for index in range(6)] + [[np.nan] * 3] * 6
+    np.testing.assert_array_equal(votes, np.array(expected, np.float32))
 
 
 def test_many_small_files_become_few(tmp_path):
