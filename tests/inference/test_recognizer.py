@@ -90,6 +90,18 @@ def test_sound_alone(run: Path, media: Path) -> None:
     assert result.end_s == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.parametrize("modalities", ["t", "a", "ta"])
+def test_without_video_no_face_detector_is_loaded(
+    modalities: str, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mme2e.inference.recognizer.FaceDetector", lambda *_, **__: pytest.fail("loaded"))
+    recognizer = mme2e.load(write_run(tmp_path / "run", modalities))
+    result = recognizer.predict(media / "tone.wav", transcript="what a day")
+    assert result.missing["visual"] == "the model was trained without it"
+    if "t" in modalities:
+        assert "text" in recognizer.predict(media / "face.mp4", transcript="what a day").used
+
+
 def test_each_missing_modality_changes_the_answer(run: Path, media: Path) -> None:
     recognizer = mme2e.load(run)
     both = recognizer.predict(media / "face.mp4", transcript="I am so happy")

@@ -167,12 +167,8 @@ class Recognizer:
             audio_track=audio_track,
             square_pixels=self.info.face.mode != "reference",
         )
-        with self._making_detector:
-            if self._detector is None:
-                self._detector = FaceDetector(self.info.face, device=self.device)
-        senses = Senses(
-            tracker=FaceTracker(self._detector), decoders=self._decoders, stopwatch=stopwatch or Stopwatch()
-        )
+        tracker = self._tracker() if self._uses("visual") else None
+        senses = Senses(tracker=tracker, decoders=self._decoders, stopwatch=stopwatch or Stopwatch())
         sources = (path if self._uses("visual") else None, [path if self._uses("acoustic") else None])
         (observation,) = perceive(*sources, [interval], settings, senses)
         if sources == (None, [None]):  # of a recording that a model of text does not read: it must be one
@@ -283,6 +279,13 @@ class Recognizer:
             notes=notes,
             seconds={stage: round(seconds, 4) for stage, seconds in stopwatch.seconds.items()},
         )
+
+    def _tracker(self) -> FaceTracker:
+        """Follows faces; the detector is loaded by the first call, and all threads share it."""
+        with self._making_detector:
+            if self._detector is None:
+                self._detector = FaceDetector(self.info.face, device=self.device)
+            return FaceTracker(self._detector)
 
     def _uses(self, modality: str) -> bool:
         return modality[0] in self.info.model.modalities

@@ -43,12 +43,12 @@ class Senses:
     """What perceiving takes.
 
     Attributes:
-        tracker: Finds the faces.
+        tracker: Finds the faces; None where no video is read.
         decoders: Read the files.
         stopwatch: Counts the stages "decode" (video, and audio of the same file), "faces" and "audio" (of other files).
     """
 
-    tracker: Tracker
+    tracker: Tracker | None
     decoders: Decoders
     stopwatch: Stopwatch
 
@@ -216,6 +216,7 @@ class _Call:
                 else:
                     ends[each.position] = each
 
+        assert self._senses.tracker is not None
         for crop in self._senses.stopwatch.each("faces", self._senses.tracker.crops(frames())):
             for position in asked.pop((crop.time_s, crop.region)):
                 found[position].append(crop)

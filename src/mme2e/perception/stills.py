@@ -59,6 +59,7 @@ def perceive_stills(
     frames = senses.stopwatch.each("decode", _readable(chosen, interval.region, found))
     runs: Iterable[Iterable[Frame]] = ([frame] for frame in frames) if images_per_s is None else [frames]
     faces: list[FaceCrop] = []
+    assert senses.tracker is not None
     for run in runs:
         crops = map(_given_crop, run) if face_crop else senses.tracker.crops(run)
         for crop in senses.stopwatch.each("faces", crops):
