@@ -161,9 +161,7 @@ def collate(items: Sequence[UtteranceItem]) -> Batch:
         text_features=joined("text_features"),
         acoustic_features=joined("acoustic_features"),
         visual_features=joined("visual_features"),
-        audio_context=None
-        if items[0].audio_context is None
-        else torch.stack([item.audio_context for item in items if item.audio_context is not None]),
+        audio_context=_stacked([item.audio_context for item in items]),
         labels=torch.stack([item.labels for item in items]),
         targets=_stacked([item.targets for item in items]),
         ids=tuple(item.id for item in items),

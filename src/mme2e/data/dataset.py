@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mme2e.config import MODALITIES, AugmentSettings
+from mme2e.data.audio_context import audio_contexts
 from mme2e.data.augment_audio import augment_waveform
 from mme2e.data.augment_faces import augment_crops
 from mme2e.data.augment_text import augment_text
@@ -57,6 +58,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         required: "t" where an utterance without text is of no use to the model; else empty.
         votes: Whether `targets` of the items are the shares of the annotators' votes, or the labels where an utterance
             has no votes.
+        audio_context: Whether the items say how their mel bands differ from those of their speaker.
 
     Raises:
         UserError: The split has no utterances with any of the modalities, text requires a tokenizer, or
@@ -73,6 +75,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         features: Features | None = None,
         required: str = "",
         votes: bool = False,
+        audio_context: bool = False,
     ) -> None:
         if "t" in modalities and tokenizer is None and features is None:
             raise UserError(f"modalities '{modalities}' include text, which requires a tokenizer")
@@ -99,6 +102,7 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         self._rows = rows.select_columns(columns)
         if self.left_out:
             self._rows = self._rows.select(np.flatnonzero(usable))
+        self._contexts = audio_contexts(rows)[torch.from_numpy(usable)] if audio_context else None
         self._augment: AugmentSettings | None = None
         self._seed = 0
 
@@ -143,7 +147,13 @@ class UtteranceDataset(Dataset[UtteranceItem]):
         tokens = self._tokens(row["text"], rng) if "t" in self.modalities else None
         waveform = self._waveform(row["audio"], rng) if "a" in self.modalities else None
         return UtteranceItem(
-            id=row["id"], face_crops=crops, waveform=waveform, tokens=tokens, labels=labels, targets=targets
+            id=row["id"],
+            face_crops=crops,
+            waveform=waveform,
+            tokens=tokens,
+            audio_context=None if self._contexts is None else self._contexts[draw.utterance],
+            labels=labels,
+            targets=targets,
         )
 
     def _feature_item(

@@ -38,6 +38,7 @@ def open_dataset(
         settings.text.max_length,
         features,
         required=settings.required_modalities,
+        audio_context="a" in settings.modalities and settings.audio.normalise == "recording",
         votes=votes,
     )
 

@@ -22,7 +22,7 @@ from mme2e.errors import UserError
 from mme2e.records import read_record, to_json
 
 SCHEMA_VERSION = 2
-"""1 was without `votes`; its corpora load as they are, and as corpora without votes."""
+"""1 was without `votes` and `mel_statistics`; its corpora load as they are, and as corpora without votes."""
 SPLITS = ("train", "valid", "test")
 UNASSIGNED = "unassigned"
 CORPUS_FILE = "corpus.json"
@@ -49,13 +49,14 @@ ROW_SCHEMA = pa.schema(
         pa.field("audio", pa.binary()),  # FLAC, 16 kHz mono int16; null: no audio
         pa.field("num_samples", pa.int64(), nullable=False),  # of audio; 0 without audio
         pa.field("votes", pa.list_(pa.float32())),  # of annotators, by the corpus' label_names; null: none
+        pa.field("mel_statistics", pa.list_(pa.float32())),  # mme2e.media.mel_statistics.statistics_of; null: no audio
     ]
 )
 ROWS = RowFormat(
     name=f"schema version {SCHEMA_VERSION}",
     schema=ROW_SCHEMA,
     remedy="delete it and run 'mme2e prepare' again",
-    added=("votes",),
+    added=("votes", "mel_statistics"),
 )
 
 

@@ -3,10 +3,14 @@
 They are kept as sums, so that those of a recording are the sum of those of its utterances.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from mme2e.media.mel import NUM_MELS, mel_chunks
 
 LEAST_POWER = 1e-7
 """Quieter than this, in the power of `mel_chunks`, sounds like silence: the noise of 16-bit samples."""
@@ -69,6 +73,14 @@ class BandStatistics:
         (mean, deviation), (whole_mean, whole_deviation) = self.mean_and_deviation(), whole.mean_and_deviation()
         return torch.stack([whole_mean - mean, (whole_deviation / deviation).log()], dim=1)
 
+    @classmethod
+    def unpacked(cls, packed: Sequence[Sequence[float] | None]) -> "BandStatistics":
+        """Of what `statistics_of` gave for each utterance; None: nothing was heard."""
+        nothing = [0.0] * (1 + 2 * NUM_MELS)
+        values = torch.tensor([nothing if each is None else each for each in packed], dtype=torch.float32)
+        values = values.view(len(packed), 1 + 2 * NUM_MELS)
+        return cls(values[:, 0], values[:, 1 : 1 + NUM_MELS], values[:, 1 + NUM_MELS :])
+
     def __getitem__(self, utterances: Tensor) -> "BandStatistics":
         return BandStatistics(self.columns[utterances], self.sums[utterances], self.squares[utterances])
 
@@ -86,3 +98,14 @@ def band_statistics(power: Tensor, num_chunks: Tensor) -> BandStatistics:
     levels = log_power(power) * heard.unsqueeze(1)
     each = BandStatistics(heard.sum(dim=1), levels.sum(dim=2), levels.square().sum(dim=2))
     return each.grouped(utterances, len(num_chunks))
+
+
+def statistics_of(samples: np.ndarray) -> list[float]:
+    """The statistics of one utterance as 257 numbers: columns, 128 sums, 128 sums of squares.
+
+    Args:
+        samples: (samples,) int16, 16 kHz.
+    """
+    chunks, number = mel_chunks(torch.from_numpy(samples), torch.tensor([len(samples)]))
+    each = band_statistics(chunks[:, 0], number)
+    return torch.cat([each.columns, each.sums[0], each.squares[0]]).tolist()

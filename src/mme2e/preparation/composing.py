@@ -35,6 +35,7 @@ SOURCES, GROUPS = "composed of", "composed"
 WITHOUT_AUDIO = "no-audio~"
 """Begins ids, recordings and speakers of utterances without audio; the rest is that of the text."""
 
+_AUDIO = ("audio", "num_samples", "mel_statistics")
 _FACES = ("face_crops", "face_flags", "face_boxes")
 
 
@@ -104,12 +105,12 @@ class _Parts:
         if composite.audio is not None:
             small, index, prefix = self._small[0], composite.audio, ""
             times = {"start_s": small["start_s"][index], "end_s": small["end_s"][index]}
-            audio = {"audio": self._tables[0]["audio"][index].as_py(), "num_samples": small["num_samples"][index]}
+            audio = {name: self._tables[0][name][index].as_py() for name in _AUDIO}
         else:
             assert composite.text is not None  # one modality at most is lacking
             small, index, prefix = self._small[2], composite.text, WITHOUT_AUDIO
             times = {"start_s": 0.0, "end_s": count * interval_s}
-            audio = {"audio": None, "num_samples": 0}
+            audio = dict.fromkeys(_AUDIO) | {"num_samples": 0}
         return {
             **row,
             "id": f"{prefix}{small['id'][index]}_{composite.copy}",

@@ -176,6 +176,8 @@ def _row(
     with senses.stopwatch.stage("encode"):
         crops = [encode_png(face.crop) for face in observation.faces]
         audio = encode_flac(observation.samples) if len(observation.samples) else None
+    with senses.stopwatch.stage("audio"):
+        statistics = None if audio is None else _mel_statistics(observation.samples)
     return {
         "id": utterance.id,
         "recording": utterance.recording,
@@ -190,8 +192,15 @@ def _row(
         "face_boxes": [[float(edge) for edge in face.box] for face in observation.faces],
         "audio": audio,
         "num_samples": len(observation.samples),
+        "mel_statistics": statistics,
         "votes": _votes(utterance, task.label_names),
     }
+
+
+def _mel_statistics(samples: np.ndarray) -> list[float]:
+    from mme2e.media.mel_statistics import statistics_of  # torch: of no use to a corpus without audio
+
+    return statistics_of(samples)
 
 
 def _votes(utterance: Utterance, label_names: tuple[str, ...]) -> list[float] | None:
