@@ -21,11 +21,35 @@ decoder_child.read_recording = read
 decoder_child.main(0)
 """
 
+IMAGE_CHILD = """
+import os, signal, sys, time
+from mme2e.media import decoder_child, image
+
+def read(path, region, whole=image.read_image):
+    if "{name}" in path.name:
+        {deed}
+    return whole(path, region)
+
+image.read_image = read
+decoder_child.main(0)
+"""
+
 
 def die_of(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, track: str) -> None:
     """From now on a child dies as soon as it reads the "video" or "audio" of a file with that in its name."""
+    _use(monkeypatch, folder, CHILD.format(name=name, track=track))
+
+
+def do_at_image(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, deed: str = "os.kill(os.getpid(), signal.SIGSEGV)"
+) -> None:
+    """From now on a child does this as soon as it reads an image with that in its name."""
+    _use(monkeypatch, folder, IMAGE_CHILD.format(name=name, deed=deed))
+
+
+def _use(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str) -> None:
     script = folder / "child.py"
-    script.write_text(CHILD.format(name=name, track=track))
+    script.write_text(source)
     python = folder / "python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}"\n')
     python.chmod(0o755)

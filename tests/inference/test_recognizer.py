@@ -238,9 +238,9 @@ def test_a_file_is_opened_once(run: Path, media: Path, monkeypatch: pytest.Monke
     asked = []
     whole = DecoderProcess._ask
 
-    def counting(self: DecoderProcess, path: Path, request: dict[str, object], *rest: object) -> object:
-        asked.append((path.name, request["call"]))
-        return whole(self, path, request, *rest)  # type: ignore[arg-type]
+    def counting(self: DecoderProcess, paths: list[Path], request: dict[str, object], *rest: object) -> object:
+        asked.extend((path.name, request["call"]) for path in paths)
+        return whole(self, paths, request, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(DecoderProcess, "_ask", counting)
     mme2e.load(run).predict(media / "face.mp4")

@@ -6,14 +6,17 @@ import textwrap
 import time
 from pathlib import Path
 
+import killing_decoder
 import numpy as np
 import pytest
 from media_writing import grey_image, write_sound, write_video
+from PIL import Image
 
 from mme2e.errors import MediaError
 from mme2e.media import decoder as decoder_module
 from mme2e.media import wire
 from mme2e.media.decoder import DecoderProcess
+from mme2e.media.image import StillImage, read_image
 from mme2e.media.recording import Interval, IntervalEnd, ReadSettings, StreamReport, read_recording
 from mme2e.media.region import Region
 from mme2e.media.video import Frame, probe
@@ -188,6 +191,77 @@ def test_the_child_imports_no_torch_and_ends_with_its_parent(tmp_path, video):
             return
         time.sleep(0.05)
     pytest.fail("the child outlived its parent")
+
+
+def write_images(folder: Path, levels: list[int]) -> list[Path]:
+    paths = [folder / f"image_{number}.png" for number in range(len(levels))]
+    for path, level in zip(paths, levels, strict=True):
+        Image.fromarray(grey_image(level)).save(path)
+    return paths
+
+
+@pytest.mark.parametrize("region", [None, Region(x_px=1, y_px=2, width_px=5, height_px=4)])
+def test_a_child_gives_the_images_that_this_process_gives(decoder, tmp_path, monkeypatch, region):
+    monkeypatch.setattr(decoder_module, "IMAGES_AT_ONCE", 2)
+    paths = write_images(tmp_path, [10, 20, 30, 40, 50])
+    paths[1].write_bytes(paths[1].read_bytes()[:40])
+    paths[3].unlink()
+    found = list(decoder.read_images(paths, region))
+    assert [type(image) for image in found] == [StillImage, MediaError, StillImage, MediaError, StillImage]
+    for path, image in zip(paths, found, strict=True):
+        if isinstance(image, MediaError):
+            with pytest.raises(MediaError) as here:
+                read_image(path, region)
+            assert str(image) == str(here.value)
+        else:
+            here = read_image(path, region)
+            np.testing.assert_array_equal(image.pixels, here.pixels)
+            assert (image.reduction, image.animated) == (here.reduction, here.animated)
+    assert list(decoder.read_images([])) == []
+    assert not decoder._busy
+
+
+def test_images_are_named_as_they_were_asked_for(decoder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path, [10])
+    _, missing = decoder.read_images(["image_0.png", "gone.png"])
+    assert str(missing) == "gone.png is not a file"
+
+
+@pytest.mark.parametrize(
+    ("deed", "message"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "decoding it ended the decoder process (SIGSEGV)"),
+        ("time.sleep(60)", "decoding made no progress for 2 s"),
+        ("raise MemoryError", "decoding it takes more than 4096 MB of memory"),
+    ],
+)
+def test_an_image_that_kills_the_child_costs_itself_only(monkeypatch, tmp_path, deed, message):
+    killing_decoder.do_at_image(monkeypatch, tmp_path, "image_2", deed)
+    paths = write_images(tmp_path, [10, 20, 30, 40])
+    with DecoderProcess(silence_limit_s=2) as decoder:
+        found = list(decoder.read_images(paths))
+        assert [int(image.pixels[0, 0, 0]) for image in found if isinstance(image, StillImage)] == [10, 20, 40]
+        assert str(found[2]) == f"{paths[2]}: {message}"
+        assert list(map(type, decoder.read_images(paths[2:]))) == [MediaError, StillImage]
+
+
+def test_a_fault_of_the_program_is_no_fault_of_an_image(monkeypatch, tmp_path):
+    killing_decoder.do_at_image(monkeypatch, tmp_path, "image_1", "1 / 0")
+    with DecoderProcess() as decoder, pytest.raises(RuntimeError, match=r"image_1\.png:\n(?s:.*)ZeroDivisionError"):
+        list(decoder.read_images(write_images(tmp_path, [10, 20, 30])))
+
+
+def test_what_is_no_image_is_refused():
+    for header, array in (
+        ({"kind": "image", "fields": {}}, None),
+        ({"kind": "image", "fields": {}}, np.zeros((2, 2), dtype=np.uint8)),
+        ({"kind": "image", "fields": {"sharpness": 1}}, np.zeros((2, 2, 3), dtype=np.uint8)),
+        ({"kind": "no image"}, None),
+        ({"kind": "frame", "fields": {}}, np.zeros((2, 2, 3), dtype=np.uint8)),
+    ):
+        with pytest.raises(wire.WireError):
+            wire.image_from(header, array)
 
 
 def test_what_is_no_message_is_refused():

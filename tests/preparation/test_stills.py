@@ -1,5 +1,6 @@
 import io
 
+import killing_decoder
 import numpy as np
 import pytest
 from PIL import Image
@@ -106,6 +107,18 @@ def test_images_that_cannot_be_read_cost_their_frames_only(tmp_path, images_per_
     assert "video incomplete, 2 of 4 frames: image_1.png cannot be read" in reason
     assert "and 1 more images" in reason
     assert (summary.failed, summary.counts) == (1, {"train": 2})
+
+
+@pytest.mark.parametrize("images_per_s", [None, 2.0])
+def test_an_image_that_kills_the_decoder_costs_its_frame_only(tmp_path, monkeypatch, images_per_s):
+    killing_decoder.do_at_image(monkeypatch, tmp_path, "image_1")
+    images = write_images(tmp_path / "images", [10, 20, 30])
+    row, reason, summary = prepare_one(tmp_path, images=images, images_per_s=images_per_s)
+    assert greys(row) == [10, 30]
+    assert row["face_times_s"] == [0.0, 1.0]
+    assert "image_1.png: decoding it ended the decoder process (SIGSEGV)" in reason
+    assert str(tmp_path) not in reason
+    assert summary.failed == 1
 
 
 def test_without_a_readable_image_the_picture_is_missing(tmp_path):

@@ -1,10 +1,10 @@
-"""Decoding in a child process, so that a file that kills FFmpeg costs this file and nothing else.
+"""Decoding in a child process, so that a file that kills FFmpeg or Pillow costs this file and nothing else.
 
-FFmpeg reads foreign bytes with C code: a damaged or malicious file can end the process in a segmentation fault, take
-all memory or never come back. What opens, probes, samples or listens to a recording on behalf of `prepare` and
-`predict` therefore runs in a process of its own: `DecoderProcess.probe` and `DecoderProcess.read_recording` do what the
-functions of the same names do, for one file after the other, and turn the death of the child, its memory limit and its
-silence into a `MediaError` that names the file. The next file gets a new child.
+Both read foreign bytes with C code: a damaged or malicious file can end the process in a segmentation fault, take all
+memory or never come back. What opens, probes, samples or listens to a recording, or reads an image, on behalf of
+`prepare` and `predict` therefore runs in a process of its own: `DecoderProcess.probe`, `read_recording` and
+`read_images` do what the functions of these names do, for one file after the other, and turn the death of the child,
+its memory limit and its silence into a `MediaError` that names the file. The next file gets a new child.
 
 The child is started with `subprocess` and not with `multiprocessing`, which would import the caller's main script
 again; it imports numpy and av, takes a quarter of a second to start and some 60 MB. It sends arrays as they are in
@@ -21,21 +21,27 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from mme2e.errors import MediaError
 from mme2e.media import wire
 from mme2e.media.recording import Interval, IntervalEnd, ReadSettings
+from mme2e.media.region import Region
 from mme2e.media.video import Frame, MediaInfo
+
+if TYPE_CHECKING:
+    from mme2e.media.image import StillImage
 
 MEMORY_LIMIT_MB = 4096
 """Ten times what a recording in 4K takes; what takes more is damaged, or made to do harm."""
 
 SILENCE_LIMIT_S = 20.0
-"""A child that has packets to read says so twice a second."""
+"""A child that has packets to read says so twice a second; of an image it says nothing before it is read."""
 
 START_LIMIT_S = 120.0
 PIPE_BYTES = 1 << 20
+IMAGES_AT_ONCE = 256
+"""That one request asks for: the child reads ahead while its parent is busy."""
 
 Answer = TypeVar("Answer")
 
@@ -75,7 +81,7 @@ class DecoderProcess:
             MediaError: The file cannot be read, or it killed the child.
         """
         settings = {"video_track": video_track, "square_pixels": square_pixels}
-        found = list(self._ask(path, {"call": "probe", "settings": settings}, wire.media_from))
+        found = list(self._ask([path], {"call": "probe", "settings": settings}, wire.media_from))
         if len(found) != 1:
             raise MediaError(f"{path}: the decoder process gave {len(found)} answers")
         return found[0]
@@ -93,24 +99,56 @@ class DecoderProcess:
             "intervals": [wire.fields_of(interval) for interval in intervals],
             "settings": wire.fields_of(settings),
         }
-        return self._ask(path, request, wire.event_from)
+        return self._ask([path], request, wire.event_from)
+
+    def read_images(
+        self, paths: Sequence[Path | str], region: Region | None = None
+    ) -> Iterator["StillImage | MediaError"]:
+        """As `mme2e.media.image.read_image`, for many files. An iterator that is closed early ends the child.
+
+        Yields:
+            For each path its image, or why there is none: the file cannot be read, or it killed the child.
+        """
+        request = {"call": "read_images", "region": None if region is None else wire.fields_of(region)}
+        left = list(paths)
+        while left:
+            asked, done = left[:IMAGES_AT_ONCE], 0
+            try:
+                for _, image in zip(asked, self._ask(asked, request, wire.image_from), strict=True):
+                    done += 1
+                    yield image
+            except MediaError as error:  # the first that was not answered killed the child
+                done += 1
+                yield error
+            left = left[done:]
 
     def _ask(
-        self, path: Path | str, request: dict[str, Any], answer_from: Callable[[dict[str, Any], Any], Answer]
+        self,
+        paths: Sequence[Path | str],
+        request: dict[str, Any],
+        answer_from: Callable[[dict[str, Any], Any], Answer],
     ) -> Iterator[Answer]:
-        """Sends a request and yields the answers."""
+        """Sends a request and yields the answers.
+
+        Args:
+            paths: One file; or several, each of which is answered once.
+            request: Without the paths.
+            answer_from: An answer from header and array of a message.
+        """
+        path, *following = paths
         if self._busy:
             raise RuntimeError(f"{path}: this decoder process is still reading another recording")
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
-        absolute = Path(path).absolute()
         finished, self._busy = False, True
         try:
-            wire.send(process.stdin, request | {"path": str(absolute)})
+            wire.send(process.stdin, request | {"paths": [str(Path(each).absolute()) for each in paths]})
             while True:
                 header, array = _receive(process.stdout, self._silence_limit_s)
                 kind = header.get("kind")
+                if kind in ("unreadable", "no image"):
+                    header["reason"] = str(header.get("reason")).replace(str(Path(path).absolute()), str(path))
                 if kind in ("done", "unreadable", "fault"):
                     finished = True
                     break
@@ -118,6 +156,7 @@ class DecoderProcess:
                     break
                 if kind != "progress":
                     yield answer_from(header, array)
+                    path = following.pop(0) if following else path
         except TimeoutError:
             raise MediaError(f"{path}: decoding made no progress for {self._silence_limit_s:g} s") from None
         except (EOFError, BrokenPipeError, wire.WireError) as error:
@@ -129,7 +168,7 @@ class DecoderProcess:
         if kind == "memory":
             raise MediaError(f"{path}: decoding it takes more than {self._memory_limit_mb} MB of memory")
         if kind == "unreadable":
-            raise MediaError(header["reason"].replace(str(absolute), str(path)))
+            raise MediaError(header["reason"])
         if kind == "fault":
             raise RuntimeError(f"the decoder process failed at {path}:\n{header['reason']}")
 

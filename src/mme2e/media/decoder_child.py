@@ -1,7 +1,7 @@
 """The process that decodes: `python -m mme2e.media.decoder_child MEMORY_LIMIT_MB`, started by `DecoderProcess`.
 
-It imports numpy and av only, reads requests from its standard input, answers on its standard output, and ends when its
-standard input does.
+It imports numpy and av only, and Pillow once it is asked for images; it reads requests from its standard input, answers
+on its standard output, and ends when its standard input does.
 """
 
 import os
@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, Any
 
 from mme2e.errors import MediaError
@@ -73,13 +74,30 @@ def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
 
 
 def _answers(request: dict[str, Any], on_packet: Callable[[], None]) -> Iterator[tuple[dict[str, Any], Any]]:
+    if request["call"] == "read_images":
+        yield from _images(request)
+        return
+    (path,) = request["paths"]
     if request["call"] == "probe":
-        yield {"kind": "media", "fields": wire.fields_of(probe(request["path"], **request["settings"]))}, None
+        yield {"kind": "media", "fields": wire.fields_of(probe(path, **request["settings"]))}, None
         return
     intervals = [wire.interval_from(fields) for fields in request["intervals"]]
     settings = ReadSettings(**request["settings"])
-    for event in read_recording(request["path"], intervals, settings, on_packet=on_packet):
+    for event in read_recording(path, intervals, settings, on_packet=on_packet):
         yield wire.message_of(event)
+
+
+def _images(request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Any]]:
+    from mme2e.media.image import read_image
+
+    region = wire.region_from(request["region"])
+    for path in request["paths"]:
+        try:
+            image = read_image(Path(path), region)
+        except MediaError as error:
+            yield {"kind": "no image", "reason": str(error)}, None
+        else:
+            yield {"kind": "image", "fields": wire.fields_of(image)}, image.pixels
 
 
 def _progress(answers: IO[bytes]) -> Callable[[], None]:

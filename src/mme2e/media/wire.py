@@ -9,13 +9,17 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from mme2e.errors import MediaError
 from mme2e.media.recording import Interval, IntervalEnd, StreamReport
 from mme2e.media.region import Region
 from mme2e.media.video import Frame, MediaInfo
+
+if TYPE_CHECKING:
+    from mme2e.media.image import StillImage
 
 MOST_HEADER_BYTES = 1 << 24  # a list of all utterances of a long recording takes a hundredth of it
 MOST_ARRAY_BYTES = 1 << 32
@@ -88,7 +92,7 @@ def fields_of(record: Any) -> dict[str, Any]:
 
 def interval_from(fields: dict[str, Any]) -> Interval:
     """What `fields_of` made of an interval."""
-    return Interval(**fields | {"region": _region_from(fields["region"])})
+    return Interval(**fields | {"region": region_from(fields["region"])})
 
 
 def message_of(event: Frame | IntervalEnd) -> tuple[dict[str, Any], np.ndarray]:
@@ -110,6 +114,24 @@ def media_from(header: dict[str, Any], array: np.ndarray | None) -> MediaInfo:
         raise WireError(f"a message of kind {header.get('kind')}: {error}") from error
 
 
+def image_from(header: dict[str, Any], array: np.ndarray | None) -> "StillImage | MediaError":
+    """An image, or why there is none, from a message.
+
+    Raises:
+        WireError: It is neither.
+    """
+    from mme2e.media.image import StillImage  # not for those who read no images: it imports Pillow
+
+    try:
+        if header["kind"] == "no image":
+            return MediaError(header["reason"])
+        if header["kind"] != "image" or array is None or array.dtype != np.uint8 or array.ndim != 3:
+            raise WireError(f"a message of kind {header['kind']}")
+        return StillImage(**header["fields"], pixels=array)
+    except (KeyError, TypeError) as error:
+        raise WireError(f"a message of kind {header.get('kind')}: {error}") from error
+
+
 def event_from(header: dict[str, Any], array: np.ndarray | None) -> Frame | IntervalEnd:
     """What `message_of` made of an event.
 
@@ -121,7 +143,7 @@ def event_from(header: dict[str, Any], array: np.ndarray | None) -> Frame | Inte
         raise WireError(f"a message of kind {header.get('kind')}")
     try:
         if header["kind"] == "frame":
-            region, intervals = _region_from(fields.pop("region")), tuple(fields.pop("intervals"))
+            region, intervals = region_from(fields.pop("region")), tuple(fields.pop("intervals"))
             return Frame(**fields, region=region, intervals=intervals, image=array)
         video, audio = _report_from(fields.pop("video")), _report_from(fields.pop("audio"))
         return IntervalEnd(**fields, video=video, audio=audio, samples=array)
@@ -129,7 +151,8 @@ def event_from(header: dict[str, Any], array: np.ndarray | None) -> Frame | Inte
         raise WireError(f"a message of kind {header['kind']}: {error}") from error
 
 
-def _region_from(fields: dict[str, Any] | None) -> Region | None:
+def region_from(fields: dict[str, Any] | None) -> Region | None:
+    """What `fields_of` made of a region."""
     return None if fields is None else Region(**fields)
 
 

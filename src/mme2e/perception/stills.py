@@ -8,10 +8,10 @@ from pathlib import Path
 from mme2e.errors import MediaError
 from mme2e.faces.crop import whole_crop
 from mme2e.faces.face_crop import FaceCrop, FaceFlag
-from mme2e.media.image import read_image
 from mme2e.media.recording import Interval, ReadSettings, StreamReport
 from mme2e.media.region import Region
 from mme2e.media.video import Frame, frame_times
+from mme2e.perception.decoders import Decoders
 from mme2e.perception.observation import Observation, count_frames
 from mme2e.perception.perceive import Senses, perceive
 
@@ -56,7 +56,7 @@ def perceive_stills(
     end_s = max(heard.end_s, images_end_s) if interval.end_s is None else interval.end_s
     chosen = _chosen_images(images, images_per_s, start_s, end_s, step_ms)
     found = _Found()
-    frames = senses.stopwatch.each("decode", _readable(chosen, interval.region, found))
+    frames = senses.stopwatch.each("decode", _readable(chosen, interval.region, senses.decoders, found))
     runs: Iterable[Iterable[Frame]] = ([frame] for frame in frames) if images_per_s is None else [frames]
     faces: list[FaceCrop] = []
     assert senses.tracker is not None
@@ -130,15 +130,17 @@ def _first_of(lines: list[str]) -> str | None:
     return lines[0] + others if lines else None
 
 
-def _readable(chosen: Iterable[tuple[float, Path]], region: Region | None, found: _Found) -> Iterator[Frame]:
+def _readable(
+    chosen: Sequence[tuple[float, Path]], region: Region | None, decoders: Decoders, found: _Found
+) -> Iterator[Frame]:
     """The images that can be read."""
-    for time_s, path in chosen:
-        try:
-            image = read_image(path, region)
-        except MediaError as error:
-            found.errors.append(str(error).replace(str(path), path.name))
-            continue
-        if image.animated:
-            found.animated.append(f"{path.name} has several images, of which the first is taken")
-        found.reductions[time_s] = image.reduction
-        yield Frame(time_s=time_s, requested_s=time_s, image=image.pixels)
+    with decoders.borrowed() as decoder:
+        images = decoder.read_images([path for _, path in chosen], region)
+        for (time_s, path), image in zip(chosen, images, strict=True):
+            if isinstance(image, MediaError):
+                found.errors.append(str(image).replace(str(path), path.name))
+                continue
+            if image.animated:
+                found.animated.append(f"{path.name} has several images, of which the first is taken")
+            found.reductions[time_s] = image.reduction
+            yield Frame(time_s=time_s, requested_s=time_s, image=image.pixels)
