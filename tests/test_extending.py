@@ -16,19 +16,19 @@ PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 
 
 @pytest.fixture
-def read_emodb(tmp_path, monkeypatch):
+def read_tess(tmp_path, monkeypatch):
     """The page's reader as a module, with its row in the table."""
     section = PAGE.read_text(encoding="utf-8").split("## A corpus reader")[1].split("\n## ")[0]
     (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    file = tmp_path / "emodb.py"
+    file = tmp_path / "tess.py"
     file.write_text(code, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("emodb", file)
+    spec = importlib.util.spec_from_file_location("tess", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setitem(READERS, "emodb", module.read_emodb)
-    return module.read_emodb
+    monkeypatch.setitem(READERS, "tess", module.read_tess)
+    return module.read_tess
 
 
 def _write_wav(path: Path) -> None:
@@ -40,26 +40,26 @@ def _write_wav(path: Path) -> None:
         file.writeframes((np.sin(np.arange(8000) / 5) * 8000).astype("<i2").tobytes())
 
 
-def test_the_reader_of_the_page_finds_utterances_and_prepares_them(read_emodb, tmp_path):
-    for name in ("03a01Fa", "03a02Wb", "08b03Ta", "09a01Nc", "notes"):
+def test_the_reader_of_the_page_finds_utterances_and_prepares_them(read_tess, tmp_path):
+    for name in ("OAF_back_happy", "OAF_bar_ps", "YAF_dog_sad", "YAF_base_neutral", "notes"):
         _write_wav(tmp_path / "wav" / f"{name}.wav")
-    raw = read_emodb(tmp_path / "wav")
+    raw = read_tess(tmp_path / "wav")
     assert {each.id: (each.speaker, each.labels) for each in raw.utterances} == {
-        "03a01Fa": ("03", ("happy",)),
-        "03a02Wb": ("03", ("angry",)),
-        "08b03Ta": ("08", ("sad",)),
-        "09a01Nc": ("09", ("neutral",)),
+        "OAF_back_happy": ("OAF", ("happy",)),
+        "OAF_bar_ps": ("OAF", ("surprised",)),
+        "YAF_dog_sad": ("YAF", ("sad",)),
+        "YAF_base_neutral": ("YAF", ("neutral",)),
     }
     assert [skipped.item for skipped in raw.skipped] == ["notes.wav"]
-    mme2e.prepare("emodb", tmp_path / "wav", tmp_path / "corpus")
+    mme2e.prepare("tess", tmp_path / "wav", tmp_path / "corpus")
     corpus = load_corpus(tmp_path / "corpus")
-    assert corpus.info.name == "emodb"
+    assert corpus.info.name == "tess"
     assert sum(corpus.info.counts.values()) == 4
 
 
-def test_a_folder_without_any_is_one_clear_line(read_emodb, tmp_path):
-    with pytest.raises(mme2e.UserError, match=r"no file of EMO-DB like 03a01Fa\.wav"):
-        read_emodb(tmp_path)
+def test_a_folder_without_any_is_one_clear_line(read_tess, tmp_path):
+    with pytest.raises(mme2e.UserError, match=r"no file of TESS like OAF_back_angry\.wav"):
+        read_tess(tmp_path)
 
 
 def test_an_unknown_layout_names_those_that_there_are(tmp_path):

@@ -157,7 +157,7 @@ def test_open_human_data_prepare_and_train(shared, tmp_path, name, capsys):
     assert len(result.history) == 1
 
 
-@pytest.mark.parametrize("layout", ["manifest", "ravdess", "crema_d", "meld"])
+@pytest.mark.parametrize("layout", [name for name in READERS if name not in ("iemocap", "mosei")])
 def test_nothing_to_prepare_is_one_line(layout, tmp_path, capsys):
     assert main(["prepare", layout, str(tmp_path), str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err

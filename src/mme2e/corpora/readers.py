@@ -8,7 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mme2e.corpora.crema_d import read_crema_d
+from mme2e.corpora.emodb import read_emodb
+from mme2e.corpora.ferplus import read_ferplus
+from mme2e.corpora.goemotions import read_goemotions, read_goemotions_ekman
 from mme2e.corpora.iemocap import read_iemocap
+from mme2e.corpora.isear import read_isear
 from mme2e.corpora.manifest import read_manifest
 from mme2e.corpora.meld import read_meld
 from mme2e.corpora.mosei import read_mosei
@@ -23,6 +27,11 @@ READERS: dict[str, Callable[[Path], RawCorpus]] = {
     "ravdess": read_ravdess,
     "crema_d": read_crema_d,
     "meld": read_meld,
+    "emodb": read_emodb,
+    "ferplus": read_ferplus,
+    "goemotions": read_goemotions,
+    "goemotions_ekman": read_goemotions_ekman,
+    "isear": read_isear,
 }
 
 

@@ -62,14 +62,24 @@ def read_table(path: Path, columns: Collection[str], *, strict: bool = False) ->
     return parse_table(read_text(path), columns, strict=strict)
 
 
-def parse_table(text: str, columns: Collection[str], *, strict: bool = False) -> Table:
-    """As `read_table`, from text."""
+def parse_table(
+    text: str, columns: Collection[str], *, strict: bool = False, delimiters: str = DELIMITERS, lines_above: int = 0
+) -> Table:
+    """As `read_table`, from text.
+
+    Args:
+        text: Of the file.
+        columns: Known columns, in any case.
+        strict: Whether a quote in the wrong place ends the table.
+        delimiters: Those that are tried, the likeliest first.
+        lines_above: How many lines of the text are not in the file; they are not counted.
+    """
     given = _DELIMITER_LINE.match(text)
-    first_line = 1
+    first_line = 1 - lines_above
     if given is not None:
-        text, first_line = text[given.end() :], 2
+        text, first_line = text[given.end() :], first_line + 1
     known = {column.lower() for column in columns}
-    delimiter = given[1] if given is not None else max(DELIMITERS, key=lambda d: _known_headings(text, d, known))
+    delimiter = given[1] if given is not None else max(delimiters, key=lambda d: _known_headings(text, d, known))
     headings: tuple[str, ...] | None = None
     rows: list[TableRow] = []
     broken = None
