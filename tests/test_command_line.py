@@ -53,7 +53,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             "must be a list of 4, not '[1, 2]'",
         ),
         (
-            ["predict", "x", "y", "--audio-channel", "left"],
+            ["predict", "y", "--run", "x", "--audio-channel", "left"],
             "--audio-channel must be a whole number or none, not 'left'",
         ),
         (["benchmark", "x", "--data", "y", "--top-p", "0.5", "half"], "--top-p must be a number, not 'half'"),
@@ -73,10 +73,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             "--model.num-heads must be at least 1, not 0",
         ),
         (["evaluate"], "required: run, --data"),
-        (["predict", "run", "clip.mp4", "--out", "nowhere/x.json"], "there is no folder nowhere"),
-        (["predict", "run", "clip.mp4", "--out", "."], "is a folder"),
+        (["predict", "clip.mp4", "--run", "run", "--out", "nowhere/x.json"], "there is no folder nowhere"),
+        (["predict", "clip.mp4", "--run", "run", "--out", "."], "is a folder"),
         (["sample", "x", "--utterances", "0"], "utterances must be at least 1"),
-        (["predict", "run", "clip.mp4", "--region", "1,2,3"], "x,y,width,height"),
+        (["predict", "clip.mp4", "--run", "run", "--region", "1,2,3"], "x,y,width,height"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

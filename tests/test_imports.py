@@ -103,7 +103,7 @@ assert result.used == ("text", "acoustic", "visual"), result
 """
 COMMAND = """
 from mme2e.__main__ import main
-assert main(["predict", {run!r}, {clip!r}, "--transcript", "so happy", "--device", "cpu"]) == 0
+assert main(["predict", {clip!r}, "--run", {run!r}, "--transcript", "so happy", "--device", "cpu"]) == 0
 """
 
 

@@ -107,5 +107,5 @@ def test_from_nothing_to_a_prediction(run, environment, tmp_path):
     more = ["--model.name", "mesm", "--model.num_layers", "1", "--model.num_heads", "2", "--epochs", "1"]
     run(mme2e, "train", "--data", "corpus", "--out", "run", "--num_workers", "0", *sizes, *words, *more)
     video = next((tmp_path / "raw").rglob("*.avi"))
-    shown = run(mme2e, "predict", "run", str(video), "--end_s", "3", "--transcript", "hello there").stdout
+    shown = run(mme2e, "predict", str(video), "--run", "run", "--end_s", "3", "--transcript", "hello there").stdout
     assert "neu" in shown

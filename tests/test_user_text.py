@@ -165,7 +165,7 @@ def test_experiment(said, place, tmp_path) -> None:
 
 def test_predict(said, place, tmp_path) -> None:
     words = ["--transcript", f"{ODD}what a day", "--device", "cpu", "--out", odd(tmp_path, "tone.json")]
-    text = said("predict", odd(place, "mesm"), odd(place, "tone.wav"), *words)
+    text = said("predict", odd(place, "tone.wav"), "--run", odd(place, "mesm"), *words)
     assert f"{LAST}tone.wav" in text
     assert f"{ODD}happy" in text
 
@@ -195,7 +195,7 @@ MISTAKES = {
     "evaluate": (ODD, *DATA),
     "benchmark": (ODD, *DATA),
     "experiment": (ODD, *DATA),
-    "predict": (ODD, ODD),
+    "predict": (ODD,),
     "picture": (ODD, "--utterance", ODD, *DATA),
     "import-checkpoint": (ODD, "out"),
 }

@@ -34,23 +34,29 @@ class Verb:
         positionals: Which of its parameters have no dashes.
         example: Worked example.
         trains: Whether it takes training steps: the process then keeps freed memory.
+        check: Path of a function that refuses a first word with a better message than the parser's; may be empty.
     """
 
     path: str
     positionals: tuple[str, ...]
     example: str
     trains: bool = False
+    check: str = ""
 
     @property
     def function(self) -> Callable[..., Any]:
         """The function; its module is light, so that `mme2e VERB --help` answers at once."""
-        module, _, name = self.path.rpartition(".")
-        return getattr(import_module(module), name)
+        return _named(self.path)
 
     @property
     def summary(self) -> str:
         """First line of the docstring."""
         return (self.function.__doc__ or "").splitlines()[0]
+
+
+def _named(path: str) -> Callable[..., Any]:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
 
 
 VERBS: dict[str, Verb] = {
@@ -114,8 +120,9 @@ VERBS: dict[str, Verb] = {
     ),
     "predict": Verb(
         path="mme2e.inference.predict.predict",
-        positionals=("run", "video"),
-        example="mme2e predict demo/run clip.mp4 --transcript 'I cannot believe it!' --out clip.json",
+        positionals=("video",),
+        example="mme2e predict clip.mp4 --transcript 'I cannot believe it!' --out clip.json",
+        check="mme2e.inference.predict.refuse_folder",
     ),
     "picture": Verb(
         path="mme2e.inference.picture.picture",
@@ -147,6 +154,8 @@ def _run_verb(name: str, words: list[str]) -> int:
 
     verb = VERBS[name]
     console.log_to_screen()
+    if verb.check and words:
+        _named(verb.check)(words[0])
     if verb.trains:
         from mme2e.training.allocation import keep_freed_memory
 

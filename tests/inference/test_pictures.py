@@ -244,7 +244,7 @@ def test_a_prediction_with_its_picture(run: Path, tmp_path: Path) -> None:
         portrait = np.asarray(image.convert("RGB").resize((256, 300)))
     video = write_video(tmp_path / "face.mp4", [portrait] * 10)
     out = tmp_path / "kept.png"
-    seen = mme2e.predict(run, video, transcript="it was a lovely day", picture=out)
+    seen = mme2e.predict(video, run=run, transcript="it was a lovely day", picture=out)
     plain = mme2e.load(run).predict(video, transcript="it was a lovely day")
     assert seen.emotions == plain.emotions
     with Image.open(out) as image:
@@ -258,7 +258,7 @@ def test_predicting_from_the_command_line_with_a_picture(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tone = write_sound(tmp_path / "tone.wav", (3000 * np.sin(np.arange(16000) / 10)).astype(np.int16)[None], 16000)
-    words = ["predict", str(run), str(tone), "--transcript", "it was a lovely day", "--picture"]
+    words = ["predict", str(tone), "--run", str(run), "--transcript", "it was a lovely day", "--picture"]
     assert main([*words, str(tmp_path / "kept.pdf")]) == 0
     assert (tmp_path / "kept.pdf").is_file()
     assert "rests on text, acoustic" in capsys.readouterr().out
@@ -269,6 +269,6 @@ def test_predicting_from_the_command_line_with_a_picture(
 def test_a_picture_is_refused_before_the_video_is_read(tmp_path: Path) -> None:
     run = write_run(tmp_path / "fe2e", name="fe2e")
     with pytest.raises(UserError, match="fe2e computes all sites"):
-        mme2e.predict(run, tmp_path / "nowhere.mp4", picture=tmp_path / "kept.png")
+        mme2e.predict(tmp_path / "nowhere.mp4", run=run, picture=tmp_path / "kept.png")
     with pytest.raises(UserError, match="no folder"):
-        mme2e.predict(run, tmp_path / "nowhere.mp4", picture=tmp_path / "none" / "kept.png")
+        mme2e.predict(tmp_path / "nowhere.mp4", run=run, picture=tmp_path / "none" / "kept.png")

@@ -8,18 +8,23 @@ import killing_decoder
 import matplotlib.cbook
 import numpy as np
 import pytest
+import torch
 from media_writing import grey_image, write_sound, write_video
 from PIL import Image
 from tiny_runs import TINY_MODEL, write_tiny_run
 
 import mme2e
 from mme2e.__main__ import main
+from mme2e.config import AudioInputSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import MediaError, UserError
+from mme2e.inference.recognizer import MODALITIES
 from mme2e.media.audio import decode_flac
 from mme2e.media.decoder import DecoderProcess
+from mme2e.media.mel_statistics import BandStatistics, statistics_of
 from mme2e.media.region import Region, parse_region
 from mme2e.models.device import resolve_device
+from mme2e.runs.confidence import Confidence
 
 LABELS = ("ang", "hap", "neu")
 
@@ -160,7 +165,10 @@ def test_from_the_command_line(run: Path, media: Path, tmp_path: Path, capsys: p
     words = tmp_path / "words.txt"
     words.write_text("what a day\n", encoding="utf-8")
     out = tmp_path / "result.json"
-    assert main(["predict", str(run), str(media / "face.mp4"), "--transcript", str(words), "--out", str(out)]) == 0
+    assert (
+        main(["predict", str(media / "face.mp4"), "--run", str(run), "--transcript", str(words), "--out", str(out)])
+        == 0
+    )
     printed = capsys.readouterr().out
     assert "without acoustic: face.mp4: the file has no audio" in printed
     written = json.loads(out.read_text(encoding="utf-8"))
@@ -169,7 +177,7 @@ def test_from_the_command_line(run: Path, media: Path, tmp_path: Path, capsys: p
 
 
 def test_a_mistake_on_the_command_line(media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["predict", str(tmp_path), str(media / "face.mp4")]) == 2
+    assert main(["predict", str(media / "face.mp4"), "--run", str(tmp_path)]) == 2
     assert "is not a run folder" in capsys.readouterr().err
 
 
@@ -251,7 +259,7 @@ def test_a_file_that_kills_the_decoder(
     run: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     killing_decoder.die_of(monkeypatch, tmp_path, "face", "video")
-    assert main(["predict", str(run), str(media / "face.mp4"), "--transcript", "what a day"]) == 2
+    assert main(["predict", str(media / "face.mp4"), "--run", str(run), "--transcript", "what a day"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("face.mp4: decoding it ended the decoder process (SIGSEGV)")
     assert mme2e.load(run).predict(media / "tone.wav").used == ("acoustic",)
@@ -301,3 +309,71 @@ def test_a_manifest_chooses_tracks(tmp_path: Path, shared) -> None:  # type: ign
         "audio missing: two_audio.mp4 has no audio track 7: it has 2, counted from 0"
     ]
     assert not summary.complete
+
+
+def test_a_run_in_the_place_of_the_recording_is_named(
+    run: Path, media: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for words in ([str(run)], [str(run), str(media / "face.mp4")]):
+        assert main(["predict", *words]) == 2
+        assert f"is a run folder, not a recording: mme2e predict VIDEO --run {run}" in capsys.readouterr().err
+    assert main(["predict", str(tmp_path)]) == 2
+    assert "is a folder; expected is a file" in capsys.readouterr().err
+
+
+def write_choosing_run(folder: Path, **info: object) -> Path:
+    return write_tiny_run(folder, loss="ce", **info)
+
+
+def test_a_temperature_of_the_modalities_that_were_used(media: Path, tmp_path: Path) -> None:
+    plain = mme2e.load(write_choosing_run(tmp_path / "plain"))
+    confidence = Confidence(temperatures={"tav": 4.0, "av": 0.5})
+    other = mme2e.load(write_choosing_run(tmp_path / "other", confidence=confidence))
+    logits = torch.tensor([2.0, 1.0, -1.0])
+    for used, temperature in ((MODALITIES, 4.0), (("visual", "acoustic"), 0.5), (("text",), 1.0)):
+        expected = (logits / temperature).softmax(dim=0).tolist()
+        assert [e.probability for e in other.decide(logits, used)] == pytest.approx(expected)
+    assert [e.probability for e in plain.decide(logits)] == pytest.approx(logits.softmax(dim=0).tolist())
+    decided = other.predict(media / "face.mp4", transcript="what a day")
+    undecided = plain.predict(media / "face.mp4", transcript="what a day")
+    assert decided.top.name == undecided.top.name
+    assert decided.top.probability < undecided.top.probability
+
+
+def test_below_the_level_it_abstains(media: Path, tmp_path: Path) -> None:
+    run = write_choosing_run(tmp_path / "run", confidence=Confidence(abstain_below=1.0))
+    unsure = mme2e.load(run).predict(media / "face.mp4", transcript="what a day")
+    assert unsure.uncertain
+    assert unsure.decided == ()
+    assert any("uncertain" in str(part) for part in unsure.report())
+    sure = mme2e.load(run, abstain_below=0.0).predict(media / "face.mp4", transcript="what a day")
+    assert not sure.uncertain
+    assert sure.decided == (sure.top.name,)
+    assert [e.probability for e in sure.emotions] == [e.probability for e in unsure.emotions]
+
+
+@pytest.mark.parametrize("level", [-0.1, 1.5])
+def test_a_level_that_is_no_probability(level: float, media: Path) -> None:
+    with pytest.raises(UserError, match=r"abstain must be a probability in \[0, 1\]"):
+        mme2e.predict(media / "face.mp4", abstain=level)
+
+
+def test_the_answer_names_its_model(run: Path, media: Path) -> None:
+    result = mme2e.load(run).predict(media / "face.mp4", transcript="what a day")
+    assert str(run) in result.model
+    assert "fe2e of 'tav': ang, hap, neu" in result.model
+
+
+def test_audio_is_normalised_over_what_is_around_a_stretch(portrait: np.ndarray, tmp_path: Path) -> None:
+    audio = AudioInputSettings(scale="log", normalise="recording")
+    recognizer = mme2e.load(write_tiny_run(tmp_path / "run", model=replace(TINY_MODEL, audio=audio)))
+    tone = (3000 * np.sin(np.arange(32000) / 10) * np.linspace(0, 1, 32000)).astype(np.int16)
+    recording = write_sound(tmp_path / "rising.wav", tone[None], 16000)
+    whole = recognizer.perceive(recording)
+    part = recognizer.perceive(recording, start_s=0.5, end_s=1.0)
+    assert whole.surroundings is None
+    assert part.surroundings is not None
+    assert len(part.surroundings) > len(part.samples)
+    context = recognizer.infer(part, "what a day").batch.audio_context
+    own, around = (BandStatistics.unpacked([statistics_of(each)]) for each in (part.samples, part.surroundings))
+    torch.testing.assert_close(context, own.context_of(around))

@@ -5,7 +5,8 @@ In three steps: `Recognizer.perceive` finds faces and audio in a file, `Recogniz
 """
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from mme2e.faces.face_crop import FACE_SIZE_PX
 from mme2e.faces.tracker import FaceTracker
 from mme2e.inference.result import Emotion, EmotionResult
 from mme2e.inference.selected_sites import SelectedSites, selected_sites
+from mme2e.media.mel_statistics import BandStatistics, statistics_of
 from mme2e.media.recording import Interval, ReadSettings
 from mme2e.media.region import Region
 from mme2e.models.device import resolve_device
@@ -27,7 +29,15 @@ from mme2e.perception.decoders import Decoders
 from mme2e.perception.observation import Observation, Quality
 from mme2e.perception.perceive import Senses, perceive
 from mme2e.perception.stopwatch import Stopwatch
+from mme2e.runs.confidence import check_abstain
 from mme2e.runs.folder import LoadedRun, load_run
+from mme2e.runs.info import RunInfo
+from mme2e.runs.starter import STARTER
+from mme2e.text_files import printable
+
+SURROUNDINGS_S = 300.0
+"""A model that normalises audio over the recording hears so much of it before and after an interval, so that memory and
+time do not follow the recording's length."""
 
 UTTERANCE_LIMIT_S = 30.0
 """Longer stretches get a note: the models are trained on utterances of a few seconds."""
@@ -64,13 +74,20 @@ class Recognizer:
         info: What the run folder contains: settings, label names, thresholds.
         tokenizer: Of the text encoder; None where the run has none.
         device: Where the model is.
+        name: What to call it in answers.
+        abstain_below: Probability below which it does not decide, for runs trained with `ce`.
     """
 
-    def __init__(self, run: LoadedRun, device: torch.device) -> None:
+    def __init__(
+        self, run: LoadedRun, device: torch.device, *, name: str = "", abstain_below: float | None = None
+    ) -> None:
         self.model = run.model.to(device).eval()
         self.info = run.info
         self.tokenizer = run.tokenizer
         self.device = device
+        self.name = name
+        self.abstain_below = run.info.confidence.abstain_below if abstain_below is None else abstain_below
+        check_abstain(self.abstain_below)
         self._making_detector = threading.Lock()
         self._detector: FaceDetector | None = None
         self._decoders = Decoders()
@@ -174,6 +191,8 @@ class Recognizer:
         if sources == (None, [None]):  # of a recording that a model of text does not read: it must be one
             with self._decoders.borrowed() as decoder:
                 decoder.probe(path)
+        if self._normalises_over_recording and (start_s > 0 or end_s is not None) and len(observation.samples):
+            observation = replace(observation, surroundings=self._surroundings(path, interval, settings, senses))
         _check(
             observation,
             path,
@@ -226,30 +245,35 @@ class Recognizer:
             notes=tuple(notes),
         )
 
-    def decide(self, logits: Tensor) -> tuple[Emotion, ...]:
+    def decide(self, logits: Tensor, used: Sequence[str] = MODALITIES) -> tuple[Emotion, ...]:
         """The third step: strictly above the threshold, or the most probable one for runs trained with `ce`, as in
-        evaluation.
+        evaluation; none where that one is less probable than `abstain_below`.
 
         Args:
             logits: (emotions,) of one utterance.
+            used: Modalities that they rest on, which decide the temperature of runs trained with `ce`.
         """
         logits = logits.float()
-        probabilities = (logits.softmax(dim=0) if self.info.loss == "ce" else logits.sigmoid()).tolist()
-        thresholds: tuple[float | None, ...] = self.info.thresholds or (0.5,) * len(probabilities)
+        names = self.info.label_names
         if self.info.loss == "ce":
-            thresholds = (None,) * len(probabilities)
-        highest = probabilities.index(max(probabilities))
+            letters = "".join(name[0] for name in used)
+            probabilities = (logits / self.info.confidence.temperature_of(letters)).softmax(dim=0).tolist()
+            highest = probabilities.index(max(probabilities))
+            decided = [place == highest and not self.is_uncertain(probabilities) for place in range(len(names))]
+            thresholds: tuple[float | None, ...] = (None,) * len(names)
+        else:
+            probabilities = logits.sigmoid().tolist()
+            limits = self.info.thresholds or (0.5,) * len(names)
+            decided = [probability > limit for probability, limit in zip(probabilities, limits, strict=True)]
+            thresholds = limits
         return tuple(
-            Emotion(
-                name=name,
-                probability=probability,
-                threshold=threshold,
-                present=probability > threshold if threshold is not None else place == highest,
-            )
-            for place, (name, probability, threshold) in enumerate(
-                zip(self.info.label_names, probabilities, thresholds, strict=True)
-            )
+            Emotion(name=name, probability=probability, threshold=threshold, present=present)
+            for name, probability, threshold, present in zip(names, probabilities, thresholds, decided, strict=True)
         )
+
+    def is_uncertain(self, probabilities: Sequence[float]) -> bool:
+        """Whether the model abstains, of the probabilities of a run trained with `ce`."""
+        return self.info.loss == "ce" and max(probabilities) < self.abstain_below
 
     def result(
         self, source: str, observation: Observation, inference: Inference, stopwatch: Stopwatch
@@ -267,14 +291,18 @@ class Recognizer:
         if end_s - observation.start_s > UTTERANCE_LIMIT_S:
             length = f"{end_s - observation.start_s:.0f} s taken as one utterance"
             notes = (*notes, f"{length}; the model was trained on utterances of a few seconds")
+        used = tuple(name for name in MODALITIES if name not in inference.missing)
+        emotions = self.decide(inference.logits, used)
         return EmotionResult(
             source=source,
+            model=self.name,
             start_s=observation.start_s,
             end_s=end_s,
-            emotions=self.decide(inference.logits),
+            emotions=emotions,
+            uncertain=self.is_uncertain([emotion.probability for emotion in emotions]),
             frames=len(observation.faces),
             frames_with_face=observation.frames_with_face,
-            used=tuple(name for name in MODALITIES if name not in inference.missing),
+            used=used,
             missing=inference.missing,
             notes=notes,
             seconds={stage: round(seconds, 4) for stage, seconds in stopwatch.seconds.items()},
@@ -286,6 +314,25 @@ class Recognizer:
             if self._detector is None:
                 self._detector = FaceDetector(self.info.face, device=self.device)
             return FaceTracker(self._detector)
+
+    @property
+    def _normalises_over_recording(self) -> bool:
+        return self._uses("acoustic") and self.info.model.audio.normalise == "recording"
+
+    def _surroundings(self, path: Path, interval: Interval, settings: ReadSettings, senses: Senses) -> np.ndarray:
+        """The audio around an interval, which says how the speaker and the microphone sound at other times."""
+        end_s = None if interval.end_s is None else interval.end_s + SURROUNDINGS_S
+        around = replace(interval, start_s=max(0.0, interval.start_s - SURROUNDINGS_S), end_s=end_s, region=None)
+        (heard,) = perceive(None, [path], [around], replace(settings, video_track=None), senses)
+        return heard.samples
+
+    def _audio_context(self, observation: Observation) -> Tensor | None:
+        """(2, 128), see `Batch.audio_context`; None where the interval is all that is known."""
+        if not self._normalises_over_recording or observation.surroundings is None:
+            return None
+        samples = (observation.samples, observation.surroundings)
+        own, whole = (BandStatistics.unpacked([statistics_of(each)]) for each in samples)
+        return own.context_of(whole)[0]
 
     def _uses(self, modality: str) -> bool:
         return modality[0] in self.info.model.modalities
@@ -319,6 +366,7 @@ class Recognizer:
             id="",
             face_crops=crops,
             waveform=torch.from_numpy(observation.samples),
+            audio_context=self._audio_context(observation),
             tokens=tokens,
             labels=torch.zeros(len(self.info.label_names)),
         )
@@ -347,15 +395,23 @@ def _check(observation: Observation, path: Path, asked: dict[str, bool]) -> None
         raise UserError(f"{path.name} ends {at} the start of the stretch at {observation.start_s:g} s")
 
 
-def load(run: str | Path, *, device: str = "auto") -> Recognizer:
-    """Loads a run folder.
+def load(run: str | Path = STARTER, *, device: str = "auto", abstain_below: float | None = None) -> Recognizer:
+    """Loads a model.
 
     Args:
-        run: Folder written by `mme2e train` or `mme2e import-checkpoint`.
+        run: Folder written by `mme2e train` or `mme2e import-checkpoint`; the model that comes with the package when
+            not given.
         device: "auto" (CUDA when present), "cpu", "cuda", "cuda:1", ...
+        abstain_below: Probability below which the model does not decide; the one chosen with the model when None.
 
     Raises:
-        UserError: The folder is no run, or is damaged; or the device does not exist.
+        UserError: The folder is no run, or is damaged; the device does not exist; or the level is no probability.
     """
     chosen = resolve_device(device)
-    return Recognizer(load_run(Path(run), device="cpu"), chosen)
+    loaded = load_run(Path(run), device="cpu")
+    return Recognizer(loaded, chosen, name=_described(str(run), loaded.info), abstain_below=abstain_below)
+
+
+def _described(run: str, info: RunInfo) -> str:
+    """One line about a model: which it is, what it reads, what it recognises."""
+    return printable(f"{run} ({info.model.name} of '{info.model.modalities}': {', '.join(info.label_names)})")

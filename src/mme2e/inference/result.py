@@ -33,9 +33,11 @@ class EmotionResult(Result):
 
     Attributes:
         source: File name.
+        model: Which model answered, for people.
         start_s: Start of the stretch, seconds.
         end_s: End of the stretch, seconds.
         emotions: In the order of the run's label names.
+        uncertain: Whether the model abstained: its most probable emotion is not probable enough, and none is decided.
         frames: Sampled video frames.
         frames_with_face: Sampled frames in which a face was seen.
         used: Modalities that the answer rests on: "text", "acoustic", "visual".
@@ -45,9 +47,11 @@ class EmotionResult(Result):
     """
 
     source: str
+    model: str = ""
     start_s: float
     end_s: float
     emotions: tuple[Emotion, ...]
+    uncertain: bool = False
     frames: int
     frames_with_face: int
     used: tuple[str, ...]
@@ -104,9 +108,11 @@ class EmotionResult(Result):
                 heads=["emotion", "probability", "threshold", "decision"],
                 rows=rows,
             ),
+            *(["uncertain: no emotion is probable enough for a decision"] if self.uncertain else []),
             f"rests on {', '.join(self.used)}; a face in {self.frames_with_face} of {self.frames} frames",
             *(f"without {modality}: {reason}" for modality, reason in self.missing.items()),
             *(f"note: {note}" for note in self.notes),
+            *([f"model: {self.model}"] if self.model else []),
             "seconds: " + ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self.seconds.items()),
         ]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from mme2e.config import FaceSettings, LossKind, ModelSettings
 from mme2e.errors import UserError
 from mme2e.records import read_record, to_yaml
+from mme2e.runs.confidence import Confidence
 
 SCHEMA_VERSION = 1
 CONFIG_FILE = "config.yaml"
@@ -21,6 +22,7 @@ class RunInfo:
         multi_label: Whether an utterance may have none or several of them.
         loss: ce: the softmax over all logits is the probability of an emotion; any other: the sigmoid of its logit is.
         thresholds: Decision threshold of each emotion's probability, chosen on validation; None before that.
+        confidence: Temperatures, and when the model abstains; for runs of `ce`.
         frame_interval_ms: Time between two sampled frames, in milliseconds.
         face: How faces were found.
         corpus: Name and fingerprint of the corpus it was trained on; empty when unknown.
@@ -34,6 +36,7 @@ class RunInfo:
     multi_label: bool
     loss: LossKind = "bce"
     thresholds: tuple[float, ...] | None = None
+    confidence: Confidence = field(default_factory=Confidence)
     frame_interval_ms: int = 500
     face: FaceSettings = field(default_factory=FaceSettings)
     corpus: str = ""
