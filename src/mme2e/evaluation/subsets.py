@@ -64,6 +64,7 @@ class SubsetScores(Result):
                 "modalities": subset,
                 "utterances": each.utterances,
                 **dict(zip((*COLUMNS.values(), "chance_f1"), _averages(each), strict=True)),
+                **dict(zip(("accuracy", "uar"), _choice(each), strict=False)),
                 **{f"f1_{name}": value for name, value in zip(each.label_names, each.scores.f1, strict=True)},
             }
             for subset, each in self.evaluations.items()
@@ -83,10 +84,11 @@ class SubsetScores(Result):
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Heads and rows: averages over emotions."""
         rows = [
-            [subset.upper(), str(each.utterances), *(percent(value) for value in _averages(each))]
+            [subset.upper(), str(each.utterances), *(percent(value) for value in (*_averages(each), *_choice(each)))]
             for subset, each in self.evaluations.items()
         ]
-        return ["", "utt.", *COLUMNS, "chance F1"], rows
+        choice = ["accuracy", "UAR"] if any(each.choice is not None for each in self.evaluations.values()) else []
+        return ["", "utt.", *COLUMNS, "chance F1", *choice], rows
 
     def describe(self) -> list[str]:
         """The lines that belong under the table."""
@@ -94,6 +96,7 @@ class SubsetScores(Result):
         lines = [
             "one checkpoint; the other modalities are left out of the fusion, as where an utterance lacks them",
             "each row is over the utterances that have at least one of its modalities; averages are over emotions",
+            *(["accuracy and UAR (mean recall): of the most probable emotion"] if any_one.choice is not None else []),
             f"split: {any_one.split_protocol}; {any_one.shared or 'no training split to compare with'}",
         ]
         sources = {subset: each.thresholds_from for subset, each in self.evaluations.items()}
@@ -110,6 +113,12 @@ def _averages(evaluation: Evaluation) -> list[float]:
     """Of each of `COLUMNS`, then chance F1."""
     scores = [average(getattr(evaluation.scores, field)).value for field in COLUMNS.values()]
     return [*scores, average(evaluation.chance.f1).value]
+
+
+def _choice(evaluation: Evaluation) -> list[float]:
+    """Accuracy and unweighted average recall of the most probable emotion; nothing for a multi-label corpus."""
+    choice = evaluation.choice
+    return [] if choice is None else [choice.accuracy, average(choice.recall).value]
 
 
 def modality_subsets(settings: ModelSettings) -> tuple[str, ...]:
