@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 # torch is installed first and by its exact version: a range may pull another build of several gigabytes.
 TORCH := $(shell grep '^torch==' constraints.txt)
 DEMO ?= demo
-# A test dialogue; the person on the right speaks from 14.4 s to 16.9 s.
+# Anything with a face or a voice: make demo CLIP=me.mp4. The default is a photograph that matplotlib brings along.
+CLIP ?= $(shell $(BIN)/python -c "import matplotlib.cbook as c; print(c.get_sample_data('grace_hopper.jpg', asfileobj=False))" 2>/dev/null)
+TRANSCRIPT ?= It is a great day, I am so happy to be here.
+# A generated dialogue; the person on the right speaks from 14.4 s to 16.9 s.
 DEMO_VIDEO := $(DEMO)/raw/IEMOCAP_full_release/Session5/dialog/avi/DivX/Ses05F_impro01.avi
 
-.PHONY: demo test test-lowest lint type bench dist clean
+.PHONY: demo demo-train test test-lowest lint type bench dist clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -16,11 +19,16 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# Raw video, sound and words -> trained MESM, its scores with and without each modality, prediction and a picture of
+# What the model that comes with the package answers on a real person, in seconds.
+demo: $(BIN)/.installed
+	mkdir -p $(DEMO)
+	$(BIN)/mme2e predict '$(CLIP)' --transcript '$(TRANSCRIPT)' --out $(DEMO)/answer.json --picture $(DEMO)/answer.png
+
+# Raw video, audio and text -> trained MESM, its scores with and without each modality, prediction and a picture of
 # where the model looked. Resumes when interrupted.
-demo: $(DEMO)/runs/mesm/config.yaml
+demo-train: $(DEMO)/runs/mesm/config.yaml
 	$(BIN)/mme2e evaluate $(<D) --data $(DEMO)/corpus --subsets
-	$(BIN)/mme2e predict $(DEMO)/runs/mesm $(DEMO_VIDEO) --start-s 14.4 --end-s 16.9 --region 428,128,224,224 \
+	$(BIN)/mme2e predict $(DEMO_VIDEO) --run $(DEMO)/runs/mesm --start-s 14.4 --end-s 16.9 --region 428,128,224,224 \
 		--audio-channel 1 --transcript 'I hate this, the report made us furious last week.' \
 		--out $(DEMO)/prediction.json --picture $(DEMO)/picture.png
 
