@@ -327,7 +327,7 @@ def write_choosing_run(folder: Path, **info: object) -> Path:
 
 def test_a_temperature_of_the_modalities_that_were_used(media: Path, tmp_path: Path) -> None:
     plain = mme2e.load(write_choosing_run(tmp_path / "plain"))
-    confidence = Confidence(temperatures={"tav": 4.0, "av": 0.5})
+    confidence = Confidence(temperatures={"tav": 4.0, "tv": 4.0, "av": 0.5})  # the video has no audio
     other = mme2e.load(write_choosing_run(tmp_path / "other", confidence=confidence))
     logits = torch.tensor([2.0, 1.0, -1.0])
     for used, temperature in ((MODALITIES, 4.0), (("visual", "acoustic"), 0.5), (("text",), 1.0)):
