@@ -16,8 +16,7 @@ from mme2e.auditing.audit import audit
 from mme2e.auditing.plot import plot_audit
 from mme2e.auditing.report import to_markdown
 from mme2e.auditing.result import Audit
-from mme2e.auditing.run import audit_corpus
-from mme2e.auditing.skip_reasons import group_reasons
+from mme2e.auditing.run import audit_corpus, group_reasons
 from mme2e.data.corpus import load_corpus
 from mme2e.data.schema import ROW_SCHEMA, CorpusInfo
 from mme2e.errors import UserError

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from mme2e.errors import MediaError, UserError
+from mme2e.hand_crafted.audio_steps import window_means
 from mme2e.hand_crafted.librosa_audio import COLUMNS, LibrosaAudio, frame_features
 from mme2e.hand_crafted.opensmile_audio import OpenSmileAudio
-from mme2e.hand_crafted.windows import window_means
 from mme2e.media.audio import SAMPLE_RATE_HZ, encode_flac
 
 

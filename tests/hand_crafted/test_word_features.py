@@ -3,8 +3,7 @@ import pytest
 
 from mme2e.errors import UserError
 from mme2e.hand_crafted.glove import GloveWords, read_glove
-from mme2e.hand_crafted.hashed_words import HashedWords
-from mme2e.hand_crafted.words import words_of
+from mme2e.hand_crafted.hashed_words import HashedWords, words_of
 
 
 @pytest.mark.parametrize(

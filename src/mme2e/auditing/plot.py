@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mme2e.auditing.result import Audit, SplitAudit
+from mme2e.evaluation.plots import draw_counts
 from mme2e.evaluation.report_files import png
 
 _SPLIT_COLOURS = {"train": "#2a6fbb", "valid": "#e08a1e", "test": "#3a9a5b", "unassigned": "#8e8e8e"}
@@ -74,15 +75,7 @@ def _grouped_bars(
 
 def _draw_co_occurrence(axes: Axes, audit: Audit) -> None:
     counts = np.array(audit.all.co_occurrence)
-    totals = counts.diagonal()[:, None]
-    shares = 100 * np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if shares[row, column] > 55 else "black"
-        axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-    names = audit.label_names
-    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(names)), names)
+    draw_counts(axes, counts, counts.diagonal(), audit.label_names)
     axes.set_title("Utterances with both (shade: share of the row's emotion)", fontsize=9)
 
 

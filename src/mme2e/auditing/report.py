@@ -6,7 +6,7 @@ from pathlib import Path
 from mme2e.auditing.plot import plot_audit
 from mme2e.auditing.result import Audit, SplitAudit
 from mme2e.evaluation.report_files import write_report
-from mme2e.evaluation.tables import UNDEFINED, markdown_table
+from mme2e.evaluation.tables import UNDEFINED, Grid, markdown_list, markdown_table
 from mme2e.records import to_json
 from mme2e.report import Part, Table
 from mme2e.scores.overlap import Overlap
@@ -17,9 +17,6 @@ SHOWN_REASONS = 12
 
 _NO_EMOTION = "no emotion"
 _UTTERANCES = "utterances"
-
-_Grid = tuple[list[str], list[list[str]]]
-"""Heads and rows, as many cells as heads."""
 
 
 def audit_parts(audit: Audit) -> Iterator[Part]:
@@ -46,7 +43,7 @@ def write_audit(audit: Audit, out: Path) -> None:
         UserError: The folder cannot be written.
     """
     contents: dict[str, str | bytes] = {"json": to_json(audit), "md": to_markdown(audit), "png": plot_audit(audit)}
-    write_report(out, {f"audit.{kind}": content for kind, content in contents.items()}, "audit")
+    write_report(out, "audit", contents, "audit")
 
 
 def to_markdown(audit: Audit) -> str:
@@ -55,7 +52,7 @@ def to_markdown(audit: Audit) -> str:
     if audit.skipped:
         rows = [[group.reason, str(group.count), group.example] for group in audit.skipped]
         tables["Left out, or kept without a modality"] = (["reason", "items", "first"], rows)
-    blocks = [f"# Audit of {audit.corpus.split(' ')[0]}", "\n".join(f"- {line}" for line in _about(audit))]
+    blocks = [f"# Audit of {audit.corpus.split(' ')[0]}", markdown_list(_about(audit))]
     for title, (heads, rows) in tables.items():
         blocks += [f"## {title}", markdown_table(heads, rows)]
     return "\n\n".join(blocks) + "\n"
@@ -65,7 +62,7 @@ def _about(audit: Audit) -> list[str]:
     return [f"split: {audit.split_protocol}", *audit.findings]
 
 
-def _tables(audit: Audit) -> dict[str, _Grid]:
+def _tables(audit: Audit) -> dict[str, Grid]:
     """Tables by title."""
     tables = {
         f"Utterances of {audit.corpus.split(' ')[0]} by emotion": _emotions(audit),
@@ -77,7 +74,7 @@ def _tables(audit: Audit) -> dict[str, _Grid]:
     return tables
 
 
-def _emotions(audit: Audit) -> _Grid:
+def _emotions(audit: Audit) -> Grid:
     parts = (*audit.splits, audit.all)
     rows = [
         [name, *(_count_and_share(part.positives[index], part.utterances) for part in parts)]
@@ -92,7 +89,7 @@ def _emotions(audit: Audit) -> _Grid:
     return ["emotion", *(part.name for part in parts)], rows
 
 
-def _contents(audit: Audit) -> _Grid:
+def _contents(audit: Audit) -> Grid:
     parts = (*audit.splits, audit.all)
 
     def seconds(field: str) -> Callable[[SplitAudit], str]:
@@ -117,7 +114,7 @@ def _contents(audit: Audit) -> _Grid:
     return ["", *(part.name for part in parts)], [[head, *map(count, parts)] for head, count in lines.items()]
 
 
-def _shared(audit: Audit) -> _Grid:
+def _shared(audit: Audit) -> Grid:
     rows = [
         [f"of {found.split}, in {found.against}", *map(_overlap, (found.recordings, found.speakers, found.texts))]
         for found in audit.leakages
@@ -130,7 +127,7 @@ def _overlap(overlap: Overlap) -> str:
     return f"{overlap.shared} of {overlap.of} ({share})"
 
 
-def _co_occurrence(audit: Audit) -> _Grid:
+def _co_occurrence(audit: Audit) -> Grid:
     counts = audit.all.co_occurrence
     rows = [[name, *map(str, row)] for name, row in zip(audit.label_names, counts, strict=True)]
     return ["", *audit.label_names], rows

@@ -1,13 +1,13 @@
 """What a prepared corpus contains, and what its splits share."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from mme2e.auditing.result import Audit, Durations, SplitAudit
-from mme2e.auditing.skip_reasons import group_reasons
+from mme2e.auditing.result import Audit, Durations, SkippedGroup, SplitAudit
 from mme2e.data.corpus import Corpus, multi_hot
 from mme2e.data.schema import SPLITS, UNASSIGNED, CorpusInfo
 from mme2e.faces.face_crop import FaceFlag
@@ -17,6 +17,13 @@ from mme2e.scores.published import UTTERANCES
 _COLUMNS = ("id", "recording", "speaker", "start_s", "end_s", "text", "labels", "face_flags", "num_samples")
 _PAIRS = (("test", "train"), ("valid", "train"), ("test", "valid"))
 _FACE_FLAGS = frozenset(int(flag) for flag in FaceFlag if flag.has_face)
+
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+LEFT_OUT = "left out: "
+
+_WANTED_FORM = re.compile(r"^(not '[^']*').*")  # what follows is the line that was found
+_QUOTED = re.compile(r"'[^']*'")
+_FILE_OR_NUMBER = re.compile(r"[^\s,;:]*[\d/][^\s,;:]*|[^\s,;:]+\.(?:avi|mp4|wav|flac|txt|csv|jpg|png)\b")
 
 Row = dict[str, Any]
 
@@ -103,3 +110,32 @@ def _findings(
             yield f"no utterance is {info.label_names[index]} in {', '.join(lacking)}: its scores are undefined there"
     if info.name in UTTERANCES and not info.has_published_split:
         yield "the published counts are those of the published lists; this corpus is split otherwise"
+
+
+def group_reasons(skipped: Sequence[dict[str, str]]) -> tuple[SkippedGroup, ...]:
+    """Counts what was left out, or kept without a modality, by reason: the most frequent one first.
+
+    An item with several reasons ("; " between them) counts in each of them.
+
+    Args:
+        skipped: As in `CorpusInfo`: "item" and "reason".
+    """
+    counts: dict[str, int] = {}
+    examples: dict[str, str] = {}
+    for entry in skipped:
+        for reason in _reasons_in(entry["reason"]):
+            counts[reason] = counts.get(reason, 0) + 1
+            examples.setdefault(reason, entry["item"])
+    ordered = sorted(counts, key=lambda reason: (-counts[reason], reason))
+    return tuple(SkippedGroup(reason=reason, count=counts[reason], example=examples[reason]) for reason in ordered)
+
+
+def _reasons_in(reason: str) -> list[str]:
+    if _WANTED_FORM.match(reason):
+        return [_WANTED_FORM.sub(rf"\1: {ELLIPSIS}", reason)]
+    outcome = LEFT_OUT if reason.startswith(LEFT_OUT) else ""
+    return [outcome + _without_particulars(part) for part in reason.removeprefix(LEFT_OUT).split("; ")]
+
+
+def _without_particulars(reason: str) -> str:
+    return _FILE_OR_NUMBER.sub(ELLIPSIS, _QUOTED.sub(ELLIPSIS, reason))

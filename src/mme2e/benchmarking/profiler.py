@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from mme2e.data.batch import Batch
+from mme2e.data.batch import Batch, collate
+from mme2e.data.dataset import UtteranceDataset
 from mme2e.models import FE2E, MESM
 from mme2e.models.sparse_tower import SubmanifoldConv2d
 from mme2e.models.towers import LowLevel
@@ -92,6 +94,19 @@ def parts_of(model: FE2E) -> dict[str, tuple[nn.Module, ...]]:
             parts[f"{name} linear"] = (tower.hidden, tower.output)  # type: ignore[assignment]
             parts[f"{name} sequence"] = (branch.sequence, branch.head)
     return parts
+
+
+def sample_batches(dataset: UtteranceDataset, utterances: int, batch_size: int) -> list[Batch]:
+    """Some utterances, evenly spread over a split, in batches with mel chunks.
+
+    Args:
+        dataset: Of the split.
+        utterances: How many; all of a smaller split.
+        batch_size: Utterances in a batch; the last may have fewer.
+    """
+    chosen = np.linspace(0, len(dataset) - 1, min(utterances, len(dataset))).round().astype(int).tolist()
+    groups = [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]
+    return [collate([dataset[index] for index in group]).with_mel_chunks() for group in groups]
 
 
 def count_operations(model: FE2E, batches: Sequence[Batch]) -> OperationCounts:

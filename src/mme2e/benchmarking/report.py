@@ -9,7 +9,7 @@ import pandas as pd
 from mme2e.benchmarking.plot import plot_benchmark
 from mme2e.benchmarking.result import AS_TRAINED, FE2E_NAME, THIS_RUN, BenchmarkResult, Costs, PartCosts
 from mme2e.evaluation.report_files import write_report
-from mme2e.evaluation.tables import UNDEFINED, markdown_table, percent
+from mme2e.evaluation.tables import UNDEFINED, Grid, markdown_list, markdown_table, percent
 from mme2e.report import Part, Table
 from mme2e.scores.published import FE2E_GFLOPS, SOURCE, published_share
 
@@ -47,12 +47,12 @@ def write_benchmark(result: BenchmarkResult, out: Path) -> None:
         "md": to_markdown(result),
         "png": plot_benchmark(result),
     }
-    write_report(out, {f"benchmark_{result.split}.{kind}": content for kind, content in contents.items()}, "benchmark")
+    write_report(out, f"benchmark_{result.split}", contents, "benchmark")
 
 
 def to_markdown(result: BenchmarkResult) -> str:
     """The curve of each device, and the parts at every p."""
-    blocks = [f"# What {result.run} costs", "\n".join(f"- {line}" for line in _about(result))]
+    blocks = [f"# What {result.run} costs", markdown_list(_about(result))]
     for device in result.devices:
         blocks.append(f"## {_title(result, device)}")
         blocks.append(markdown_table(*_curve(result, device)))
@@ -102,17 +102,14 @@ def _scores(result: BenchmarkResult, cost: Costs) -> tuple[float, float, float]:
     return (math.nan,) * 3 if score is None else (score.f1, score.weighted_accuracy, score.auc)
 
 
-_Table = tuple[list[str], list[list[str]]]
-
-
-def _of_interest(result: BenchmarkResult, heads: list[str], rows: list[list[str]]) -> _Table:
+def _of_interest(result: BenchmarkResult, heads: list[str], rows: list[list[str]]) -> Grid:
     if result.against_name != THIS_RUN:
         return heads, rows
     kept = [index for index, head in enumerate(heads) if head not in _COMPARING]
     return [heads[index] for index in kept], [[row[index] for index in kept] for row in rows]
 
 
-def _curve(result: BenchmarkResult, device: str) -> _Table:
+def _curve(result: BenchmarkResult, device: str) -> Grid:
     rows = []
     for cost in _all_costs(result, device):
         gflops_share, seconds_share = result.shares(cost)
@@ -133,7 +130,7 @@ def _curve(result: BenchmarkResult, device: str) -> _Table:
     return _of_interest(result, _CURVE_HEADS, rows)
 
 
-def _parts(result: BenchmarkResult, cost: Costs) -> _Table:
+def _parts(result: BenchmarkResult, cost: Costs) -> Grid:
     fe2e = result.fe2e_on(cost.device)
     theirs = {part.name: part for part in fe2e.parts}
     rows = [_part_row(part, theirs.get(part.name)) for part in cost.parts]

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.progress import Progress
 
 from mme2e import console
 from mme2e.benchmarking.interleaved import Candidate, time_interleaved
+from mme2e.benchmarking.profiler import sample_batches
 from mme2e.benchmarking.report import write_benchmark
 from mme2e.benchmarking.result import (
     AS_TRAINED,
@@ -21,7 +21,7 @@ from mme2e.benchmarking.result import (
     Load,
     PointScore,
 )
-from mme2e.data.batch import Batch, collate
+from mme2e.data.batch import Batch
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.hand_crafted import open_dataset
 from mme2e.data.ragged import Ragged
@@ -101,9 +101,7 @@ class _Sample:
         """As the run reads them, with mel chunks."""
         settings = run.info.model
         dataset = open_dataset(self.corpus, self.split, settings, run.tokenizer)
-        chosen = np.linspace(0, len(dataset) - 1, min(self.utterances, len(dataset))).round().astype(int).tolist()
-        groups = [chosen[start : start + self.batch_size] for start in range(0, len(chosen), self.batch_size)]
-        return [collate([dataset[index] for index in group]).with_mel_chunks() for group in groups]
+        return sample_batches(dataset, self.utterances, self.batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)

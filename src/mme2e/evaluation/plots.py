@@ -1,7 +1,7 @@
 """Evaluations as figures: scores beside chance, what is taken for what, reliability, scores by modalities."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -57,12 +57,9 @@ def _draw_bars(axes: Axes, evaluation: Evaluation) -> None:
     )
     for name, values, chance, colour, shift in groups:
         heights = 100 * np.append(values, average(values).value)
-        bars = axes.bar(positions + shift, np.nan_to_num(heights), _BAR_WIDTH, color=colour, label=name)
-        axes.bar_label(bars, [UNDEFINED if np.isnan(height) else f"{height:.0f}" for height in heights], fontsize=8)
         marks = 100 * np.append(chance, average(chance).value)
         label = f"chance (F1: {evaluation.chance.rule})" if name == "F1" else "_unlisted"
-        half = 0.46 * _BAR_WIDTH
-        axes.hlines(marks, positions + shift - half, positions + shift + half, _CHANCE_COLOUR, linewidth=2, label=label)
+        _bars_beside_chance(axes, positions + shift, heights, marks, colour, (name, label))
     axes.axvline(positions[-1] - 0.5, color="grey", linewidth=0.8)
     axes.set_xticks(positions, [*evaluation.label_names, "average"], rotation=30, ha="right", rotation_mode="anchor")
     axes.set_ylim(0, 106)
@@ -72,15 +69,41 @@ def _draw_bars(axes: Axes, evaluation: Evaluation) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.13), ncols=3, frameon=False, fontsize=8)
 
 
-def _draw_confusion(axes: Axes, confusion: np.ndarray, names: tuple[str, ...]) -> None:
-    totals = confusion.sum(axis=1, keepdims=True)
-    shares = 100 * np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
+def _bars_beside_chance(
+    axes: Axes,
+    centres: np.ndarray,
+    heights: np.ndarray,
+    marks: Sequence[float] | np.ndarray,
+    colour: str,
+    labels: tuple[str, str],
+) -> None:
+    """Bars in percent, a dash where one is undefined, and a mark on each at chance; labels of bars and marks."""
+    bars = axes.bar(centres, np.nan_to_num(heights), _BAR_WIDTH, color=colour, label=labels[0])
+    axes.bar_label(bars, [UNDEFINED if np.isnan(height) else f"{height:.0f}" for height in heights], fontsize=8)
+    half = 0.46 * _BAR_WIDTH
+    axes.hlines(marks, centres - half, centres + half, _CHANCE_COLOUR, linewidth=2, label=labels[1])
+
+
+def draw_counts(axes: Axes, counts: np.ndarray, totals: np.ndarray, names: tuple[str, ...]) -> None:
+    """Draws a map of counts; the shade of a cell is its share of the row's total.
+
+    Args:
+        axes: Where.
+        counts: (emotions, emotions).
+        totals: (emotions,) of the rows; a row without any is white.
+        names: Of the emotions.
+    """
+    shares = 100 * np.divide(counts, totals[:, None], out=np.zeros(counts.shape), where=totals[:, None] > 0)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    for (row, column), count in np.ndenumerate(confusion):
+    for (row, column), count in np.ndenumerate(counts):
         colour = "white" if shares[row, column] > 55 else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
+
+
+def _draw_confusion(axes: Axes, confusion: np.ndarray, names: tuple[str, ...]) -> None:
+    draw_counts(axes, confusion, confusion.sum(axis=1), names)
     axes.set_xlabel("most probable emotion")
     axes.set_ylabel("true emotion")
     axes.set_title("utterances; shade: share of the row", fontsize=8)
@@ -142,16 +165,13 @@ def plot_subsets(evaluations: Mapping[str, Evaluation], title: str) -> bytes:
     axes = figure.subplots()
     positions = np.arange(len(evaluations))
     bars = (("F1", "f1", _F1_COLOUR, -0.5), ("weighted accuracy", "weighted_accuracy", _WEIGHTED_ACCURACY_COLOUR, 0.5))
-    half = 0.46 * _BAR_WIDTH
     for name, field, colour, side in bars:
         centres = positions + side * _BAR_WIDTH
         heights = np.array([100 * average(getattr(each.scores, field)).value for each in evaluations.values()])
-        drawn = axes.bar(centres, np.nan_to_num(heights), _BAR_WIDTH, color=colour, label=name)
-        axes.bar_label(drawn, [UNDEFINED if np.isnan(height) else f"{height:.0f}" for height in heights], fontsize=8)
         chances = [getattr(each.chance, field) for each in evaluations.values()]
         marks = [100 * (average(chance).value if isinstance(chance, np.ndarray) else chance) for chance in chances]
         label = "chance" if field == "f1" else "_unlisted"
-        axes.hlines(marks, centres - half, centres + half, _CHANCE_COLOUR, linewidth=2, label=label)
+        _bars_beside_chance(axes, centres, heights, marks, colour, (name, label))
     axes.set_xticks(positions, [f"{name.upper()}\n{each.utterances} utt." for name, each in evaluations.items()])
     axes.set_ylim(0, 106)
     axes.set_ylabel("mean over emotions, %")

@@ -17,12 +17,13 @@ def png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def write_report(out: Path, contents: Mapping[str, str | bytes], what: str) -> None:
+def write_report(out: Path, stem: str, contents: Mapping[str, str | bytes], what: str) -> None:
     """Writes the files of a report.
 
     Args:
         out: Folder, made when it does not exist.
-        contents: By file name; text is written as UTF-8.
+        stem: Their common name.
+        contents: By the ending of the file's name; text is written as UTF-8.
         what: What it is a report of, for errors: "audit", "benchmark", ...
 
     Raises:
@@ -30,8 +31,8 @@ def write_report(out: Path, contents: Mapping[str, str | bytes], what: str) -> N
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            with replacing(out / name) as temporary:
+        for ending, content in contents.items():
+            with replacing(out / f"{stem}.{ending}") as temporary:
                 temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         reason = error.strerror or error

@@ -8,6 +8,7 @@ from mme2e.evaluation.tables import (
     describe,
     emotion_table,
     evaluation_title,
+    markdown_list,
     markdown_table,
     number,
     percent,
@@ -30,7 +31,7 @@ def to_markdown(evaluation: Evaluation) -> str:
     """The table of one evaluation and what must be known to read it; then every other score that there is."""
     heads, rows = emotion_table(evaluation)
     blocks = [f"# {evaluation_title(evaluation)}", markdown_table(heads, rows)]
-    blocks.append("\n".join(f"- {line}" for line in describe(evaluation)))
+    blocks.append(markdown_list(describe(evaluation)))
     blocks += ["## Decisions", _emotions(evaluation, evaluation.scores, _ALL_COLUMNS)]
     blocks += ["## Decisions at probability 0.5", _emotions(evaluation, evaluation.at_half, _ALL_COLUMNS)]
     blocks += ["## Whole sets of emotions", _sets(evaluation.sets, evaluation.sets_at_half)]

@@ -224,18 +224,19 @@ def _notes(info: RunInfo, corpus: Corpus, predictions: Predictions) -> tuple[str
 
 
 def _write(evaluation: Evaluation, predictions: Predictions, out: Path) -> None:
-    contents: dict[str, str | bytes] = {
-        f"metrics_{evaluation.split}.json": evaluation.to_json(),
-        f"metrics_{evaluation.split}.md": to_markdown(evaluation),
-        f"metrics_{evaluation.split}.png": plot_evaluation(evaluation),
-        f"predictions_{evaluation.split}.csv": _predictions_csv(predictions, evaluation.label_names),
+    files: dict[str, dict[str, str | bytes]] = {
+        "metrics": {
+            "json": evaluation.to_json(),
+            "md": to_markdown(evaluation),
+            "png": plot_evaluation(evaluation),
+        },
+        "predictions": {"csv": _predictions_csv(predictions, evaluation.label_names)},
+        "reliability": {} if evaluation.calibration is None else {"png": plot_reliability(evaluation)},
     }
-    reliability = f"reliability_{evaluation.split}.png"
-    if evaluation.calibration is not None:
-        contents[reliability] = plot_reliability(evaluation)
-    write_report(out, contents, "evaluation")
+    for name, contents in files.items():
+        write_report(out, f"{name}_{evaluation.split}", contents, "evaluation")
     if evaluation.calibration is None:
-        (out / reliability).unlink(missing_ok=True)  # of an earlier evaluation
+        (out / f"reliability_{evaluation.split}.png").unlink(missing_ok=True)  # of an earlier evaluation
 
 
 def _predictions_csv(predictions: Predictions, label_names: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ from mme2e.evaluation.predictions import Predictions, predict_subsets
 from mme2e.evaluation.report_files import write_report
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_run import open_run, report_folder, score
-from mme2e.evaluation.tables import COLUMNS, markdown_table, percent
+from mme2e.evaluation.tables import COLUMNS, Grid, markdown_list, markdown_table, percent
 from mme2e.records import to_json
 from mme2e.report import Part, Result, Table
 from mme2e.runs.folder import LoadedRun
@@ -54,8 +54,7 @@ class SubsetScores(Result):
 
     def to_markdown(self) -> str:
         """The table and what must be known to read it."""
-        lines = "\n".join(f"- {line}" for line in self.describe())
-        return f"# {self.title}\n\n{markdown_table(*self.table())}\n\n{lines}\n"
+        return f"# {self.title}\n\n{markdown_table(*self.table())}\n\n{markdown_list(self.describe())}\n"
 
     def to_csv(self) -> str:
         """A row a set: averages over emotions, then F1 of each emotion; shares in [0, 1], empty where undefined."""
@@ -81,7 +80,7 @@ class SubsetScores(Result):
         """What was scored on what."""
         return f"{self.run} ({self.model}) on {self.corpus.split(' ')[0]} {self.split}, by modalities (%)"
 
-    def table(self) -> tuple[list[str], list[list[str]]]:
+    def table(self) -> Grid:
         """Heads and rows: averages over emotions."""
         rows = [
             [subset.upper(), str(each.utterances), *(percent(value) for value in (*_averages(each), *_choice(each)))]
@@ -184,4 +183,4 @@ def _write(found: SubsetScores, out: Path) -> None:
         "csv": found.to_csv(),
         "png": plot_subsets(found.evaluations, found.title),
     }
-    write_report(out, {f"subsets_{found.split}.{kind}": content for kind, content in contents.items()}, "evaluation")
+    write_report(out, f"subsets_{found.split}", contents, "evaluation")

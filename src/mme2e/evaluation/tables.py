@@ -25,6 +25,9 @@ _WITH_INTERVAL = ("f1", "weighted_accuracy", "auc", "average_precision")
 
 UNDEFINED = "\N{EN DASH}"
 
+Grid = tuple[list[str], list[list[str]]]
+"""Heads and rows of a table, as many cells as heads."""
+
 
 def evaluation_parts(evaluation: Evaluation) -> list[Part]:
     """The table of one evaluation and what must be known to read it, for the screen."""
@@ -62,7 +65,7 @@ def evaluation_title(evaluation: Evaluation) -> str:
     return f"{evaluation.run} on {corpus} {evaluation.split}, {evaluation.utterances} utterances (%)"
 
 
-def emotion_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
+def emotion_table(evaluation: Evaluation) -> Grid:
     """Heads and rows: one row an emotion, then their average, then chance."""
     scores, chance = evaluation.scores, evaluation.chance
     heads = ["emotion", "true", "thresh", *COLUMNS, "chance"]
@@ -143,6 +146,11 @@ def _interval_line(found: Intervals) -> str:
     bounds = {head: found.averages[field] for head, field in COLUMNS.items() if field in _WITH_INTERVAL}
     averages = ", ".join(f"{head} {percent(low)} to {percent(high)}" for head, (low, high) in bounds.items())
     return f"95 % of the averages: {averages} (bootstrap over {found.units} {found.unit}s)"
+
+
+def markdown_list(lines: Sequence[str]) -> str:
+    """Lines as a list in Markdown."""
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def markdown_table(heads: list[str], rows: list[list[str]]) -> str:

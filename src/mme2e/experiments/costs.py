@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from mme2e.atomic import write_text
-from mme2e.benchmarking.profiler import count_operations
-from mme2e.data.batch import collate
+from mme2e.benchmarking.profiler import count_operations, sample_batches
 from mme2e.data.corpus import load_corpus
 from mme2e.data.hand_crafted import open_dataset
 from mme2e.experiments.plan import PlannedRun
@@ -56,13 +54,10 @@ def operations_of(run: PlannedRun, utterances: int) -> Operations | None:
     loaded = load_run(run.folder)
     assert isinstance(loaded.model, FE2E)
     dataset = open_dataset(corpus, "test", loaded.info.model, loaded.tokenizer)
-    chosen = np.linspace(0, len(dataset) - 1, min(utterances, len(dataset))).round().astype(int).tolist()
-    batches = [
-        collate([dataset[index] for index in chosen[start : start + _BATCH_SIZE]])
-        for start in range(0, len(chosen), _BATCH_SIZE)
-    ]
+    batches = sample_batches(dataset, utterances, _BATCH_SIZE)
     with torch.inference_mode():
-        counted = count_operations(loaded.model, [batch.with_mel_chunks() for batch in batches])
-    found = Operations(corpus=identity, utterances=utterances, multiply_adds=counted.multiply_adds / len(chosen))
+        counted = count_operations(loaded.model, batches)
+    each = counted.multiply_adds / sum(map(len, batches))
+    found = Operations(corpus=identity, utterances=utterances, multiply_adds=each)
     write_text(path, to_json(found, indent=None))
     return found

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mme2e.config.experiment import ExperimentSettings, Protocol
-from mme2e.evaluation.tables import COLUMNS, UNDEFINED, markdown_table, number, percent
+from mme2e.evaluation.tables import COLUMNS, UNDEFINED, Grid, markdown_list, markdown_table, number, percent
 from mme2e.experiments.rows import AVERAGE, Cell, Comparison, Drawn, Summary
 from mme2e.report import Part, Table
 from mme2e.scores.published import SOURCE, TABLES, UTTERANCES, published_gflops
@@ -109,7 +109,7 @@ class Report:
         return f"{drawn} and {seeds} seeds" if self.settings.bootstrap.seeds and seeds > 1 else str(drawn)
 
 
-def main_table(report: Report, protocol: str, metric: str) -> tuple[list[str], list[list[str]]]:
+def main_table(report: Report, protocol: str, metric: str) -> Grid:
     """Heads and rows: a row a variant, of the average over emotions."""
     compared = report.settings.baseline is not None
     paper = _has_published(report, protocol, metric)
@@ -128,7 +128,7 @@ def main_table(report: Report, protocol: str, metric: str) -> tuple[list[str], l
     return heads + (["paper"] if paper else []), rows
 
 
-def narrow_table(report: Report, protocol: str, metric: str) -> tuple[list[str], list[list[str]]]:
+def narrow_table(report: Report, protocol: str, metric: str) -> Grid:
     """The main table without what a terminal has no room for."""
     heads, rows = main_table(report, protocol, metric)
     kept = [index for index, head in enumerate(heads) if head not in ("runs", "95 % of it", "p")]
@@ -136,7 +136,7 @@ def narrow_table(report: Report, protocol: str, metric: str) -> tuple[list[str],
     return [names.get(heads[index], heads[index]) for index in kept], [[row[index] for index in kept] for row in rows]
 
 
-def emotion_table(report: Report, protocol: str, metric: str) -> tuple[list[str], list[list[str]]]:
+def emotion_table(report: Report, protocol: str, metric: str) -> Grid:
     """Heads and rows: a row a variant, under it the paper's, of each emotion and the average."""
     emotions = [*report.summary.label_names[protocol], AVERAGE]
     rows = []
@@ -151,7 +151,7 @@ def emotion_table(report: Report, protocol: str, metric: str) -> tuple[list[str]
     return ["", *emotions], rows
 
 
-def operations_table(report: Report) -> tuple[list[str], list[list[str]]]:
+def operations_table(report: Report) -> Grid:
     """Heads and rows: operations an utterance beside the paper's, where they were counted."""
     variants = [variant for variant in report.settings.variants if variant.name in report.operations]
     whole = next((report.operations[v.name] for v in variants if v.settings.model.name == "fe2e"), math.nan)
@@ -184,7 +184,7 @@ def to_markdown(report: Report) -> str:
             parts.append(f"## {protocol.name}\n\nNo run is done.")
             continue
         parts.append(f"## {protocol.name}")
-        parts.append(_listed(report.describe(protocol)))
+        parts.append(markdown_list(report.describe(protocol)))
         for metric in settings.metrics:
             parts.append(f"### {HEADS[metric]}, average over emotions (%)")
             parts.append(markdown_table(*main_table(report, protocol.name, metric)))
@@ -193,12 +193,8 @@ def to_markdown(report: Report) -> str:
             parts.append(markdown_table(*emotion_table(report, protocol.name, metric)))
     if report.operations:
         parts += ["## Operations an utterance", markdown_table(*operations_table(report))]
-    parts += ["## How to read this", _listed(report.notes())]
+    parts += ["## How to read this", markdown_list(report.notes())]
     return "\n\n".join(parts) + "\n"
-
-
-def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
 
 
 def _has_published(report: Report, protocol: str, metric: str) -> bool:

@@ -63,7 +63,7 @@ def _text(settings: FeatureExtractionSettings, corpus: Corpus) -> Extractor:
 
         return HashedWords(settings.text_size)
     from mme2e.hand_crafted.glove import GloveWords
-    from mme2e.hand_crafted.words import words_of
+    from mme2e.hand_crafted.hashed_words import words_of
 
     texts = (text for split in corpus.splits for text in corpus.columns(split, ["text"])["text"].to_pylist())
     return GloveWords(Path(settings.glove), {word for text in texts if text for word in words_of(text)})

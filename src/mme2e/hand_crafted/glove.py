@@ -8,7 +8,7 @@ import numpy as np
 
 from mme2e.data.feature_schema import ModalityFeatures
 from mme2e.errors import UserError
-from mme2e.hand_crafted.words import words_of
+from mme2e.hand_crafted.hashed_words import words_of
 
 
 class GloveWords:

@@ -1,6 +1,7 @@
-"""Word vectors without any download: hashed character n-grams."""
+"""Words of a transcript, and their vectors without any download: hashed character n-grams."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,16 @@ from typing import Any
 import numpy as np
 
 from mme2e.data.feature_schema import ModalityFeatures
-from mme2e.hand_crafted.words import words_of
 
 LENGTHS = (3, 4, 5)
 """Of the n-grams, in characters, as in fastText's default but for the longest (Bojanowski et al. 2017)."""
+
+_WORD = re.compile(r"\w+?(?=n't\b)|n't\b|'(?:s|m|d|re|ve|ll)\b|\w+|[!?]")  # as the Penn Treebank and GloVe split them
+
+
+def words_of(text: str) -> list[str]:
+    """Words in lower case; "don't" is do + n't. Of the signs only ! and ? are kept: they show emotion."""
+    return _WORD.findall(text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
 
 
 class HashedWords:

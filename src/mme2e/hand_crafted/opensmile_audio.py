@@ -10,8 +10,7 @@ import numpy as np
 
 from mme2e.data.feature_schema import ModalityFeatures
 from mme2e.errors import UserError
-from mme2e.hand_crafted.waveform import waveform_of
-from mme2e.hand_crafted.windows import HOP_MS, window_means
+from mme2e.hand_crafted.audio_steps import HOP_MS, waveform_of, window_means
 from mme2e.media.audio import SAMPLE_RATE_HZ
 
 SHORTEST = SAMPLE_RATE_HZ // 5

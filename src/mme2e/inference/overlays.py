@@ -15,7 +15,7 @@ CROP_ZOOM = 4
 _GREY = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 _DROPPED_BRIGHTNESS = 0.3
 # The dark third of viridis is left out: a quiet site that is kept must not look like one that was dropped.
-_SOUND_COLOURS = (0.3, 1.0)
+_MEL_COLOURS = (0.3, 1.0)
 
 
 def darken(image: np.ndarray, kept: np.ndarray) -> np.ndarray:
@@ -82,7 +82,7 @@ def beside(maps: np.ndarray) -> np.ndarray:
 
 def mel_colours() -> matplotlib.colors.ListedColormap:
     """Colours of audio from quiet to loud, none of them dark."""
-    return matplotlib.colors.ListedColormap(matplotlib.colormaps["viridis"](np.linspace(*_SOUND_COLOURS, 256)))
+    return matplotlib.colors.ListedColormap(matplotlib.colormaps["viridis"](np.linspace(*_MEL_COLOURS, 256)))
 
 
 def mel_image(levels_db: np.ndarray) -> np.ndarray:

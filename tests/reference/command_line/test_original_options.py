@@ -8,8 +8,7 @@ import pytest
 
 from mme2e.config import TrainSettings
 from mme2e.errors import UserError
-from mme2e.reference.command_line.documentation import table
-from mme2e.reference.command_line.options import OPTIONS, Options, option, value_at
+from mme2e.reference.command_line.options import OPTIONS, Options, option, table, value_at
 from mme2e.reference.command_line.parsing import in_original_words, parse
 from mme2e.reference.command_line.translation import check_options, train_settings, train_words, without_effect
 

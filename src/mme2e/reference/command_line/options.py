@@ -116,6 +116,20 @@ def option(name: str) -> Option:
     return next(row for row in OPTIONS if row.name == name)
 
 
+def table() -> str:
+    """The table of docs/reference_command_line.md: a row an option, in Markdown."""
+    rows = ["| option | without it | here | sets | the reference |", "|---|---|---|---|---|"]
+    rows += [_row(row) for row in OPTIONS]
+    return "\n".join(rows) + "\n"
+
+
+def _row(row: Option) -> str:
+    values = " \\| ".join(map(str, row.choices))
+    spelled = " ".join(f"`{flag}`" for flag in row.flags) + (f" {values}" if values else "")
+    sets = " ".join(f"`{name}`" for name in row.sets)
+    return f"| {spelled} | {row.default_text} | {row.does} | {sets} | {row.did} |"
+
+
 def value_at(settings: Any, path: str) -> Any:
     """A setting by its name, with dots: `text.max_length`."""
     for part in path.split("."):

@@ -29,8 +29,8 @@ def check_options(options: Options) -> None:
     if options.ckpt_mod is not None and (options.scores_only or options.ckpt is None):
         raise UserError("--ckpt-mod requires --ckpt and training: it names the branches that training starts from")
     if options.hfc_sizes is not None and (len(options.hfc_sizes) != 3 or min(options.hfc_sizes) < 1):
-        given = " ".join(map(str, options.hfc_sizes))
-        raise UserError(f"--hfc-sizes requires three sizes, of text, acoustic and visual features, not {given}")
+        sizes = " ".join(map(str, options.hfc_sizes))
+        raise UserError(f"--hfc-sizes requires three sizes, of text, acoustic and visual features, not {sizes}")
     if options.scores_only:
         if options.more:
             raise UserError(
