@@ -129,7 +129,7 @@ class ModelSettings:
 
     num_heads: int = 4
     """Attention heads of the sequence encoder (lf_transformer: the largest number up to 4, 2 and 5 for text, audio and
-    picture that divides the number of features)."""
+    video that divides the number of features)."""
 
     feedforward_dim: int = 2048
     """Feed-forward width of the sequence encoder."""

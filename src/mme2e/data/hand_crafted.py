@@ -64,7 +64,7 @@ def with_sizes(settings: ModelSettings, features: Features) -> ModelSettings:
 
 
 def corpus_identity(corpus: Corpus, features: Features | None = None) -> str:
-    """Tells one corpus, or one making of its features, from another."""
+    """Distinguishes one corpus, or one making of its features, from another."""
     known = f"{corpus.info.name} {corpus.fingerprint}"
     return known if features is None else f"{known} with features {features.info.fingerprint}"
 

@@ -89,7 +89,7 @@ def save_run(folder: Path, *, model: nn.Module, tokenizer: Any = None, info: Run
     Raises:
         UserError: The folder cannot be written.
     """
-    # safetensors wants contiguous tensors that share no memory.
+    # safetensors requires contiguous tensors that share no memory.
     contiguous = torch.contiguous_format
     weights = {name: tensor.cpu().clone(memory_format=contiguous) for name, tensor in model.state_dict().items()}
     try:

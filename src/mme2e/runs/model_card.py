@@ -6,7 +6,7 @@ import yaml
 
 from mme2e.runs.info import RunInfo
 
-_MODALITIES = {"t": "words", "a": "sound", "v": "faces"}
+_MODALITIES = {"t": "text", "a": "audio", "v": "faces"}
 _INPUTS = {
     "t": "the transcript",
     "a": "16 kHz audio in chunks of 0.4 s",
