@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SUFFIXES = {".py", ".c", ".h", ".typed", ".md", ".safetensors", ".npz", ".json", ".html", ".css", ".js", ".svg"}
+SUFFIXES = {
+    *(".py", ".c", ".h", ".typed", ".md", ".jinja", ".safetensors", ".npz", ".json", ".yaml", ".html", ".css"),
+    *(".js", ".svg"),
+}
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +87,9 @@ def test_what_the_wheel_contains(dist):
     weights = {path.relative_to(ROOT / "src") for path in (ROOT / "src" / "mme2e" / "faces" / "weights").iterdir()}
     assert sources
     assert weights
-    assert sources | weights <= package
+    starter = {path.relative_to(ROOT / "src") for path in (ROOT / "src" / "mme2e" / "starter").rglob("*.*")}
+    starter = {path for path in starter if path.suffix != ".pyc"}
+    assert sources | weights | starter <= package
 
 
 def test_what_the_source_distribution_contains(dist):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mme2e.preparation.merge import merge
     from mme2e.preparation.prepare import prepare
     from mme2e.reference.import_checkpoint import import_checkpoint
+    from mme2e.starter.build import build_starter
     from mme2e.training.train import train
     from mme2e.tuning.search import search
 
@@ -45,6 +46,7 @@ __all__ = [
     "UserError",
     "audit",
     "benchmark",
+    "build_starter",
     "compose",
     "evaluate",
     "experiment",

@@ -129,6 +129,12 @@ VERBS: dict[str, Verb] = {
         positionals=("run",),
         example="mme2e picture demo/run --data demo/corpus --utterance Ses05F_impro01_F000 --out kept.png",
     ),
+    "build-starter": Verb(
+        path="mme2e.starter.build.build_starter",
+        positionals=("file",),
+        example="mme2e build-starter configs/starter/starter.yaml --data open --out starter --encoder all-MiniLM-L6-v2",
+        trains=True,
+    ),
     "import-checkpoint": Verb(
         path="mme2e.reference.import_checkpoint.import_checkpoint",
         positionals=("checkpoint", "run"),
