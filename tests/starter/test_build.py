@@ -124,7 +124,11 @@ def write_recipe(folder: Path, **changes: object) -> Path:
         "branches": {"text": ["words", "more"], "speech": ["voices"], "faces": ["photographs"]},
         "encoder": {"layers": 1, "vocabulary": 250, "positions": 20, "title": "Tiny", "licence": "free"},
         "compose": {"photographs": "1-2", "copies": 2},
-        "stages": {name: f"{name}.yaml" for name in ("text", "faces", "speech", "mesm")},
+        "stages": {
+            **{name: f"{name}.yaml" for name in ("text", "faces", "speech", "mesm")},
+            "faces_fe2e": "faces.yaml",
+        },
+        "networks": {"faces_fe2e": "fe2e"},
         "ships": "mesm",
         **changes,
     }
@@ -132,7 +136,7 @@ def write_recipe(folder: Path, **changes: object) -> Path:
         "text": training("t", "fe2e"),
         "faces": training("v", targets="votes"),
         "speech": training("a"),
-        "mesm": training("tav"),
+        "mesm": training("tav", init={"text_run": "runs/text", "visual_run": "faces"}),
     }
     for name, settings in trainings.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -258,12 +262,16 @@ class TestBuild:
     ("changes", "fault"),
     [
         ({"labels": ["a", "a"]}, "label_names must be"),
-        ({"ships": "other"}, "ships must be a stage, one of text, faces, speech, mesm, not 'other'"),
+        ({"ships": "other"}, "ships must be a stage, one of text, faces, speech, mesm, faces_fe2e, not 'other'"),
         ({"branches": {"text": ["words", "more"]}}, "each collection must be in one branch, once"),
         ({"branches": {"words": ["words"]}}, "branches must be some of text, speech, faces, not words"),
         ({"branches": {"text": ["nothing"]}}, "branches name the collection 'nothing'"),
         ({"stages": {"pack": "text.yaml"}}, "a stage cannot be called 'pack'"),
         ({"stages": {"../x": "text.yaml"}}, "stages must have names of a-z, 0-9 and _"),
+        (
+            {"networks": {"x": "mesm"}},
+            "networks must name stages, some of text, faces, speech, mesm, faces_fe2e, not 'x'",
+        ),
         ({"unknown": 1}, "unknown key 'unknown'"),
         ({"collections": {"text": {"layout": "manifest", "path": "x"}}}, "a collection cannot be called 'text'"),
         ({"collections": {"words": {"layout": "other", "path": "x"}}}, "layout must be one of"),
@@ -280,13 +288,23 @@ def test_mistakes_before_anything_is_made(tmp_path):
     file = write_recipe(tmp_path / "recipe")
     options = {"out": tmp_path / "out", "encoder": tmp_path}
     with pytest.raises(
-        UserError, match=r"until must be one of prepare, encoder, text, faces, speech, mesm, pack, not 'x'"
+        UserError, match=r"until must be one of prepare, encoder, text, faces, speech, mesm, pack, faces_fe2e, not 'x'"
     ):
         mme2e.build_starter(file, data=tmp_path, until="x", **options)
     with pytest.raises(UserError, match="there is no folder"):
         mme2e.build_starter(file, data=tmp_path / "none", **options)
     with pytest.raises(UserError, match=r"no collection of the branch text is there"):
         mme2e.build_starter(file, data=tmp_path, **options)
+
+
+def test_what_the_steps_require(tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path))
+    assert recipe.stages_until("pack") == ("text", "faces", "speech", "mesm")
+    assert recipe.stages_until("faces_fe2e") == ("text", "faces", "speech", "mesm", "faces_fe2e")
+    assert recipe.branches_for("text") == ("text",)
+    assert recipe.branches_for("faces") == ("text", "faces")
+    assert recipe.branches_for("prepare") == recipe.branches_for("pack") == ("text", "speech", "faces")
+    assert [recipe.corpus_of(name) for name in recipe.stages] == ["text", "faces", "speech", "composites", "faces"]
 
 
 def test_the_recipe_and_the_settings_of_the_starter():

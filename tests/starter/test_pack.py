@@ -122,7 +122,7 @@ def test_packing_again_does_nothing_or_replaces(places, tmp_path):
     pack_starter(run, out, corpora=corpora, card=CardFacts(encoder="One"))
     assert (out / "README.md").stat().st_mtime_ns == changed
     pack_starter(run, out, corpora=corpora, card=CardFacts(encoder="Another", lacking=("without much",)))
-    assert "This one is without much." in (out / "README.md").read_text(encoding="utf-8")
+    assert "Of this build: without much." in (out / "README.md").read_text(encoding="utf-8")
     assert "| text | Another, cut down | not given |" in (out / "README.md").read_text(encoding="utf-8")
 
 

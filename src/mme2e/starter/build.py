@@ -62,7 +62,7 @@ def build_starter(
         data: Folder with the collections.
         out: Folder for everything that is made; new, empty, or of an earlier call of the same recipe.
         encoder: Folder of the large text encoder, which is cut down.
-        until: Last step to do: prepare, encoder, a training, or pack, which is the last one of all.
+        until: Last step to do: prepare, encoder, a training, or pack, which is the last one when not given.
 
     Raises:
         UserError: The recipe or its settings cannot be read, a branch has no collection left, data and recipe do not

@@ -1,7 +1,7 @@
 """Building a starter, step after step; each leaves files that the next call finds."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -69,7 +69,7 @@ class _Builder:
         self.recipe, self.file, self.data, self.out, self.encoder = recipe, file, data, out, encoder
         self.last = last
         self.stages = recipe.stages_until(last)
-        self.settings = {name: read_settings(file.parent / recipe.stages[name], TrainSettings) for name in self.stages}
+        self.settings = {name: self._read_settings(name) for name in self.stages}
         self.lacking: list[str] = []
         self.present = {branch: self._present(branch) for branch in recipe.branches_for(last)}
         for branch, names in self.present.items():
@@ -88,7 +88,7 @@ class _Builder:
             began_s = time.perf_counter()
             before = action()
             done.append(BuildStep(name=name, seconds=time.perf_counter() - began_s, done_before=before))
-        model = self.out / "model" if self.last == PACK else None
+        model = self.out / "model" if self._packs else None
         return BuildSummary(folder=self.out, model=model, steps=tuple(done), lacking=tuple(self.lacking))
 
     def _steps(self) -> Iterator[tuple[str, Callable[[], bool]]]:
@@ -108,10 +108,17 @@ class _Builder:
                 yield "compose utterances", self._compose
                 composed = True
             yield f"train {stage}", partial(self._train, stage)
-        if self.last == PACK:
-            if not composed:
-                yield "compose utterances", self._compose
-            yield f"pack {self.recipe.ships}", self._pack
+            if stage == self.recipe.ships and self._packs:
+                yield f"pack {stage}", self._pack
+
+    @property
+    def _packs(self) -> bool:
+        return self.recipe.steps.index(self.last) >= self.recipe.steps.index(PACK)
+
+    def _read_settings(self, stage: str) -> TrainSettings:
+        settings = read_settings(self.file.parent / self.recipe.stages[stage], TrainSettings)
+        name = self.recipe.networks.get(stage, settings.model.name)
+        return replace(settings, model=replace(settings.model, name=name))
 
     def _present(self, branch: str) -> tuple[str, ...]:
         """The collections of a branch that are there; what the others cost is noted."""
@@ -232,7 +239,7 @@ class _Builder:
         return replace(settings, init=self._init_of(stage, settings))
 
     def _init_of(self, stage: str, settings: TrainSettings) -> InitSettings:
-        """Where a training begins: names of earlier ones become their folders.
+        """Where a training begins: names of earlier ones, as text or runs/text, become their folders.
 
         Composite utterances are learned from what the branches know already, where nothing else is said and the network
         is the same.
@@ -240,7 +247,7 @@ class _Builder:
         earlier = self.stages[: self.stages.index(stage)]
         init = settings.init
         runs = {name: getattr(init, name) for name in ("run", *_RUN_OF.values())}
-        runs = {name: str(self._run(run)) if run in earlier else run for name, run in runs.items()}
+        runs = {name: self._run_of(run, earlier) for name, run in runs.items()}
         if self.recipe.corpus_of(stage) == COMPOSITES and init.run is None:
             for branch, name in _RUN_OF.items():
                 wanted = BRANCHES[branch] in settings.model.modalities and branch in earlier and runs[name] is None
@@ -249,14 +256,20 @@ class _Builder:
                     runs[name] = str(self._run(branch))
         return replace(init, **runs)
 
+    def _run_of(self, name: str | None, earlier: Sequence[str]) -> str | None:
+        stage = (name or "").removeprefix("runs/")
+        return str(self._run(stage)) if stage in earlier else name
+
     def _pack(self) -> bool:
         model = self.out / "model"
         before = (model / CONFIG_FILE).is_file() and read_info(model).weights_sha256
         corpora = {BRANCHES[branch]: self._corpus(branch) for branch in self.present}
+        if self._corpus(COMPOSITES).is_dir():
+            corpora["all"] = self._corpus(COMPOSITES)
         pack_starter(
             self._run(self.recipe.ships),
             model,
-            corpora={**corpora, "all": self._corpus(COMPOSITES)},
+            corpora=corpora,
             card=self._facts(),
             picture=self.out / "abstention.png",
             transfer=self.out / "left_out.json",
@@ -273,7 +286,7 @@ class _Builder:
                     Source(name=name, title=self._title(name), branch=branch, licence=how.licence, made=fingerprint)
                 )
         trainings = {}
-        for stage in self.stages:
+        for stage in self.recipe.stages_until(PACK):
             said = read_info(self._run(stage)).provenance
             kept = ("seed", "best epoch", "validation macro F1")
             trainings[stage] = ", ".join(f"{key} {said[key]}" for key in kept if key in said)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from mme2e.corpora.readers import READERS
 from mme2e.errors import UserError
@@ -112,9 +113,10 @@ class Recipe:
         branches: Which collections teach text, speech and faces, in the order in which they are merged.
         encoder: The text encoder.
         compose: The composite utterances.
-        stages: Trainings in their order: name and file of settings, beside the recipe. One that is called like a branch
-            learns from that branch, any other from the composite utterances.
-        ships: Stage whose model is packed.
+        stages: Trainings in their order: name and file of settings, beside the recipe. One that is called like a
+            branch, or begins like it (`speech_fe2e`), learns from that branch, any other from the composite utterances.
+        networks: Name of the network of a training, where it is not that of its settings.
+        ships: Stage whose model is packed, when it is trained; those after it are for comparison.
     """
 
     labels: tuple[str, ...]
@@ -123,6 +125,7 @@ class Recipe:
     encoder: EncoderSettings
     compose: ComposeSettings = field(default_factory=ComposeSettings)
     stages: dict[str, str]
+    networks: dict[str, Literal["fe2e", "mesm"]] = field(default_factory=dict)
     ships: str
 
     def __post_init__(self) -> None:
@@ -144,15 +147,21 @@ class Recipe:
         for name in self.stages:
             if name in (PREPARE, ENCODER, PACK):
                 raise UserError(f"a stage cannot be called '{name}': another step is")
-            if name in BRANCHES and name not in self.branches:
-                raise UserError(f"stage {name} requires the branch {name}, which has no collections")
+            branch = _branch_of(name)
+            if branch is not None and branch not in self.branches:
+                raise UserError(f"stage {name} requires the branch {branch}, which has no collections")
+        for name in self.networks:
+            if name not in self.stages:
+                raise UserError(f"networks must name stages, some of {', '.join(self.stages)}, not '{name}'")
         if self.ships not in self.stages:
             raise UserError(f"ships must be a stage, one of {', '.join(self.stages)}, not '{self.ships}'")
 
     @property
     def steps(self) -> tuple[str, ...]:
         """What `--until` may name, in order."""
-        return (PREPARE, ENCODER, *self.stages, PACK)
+        stages = list(self.stages)
+        shipped = stages.index(self.ships) + 1
+        return (PREPARE, ENCODER, *stages[:shipped], PACK, *stages[shipped:])
 
     def stages_until(self, until: str) -> tuple[str, ...]:
         """The trainings that are done when a step is the last one."""
@@ -161,14 +170,14 @@ class Recipe:
 
     def branches_for(self, until: str) -> tuple[str, ...]:
         """The branches that the steps up to one require: all, unless each training is that of a branch."""
-        names = self.stages_until(until)
-        if names and all(name in self.branches for name in names):
-            return tuple(branch for branch in self.branches if branch in names or branch == "text")
-        return tuple(self.branches)
+        used = {self.corpus_of(name) for name in self.stages_until(until)}
+        if not used or COMPOSITES in used:
+            return tuple(self.branches)
+        return tuple(branch for branch in self.branches if branch in used or branch == "text")
 
     def corpus_of(self, stage: str) -> str:
         """What a training learns from: the name of a branch, or `COMPOSITES`."""
-        return stage if stage in self.branches else COMPOSITES
+        return _branch_of(stage) or COMPOSITES
 
     def renames(self, names: tuple[str, ...]) -> dict[str, str]:
         """Our label by theirs, of some collections of one branch."""
@@ -182,6 +191,11 @@ def read_recipe(file: Path) -> Recipe:
         UserError: The file cannot be read, or says what cannot be; the key is named.
     """
     return read_record(Recipe, file, unknown="forbid")
+
+
+def _branch_of(stage: str) -> str | None:
+    """The branch that a training learns from; None for composite utterances."""
+    return next((branch for branch in BRANCHES if stage == branch or stage.startswith(f"{branch}_")), None)
 
 
 def _check_names(*groups: tuple[str, dict[str, object] | dict[str, str] | dict[str, CollectionSettings]]) -> None:
