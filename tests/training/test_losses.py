@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
+from mme2e.config import TrainSettings
 from mme2e.errors import UserError
 from mme2e.models.fusion import ModalityOutputs
-from mme2e.training.losses import EmotionLoss, check_loss_fits, loss_of_modalities, positive_weights
+from mme2e.training.losses import EmotionLoss, check_loss_fits, logit_adjustment, loss_of_modalities, positive_weights
 
 
 def test_positive_weights_are_negatives_per_positive():
@@ -84,3 +86,24 @@ def test_a_modality_that_the_fusion_ignores_learns_by_its_own_loss():
     loss_of_modalities(EmotionLoss("bce"), outputs, torch.eye(2)).backward()
     assert torch.equal(logits.grad[:, 0], logits.grad[:, 1])
     assert (logits.grad != 0).all()
+
+
+def test_logit_adjustment_is_the_share_of_each_emotion() -> None:
+    labels = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0]], dtype=np.float32)
+    found = logit_adjustment(labels, 0.5)
+    assert found is not None
+    torch.testing.assert_close(found, 0.5 * torch.tensor([3 / 5, 1 / 5, 1 / 5]).log())  # nobody has the third: as one
+    assert logit_adjustment(labels, 0.0) is None
+
+
+def test_logits_are_adjusted_in_training_only() -> None:
+    logits, labels = torch.tensor([[0.3, -0.2]]), torch.tensor([[0.0, 1.0]])
+    adjustment = torch.tensor([-0.1, -2.0])
+    loss = EmotionLoss("ce", adjustment=adjustment)
+    torch.testing.assert_close(loss(logits, labels), F.cross_entropy(logits + adjustment, labels))
+    torch.testing.assert_close(loss.eval()(logits, labels), F.cross_entropy(logits, labels))
+
+
+def test_logit_adjustment_is_for_one_emotion() -> None:
+    with pytest.raises(UserError, match=r"logit_adjustment 0\.5 requires --loss ce, not bce"):
+        TrainSettings(logit_adjustment=0.5)

@@ -102,6 +102,10 @@ class TrainSettings:
     pos_weight: bool = True
     """Weigh the positives of each emotion by negatives / positives of the training split (bce)."""
 
+    logit_adjustment: float = 0.0
+    """How much of the logarithm of each emotion's share of the training split is added to its logit in training (ce),
+    so that the model does not learn how frequent emotions are: 0 nothing, 1 all of it (Menon et al. 2021)."""
+
     early_stop: int = 6
     """Epochs without a better validation macro F1 before training stops; 0 never stops early."""
 
@@ -162,7 +166,12 @@ class TrainSettings:
             self.modality_loss == 0 or self.model.fusion == "late",
             f"modality_loss {self.modality_loss} requires --model.fusion late: early fusion has no logits by modality",
         )
+        require(
+            self.logit_adjustment == 0 or self.loss == "ce",
+            f"logit_adjustment {self.logit_adjustment:g} requires --loss ce, not {self.loss}",
+        )
         not_negative = (
+            "logit_adjustment",
             "weight_decay",
             "modality_loss",
             "gradient_clip",

@@ -20,13 +20,16 @@ class EmotionLoss(nn.Module):
     Args:
         kind: `bce` or `ce`, cross-entropies; `l1` or `mse`, absolute or squared distance.
         pos_weight: (emotions,) weight of the positives of each emotion; `bce` only, None weighs all alike.
+        adjustment: (emotions,) what is added to the logits in training mode; `ce` only, None adds nothing.
     """
 
-    def __init__(self, kind: LossKind, pos_weight: Tensor | None = None) -> None:
+    def __init__(self, kind: LossKind, pos_weight: Tensor | None = None, adjustment: Tensor | None = None) -> None:
         super().__init__()
         self.kind = kind
         self.pos_weight: Tensor | None
         self.register_buffer("pos_weight", pos_weight, persistent=False)
+        self.adjustment: Tensor | None
+        self.register_buffer("adjustment", adjustment, persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean loss.
@@ -38,7 +41,8 @@ class EmotionLoss(nn.Module):
                 for the probability of its emotion.
         """
         if self.kind == "ce":
-            return F.cross_entropy(logits.float(), labels)
+            adjusted = self.training and self.adjustment is not None
+            return F.cross_entropy(logits.float() + self.adjustment if adjusted else logits.float(), labels)
         if self.kind == "l1":
             return F.l1_loss(logits.float().sigmoid(), labels)
         if self.kind == "mse":
@@ -96,6 +100,26 @@ def check_votes_exist(corpus: Corpus) -> None:
             f"targets votes requires votes of annotators, and no training utterance of {corpus.folder} has any: "
             "use targets labels, or prepare a corpus with votes"
         )
+
+
+def logit_adjustment(labels: np.ndarray, strength: float) -> Tensor | None:
+    """What the logits of frequent emotions get in training, so that the model need not give it to them.
+
+    With the strength 1 the most probable emotion becomes the one that is right most often if all were equally
+    frequent (Menon et al. 2021, "Long-tail learning via logit adjustment", section 5).
+
+    Args:
+        labels: (utterances, emotions) of the training split.
+        strength: From 0, nothing, to 1.
+
+    Returns:
+        (emotions,) float32, strength * log(share), where an emotion that none has counts as one that one has; None for
+        the strength 0.
+    """
+    if strength == 0:
+        return None
+    counts = np.maximum(labels.sum(axis=0), 1)
+    return torch.from_numpy((strength * np.log(counts / counts.sum())).astype(np.float32))
 
 
 def check_loss_fits(kind: LossKind, labels: np.ndarray, multi_label: bool) -> None:

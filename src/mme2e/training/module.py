@@ -30,16 +30,24 @@ class EmotionModule(lightning.LightningModule):
         model: Takes a `Batch`, returns logits (batch, emotions); its text branch, if any, is `model.text`.
         settings: How to train.
         pos_weight: (emotions,) weights of the positives; None weighs all alike.
+        adjustment: (emotions,) what is added to the logits in training; None adds nothing.
 
     Attributes:
         history: Finished epochs; travels in the checkpoints.
     """
 
-    def __init__(self, model: nn.Module, settings: TrainSettings, *, pos_weight: Tensor | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: TrainSettings,
+        *,
+        pos_weight: Tensor | None,
+        adjustment: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.settings = settings
-        self.loss = EmotionLoss(settings.loss, pos_weight)
+        self.loss = EmotionLoss(settings.loss, pos_weight, adjustment)
         self.history: list[EpochRecord] = []
         self._validated: list[tuple[Tensor, Tensor]] = []
         self._scores: dict[str, float] = {}

@@ -33,7 +33,7 @@ from mme2e.training.history import (
     best_epoch,
 )
 from mme2e.training.initial_weights import load_initial, standardise, with_model_of_run
-from mme2e.training.losses import check_loss_fits, check_votes_exist, positive_weights
+from mme2e.training.losses import check_loss_fits, check_votes_exist, logit_adjustment, positive_weights
 from mme2e.training.module import EmotionModule
 from mme2e.training.resume import Standing, owned, require_empty, require_started, resume_run, start_run
 
@@ -144,7 +144,8 @@ def _train(
         history=(),
     )
     pos_weight = positive_weights(corpus.labels("train")) if settings.pos_weight and settings.loss == "bce" else None
-    module = EmotionModule(model, settings, pos_weight=pos_weight)
+    adjustment = logit_adjustment(corpus.labels("train"), settings.logit_adjustment)
+    module = EmotionModule(model, settings, pos_weight=pos_weight, adjustment=adjustment)
     if not standing.is_trained(settings):
         batches = EmotionData(corpus, settings, tokenizer)
         reporter = Reporter(settings.epochs, console)
