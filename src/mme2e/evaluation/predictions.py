@@ -18,7 +18,6 @@ from mme2e.data.hand_crafted import open_dataset
 from mme2e.data.loader import make_dataloader
 from mme2e.errors import UserError
 from mme2e.models import MESM
-from mme2e.models.fusion import ModalityOutputs
 from mme2e.runs.folder import LoadedRun
 from mme2e.scores.metrics import Bools, Floats, sigmoid, softmax
 from mme2e.scores.statistics import Outcome
@@ -141,12 +140,14 @@ def predict_subsets(
     model = run.model
     order: str = model.fusion_order  # type: ignore[assignment]  # every model of ours has one
     # Faces and audio of MESM depend on the text: without it they are read once more.
-    conditioned = isinstance(model, MESM) and "t" in order and any("t" not in subset for subset in subsets)
+    conditioned = "t" in order and any("t" not in subset for subset in subsets)
     gathered: dict[str, list[tuple[tuple[str, ...], np.ndarray, Bools]]] = {subset: [] for subset in subsets}
     total = len(dataset.left_out)
     for batch in _batches(dataset, split, batch_size, device, progress):
         outputs = model.modality_outputs(batch)  # type: ignore[operator]  # likewise
-        silent = _without_text(model, batch) if conditioned else outputs
+        silent = (
+            model.modality_outputs(replace(batch, tokens=None)) if conditioned and isinstance(model, MESM) else outputs
+        )
         total += len(batch)
         for subset, parts in gathered.items():
             wanted = torch.tensor([letter in subset for letter in order], device=outputs.present.device)
@@ -173,10 +174,6 @@ def predict_subsets(
                 left_out=total - len(ids),
             )
     return found
-
-
-def _without_text(model: MESM, batch: Batch) -> ModalityOutputs:
-    return model.modality_outputs(replace(batch, tokens=None))
 
 
 def _left_out_note(dataset: UtteranceDataset) -> str:
