@@ -58,4 +58,4 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
         with source, path.open("xb") as file:
             shutil.copyfileobj(source, file)
     except FileExistsError as error:
-        raise UserError(f"{tar.name} holds '{member.name}' twice, or as a file and as a folder") from error
+        raise UserError(f"{tar.name!s} holds '{member.name}' twice, or as a file and as a folder") from error

@@ -147,9 +147,9 @@ class Recipe:
         for name in self.stages:
             if name in (PREPARE, ENCODER, PACK):
                 raise UserError(f"a stage cannot be called '{name}': another step is")
-            branch = _branch_of(name)
-            if branch is not None and branch not in self.branches:
-                raise UserError(f"stage {name} requires the branch {branch}, which has no collections")
+            required = _branch_of(name)
+            if required is not None and required not in self.branches:
+                raise UserError(f"stage {name} requires the branch {required}, which has no collections")
         for name in self.networks:
             if name not in self.stages:
                 raise UserError(f"networks must name stages, some of {', '.join(self.stages)}, not '{name}'")

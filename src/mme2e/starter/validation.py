@@ -140,7 +140,7 @@ def abstain_level(probabilities: Floats, share: float = DECIDED_SHARE) -> float:
 def curve(predictions: Predictions) -> list[Covered]:
     """Accuracy by how many of the utterances are decided, the most probable answers first."""
     sure = predictions.probabilities.max(axis=1)
-    right = (one_choice(predictions.probabilities) & predictions.labels).any(axis=1)
+    right: Bools = np.any(one_choice(predictions.probabilities) & predictions.labels, axis=1)
     order = np.argsort(-sure, kind="stable")
     points = []
     for coverage in COVERAGES:

@@ -41,8 +41,10 @@ class EmotionLoss(nn.Module):
                 for the probability of its emotion.
         """
         if self.kind == "ce":
-            adjusted = self.training and self.adjustment is not None
-            return F.cross_entropy(logits.float() + self.adjustment if adjusted else logits.float(), labels)
+            logits = logits.float()
+            if self.training and self.adjustment is not None:
+                logits = logits + self.adjustment
+            return F.cross_entropy(logits, labels)
         if self.kind == "l1":
             return F.l1_loss(logits.float().sigmoid(), labels)
         if self.kind == "mse":
