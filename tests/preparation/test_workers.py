@@ -61,6 +61,7 @@ def test_workers_that_cannot_start_are_no_endless_story(tmp_path):
         prepare(three_recordings(tmp_path / "raw"), tmp_path / "out", dead_on_arrival)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_kill_at_any_moment_can_be_resumed(tmp_path, how):
     script = tmp_path / "slowly.py"

@@ -27,6 +27,7 @@ def run_cases(**environment: str) -> None:
 
 
 @needs_triton
+@pytest.mark.slow
 def test_cases_in_the_interpreter() -> None:
     run_cases(TRITON_INTERPRET="1")
 
