@@ -16,6 +16,16 @@ SUFFIXES = {
     *(".js", ".svg"),
 }
 
+ONE_AFTER_THE_OTHER = """
+import ast, sys
+import mme2e
+from mme2e.__main__ import main
+print(mme2e.__file__)
+for words in ast.literal_eval(sys.argv[1]):
+    if status := main(words):
+        sys.exit(status)
+"""
+
 pytestmark = pytest.mark.slow
 
 
@@ -46,9 +56,10 @@ def dist(tmp_path_factory):
 def environment(dist, tmp_path_factory):
     """A new environment with the wheel: its `bin` folder."""
     folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     (wheel,) = dist.glob("*.whl")
-    command = [str(folder / "bin" / "pip"), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]  # which acts on that environment
+    command = [*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
     without_checkout = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     subprocess.run(command, check=True, env=without_checkout)
     # The libraries of this environment, but not the checkout: a .pth file within a folder of a .pth file is not read.
@@ -102,15 +113,17 @@ def test_what_the_source_distribution_contains(dist):
 
 def test_from_nothing_to_a_prediction(run, environment, tmp_path):
     mme2e = str(environment / "mme2e")
-    code = "import mme2e, sys; print(mme2e.__file__)"
-    assert str(environment.parent) in run(str(environment / "python"), "-c", code).stdout
     assert "usage: mme2e" in run(mme2e, "--help").stdout
-    run(mme2e, "sample", "raw", "--layout", "iemocap", "--utterances", "8")
-    run(mme2e, "prepare", "iemocap", "raw", "corpus")
     sizes = ["--model.tower_channels", "[4,4,8,8]", "--model.tower_dim", "16", "--model.trans_dim", "8"]
     words = ["--model.text.model", "scratch", "--model.text.hidden_dim", "16", "--model.text.num_heads", "2"]
     more = ["--model.name", "mesm", "--model.num_layers", "1", "--model.num_heads", "2", "--epochs", "1"]
-    run(mme2e, "train", "--data", "corpus", "--out", "run", "--num_workers", "0", *sizes, *words, *more)
+    verbs = [
+        ["sample", "raw", "--layout", "iemocap", "--utterances", "8"],
+        ["prepare", "iemocap", "raw", "corpus"],
+        ["train", "--data", "corpus", "--out", "run", "--num_workers", "0", *sizes, *words, *more],
+    ]
+    # One after the other in one process, which imports torch once.
+    assert str(environment.parent) in run(str(environment / "python"), "-c", ONE_AFTER_THE_OTHER, repr(verbs)).stdout
     video = next((tmp_path / "raw").rglob("*.avi"))
     shown = run(mme2e, "predict", str(video), "--run", "run", "--end_s", "3", "--transcript", "hello there").stdout
     assert "neu" in shown
