@@ -1,12 +1,12 @@
 """The fast modules against the network as it is written down, on the reference's golden files and at odd sizes."""
 
-import lzma
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from golden_runs import import_golden
 from test_fe2e import make_batch
 from torch import Tensor, nn
 from transformers import AlbertConfig
@@ -17,7 +17,6 @@ from mme2e.data.ragged import Ragged
 from mme2e.models import build_model
 from mme2e.models.naive_mesm import NaiveMESM
 from mme2e.models.normalised_convolution import settle_normalisations
-from mme2e.reference.import_checkpoint import import_checkpoint
 from mme2e.runs.folder import load_run
 from mme2e.text import build_encoder
 
@@ -86,17 +85,12 @@ def assert_same_forward_and_backward(model: nn.Module, naive: nn.Module, batch: 
 
 
 @pytest.mark.parametrize("name", ["fe2e", "fe2e_single", "mesm", "mesm_single"])
-def test_golden_logits(name: str, shared: Any, tmp_path: Path) -> None:
+def test_golden_logits(name: str, shared: Any, made_once: Any) -> None:
     golden = {key: torch.from_numpy(value) for key, value in np.load(shared(f"golden/{name}.npz")).items()}
-    path = tmp_path / "reference.pt"
-    path.write_bytes(lzma.decompress(shared(f"golden/{name.removesuffix('_single')}.pt.xz").read_bytes()))
-    config = AlbertConfig(
-        vocab_size=1000, embedding_size=16, hidden_size=768, num_hidden_layers=1, num_attention_heads=12,
-        intermediate_size=64,
-    )  # fmt: skip
-    config.save_pretrained(tmp_path / "albert")
-    import_checkpoint(path, tmp_path / "run", text_model=str(tmp_path / "albert"))
-    run = load_run(tmp_path / "run")
+    once = name.removesuffix("_single")
+    folder = made_once(f"golden_{once}", lambda folder: import_golden(once, folder, shared))
+    run = load_run(folder / "run")
+    config = AlbertConfig.from_pretrained(folder / "albert")
     naive = NaiveMESM(run.info.model, num_emotions=6, text_encoder=build_encoder(config)).eval()
     copy_weights(run.model, naive)
     batch = Batch(

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from golden_runs import import_golden
 from torch import Tensor, nn
 from transformers import AlbertConfig, AlbertModel
 
@@ -163,19 +164,10 @@ def test_sizes_are_read_from_the_shapes(sizes: dict[str, object], heads: int, te
 
 
 @pytest.mark.parametrize("name", ["fe2e", "fe2e_single", "mesm", "mesm_single"])
-def test_golden_logits(name: str, shared, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_golden_logits(name: str, shared, made_once) -> None:  # type: ignore[no-untyped-def]
     golden = np.load(shared(f"golden/{name}.npz"))
-    path = tmp_path / "reference.pt"
-    path.write_bytes(lzma.decompress(shared(f"golden/{name.removesuffix('_single')}.pt.xz").read_bytes()))
-    AlbertConfig(
-        vocab_size=1000,
-        embedding_size=16,
-        hidden_size=768,
-        num_hidden_layers=1,
-        num_attention_heads=12,
-        intermediate_size=64,
-    ).save_pretrained(tmp_path / "albert")
-    import_checkpoint(path, tmp_path / "run", text_model=str(tmp_path / "albert"))
+    once = name.removesuffix("_single")
+    folder = made_once(f"golden_{once}", lambda folder: import_golden(once, folder, shared))
     given = {key: torch.from_numpy(golden[key]) for key in golden}
     batch = Batch(
         face_crops=Ragged(given["face_crops"], given["num_frames"]),
@@ -183,7 +175,7 @@ def test_golden_logits(name: str, shared, tmp_path: Path) -> None:  # type: igno
         tokens=Ragged.from_padded(given["input_ids"], given["attention_mask"]),
     )
     with torch.no_grad():
-        logits = load_run(tmp_path / "run").model(batch)
+        logits = load_run(folder / "run").model(batch)
     np.testing.assert_allclose(logits.numpy(), golden["logits"], rtol=0, atol=1e-3)
 
 
