@@ -21,6 +21,8 @@ from mme2e.config import PrepareSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
 from mme2e.media.region import Region
+from mme2e.perception.decoders import Decoders
+from mme2e.preparation import worker
 from mme2e.preparation.corpus import prepare_corpus
 
 
@@ -263,6 +265,7 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
 
 def test_a_recording_that_kills_its_decoder_is_named_and_the_others_are_done(tmp_path, monkeypatch):
     raw = three_recordings(tmp_path / "raw")
+    monkeypatch.setattr(worker, "Decoders", Decoders)  # a decoder process of its own
     die_of(monkeypatch, tmp_path, "second", "video")
     summary = prepare(raw, tmp_path / "out")
     reason = "video missing: second.mp4: decoding it ended the decoder process (SIGSEGV)"
