@@ -118,6 +118,7 @@ def test_those_are_the_readmes_commands(shared: Callable[[str], Path]) -> None:
     assert re.findall(r"^python main.py (.+)$", readme, re.MULTILINE) == list(COMMANDS.values())
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_another_interval_is_prepared_beside_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = str(place / "data")
     words = ["-mo", "mme2e", "-mod=v", "--trans-dim=8", "--trans-nheads=2", "--trans-nlayers=1", "--img-interval=1000"]
@@ -129,6 +130,7 @@ def test_another_interval_is_prepared_beside_it(place: Path, capsys: pytest.Capt
     assert "--img-interval 500 does not fit prepared" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_a_checkpoint_of_the_reference_is_scored(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--trans-dim=8", "--trans-nheads=2", "--trans-nlayers=1"]
     assert main([*TRAIN, *SCRATCH, *sizes, "--datapath", str(tiny), "--out", "run", *SMALL]) == 0
@@ -149,6 +151,7 @@ def test_a_checkpoint_of_the_reference_is_scored(tiny: Path, capsys: pytest.Capt
     assert "reference" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_a_baseline_of_the_reference_chooses_its_columns(place: Path, shared: Callable[[str], Path]) -> None:
     Path("lf_rnn.pt").write_bytes(lzma.decompress(shared("golden/lf_rnn.pt.xz").read_bytes()))
     words = ["--test", "--ckpt=lf_rnn.pt", "--hand-crafted", "--datapath", str(place / "data"), "--jobs=1"]
@@ -159,6 +162,7 @@ def test_a_baseline_of_the_reference_chooses_its_columns(place: Path, shared: Ca
     assert main([*words, "-aft", "3", "--out", "scores"]) == 2
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_training_starts_from_the_named_branches(tiny: Path, trained: Path) -> None:
     words = ["-mo", "lf_rnn", "--hand-crafted", "-hs", "4", "--datapath", str(tiny)]
     ckpt = ["--ckpt", str(trained / "checkpoints" / "best.ckpt"), "--ckpt-mod", "tv", "--out", "run"]
@@ -167,6 +171,7 @@ def test_training_starts_from_the_named_branches(tiny: Path, trained: Path) -> N
     assert settings["init"] == {"run": str(trained), "modalities": "tv"}
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_several_seeds_are_several_runs_and_their_mean(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["-mo", "lf_transformer", "--hand-crafted", "--datapath", str(tiny), "--out", "runs", "-se", "3", "5"]
     assert main([*TRAIN, *words, *QUICK]) == 0
@@ -187,6 +192,7 @@ def test_several_seeds_are_several_runs_and_their_mean(tiny: Path, capsys: pytes
     ("words", "loss"),
     [("--loss ce --optim sgd -sc", "ce"), ("--loss l1 --fusion early --feature-dim 4", "l1"), ("--loss mse", "mse")],
 )
+@pytest.mark.usefixtures("unpainted")
 def test_losses_and_fusions_train(words: str, loss: str, tiny: Path) -> None:
     data = ["-mo", "lf_rnn", "--hand-crafted", "-hfcs", "8", "6", "5", "--datapath", str(tiny), "--out", "run"]
     assert main([*TRAIN, *data, *words.split(), *QUICK]) == 0
@@ -243,6 +249,7 @@ def test_without_the_hub_the_message_names_the_way_out(
     assert not Path("savings").exists()
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_an_option_without_effect_is_a_warning(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["-mo", "lf_rnn", "--hand-crafted", "-st", "0.5", "--datapath", str(tiny), "--out", "run"]
     assert main([*TRAIN, *words, *QUICK]) == 0

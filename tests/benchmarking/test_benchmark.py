@@ -72,6 +72,7 @@ class TestMesm:
             assert cost.seconds.lowest <= cost.seconds.median <= cost.seconds.highest
             assert sum(part.multiply_adds for part in cost.parts) == pytest.approx(cost.multiply_adds)
 
+    @pytest.mark.usefixtures("unpainted")
     def test_scores_are_those_of_evaluate_at_that_p(self, compared, mesm, corpus, tmp_path):
         result, _, _ = compared
         loaded = load_run(mesm)
@@ -85,6 +86,7 @@ class TestMesm:
             assert score.weighted_accuracy == average(evaluation.scores.weighted_accuracy).value
             assert score.thresholds == evaluation.thresholds
 
+    @pytest.mark.usefixtures("unpainted")
     def test_score_of_fe2e_is_that_of_evaluate(self, compared, fe2e, corpus, tmp_path):
         result, _, _ = compared
         evaluation = evaluate(fe2e, data=corpus, out=tmp_path)
@@ -120,6 +122,7 @@ class TestMesm:
         assert "parts, p = 0.7, cpu" in markdown
         assert max(len(line.rstrip()) for line in printed.splitlines() if "─" in line) <= 80
 
+    @pytest.mark.usefixtures("unpainted")
     def test_without_a_run_fe2e_has_costs_and_no_score(self, mesm, corpus):
         result = benchmark(mesm, data=corpus, top_p=[1.0], **QUICK)
         assert result.against_score is None
@@ -142,6 +145,7 @@ class TestMesm:
         density = {part.name: part.density for part in result.typical("cpu").parts}
         assert density["visual 1"] < density["acoustic 1"]
 
+    @pytest.mark.usefixtures("unpainted")
     def test_fewer_utterances_than_asked_for(self, mesm, corpus, tmp_path):
         result = benchmark(mesm, data=corpus, top_p=[0.5], utterances=3, out=tmp_path, **QUICK)
         assert result.load.utterances == 3
@@ -175,6 +179,7 @@ class TestFe2e:
         assert result.load.tokens == result.load.mel_chunks == 0
 
 
+@pytest.mark.usefixtures("unpainted")
 class TestDecisions:
     def test_stored_thresholds_are_not_taken_at_another_p(self, corpus, tmp_path):
         fingerprint = f"tiny {load_corpus(corpus).fingerprint}"
@@ -258,12 +263,14 @@ class TestRefusals:
         with pytest.raises(UserError, match="must be an fe2e of 'tav'"):
             benchmark(mesm, data=corpus, against=other)
 
+    @pytest.mark.usefixtures("unpainted")
     def test_folder_that_cannot_be_written(self, fe2e, corpus, tmp_path):
         (tmp_path / "file").touch()
         with pytest.raises(UserError, match="cannot write the benchmark into"):
             benchmark(fe2e, data=corpus, out=tmp_path / "file", **QUICK)
 
 
+@pytest.mark.usefixtures("unpainted")
 class TestCommandLine:
     def test_writes_and_prints(self, mesm, corpus, tmp_path, capsys):
         words = ["benchmark", str(mesm), "--data", str(corpus), "--top_p", "0.3", "0.6", "--rounds", "1"]

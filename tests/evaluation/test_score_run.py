@@ -79,6 +79,7 @@ class TestFiles:
             assert min(image.size) > 300
 
     @pytest.mark.parametrize(("unit", "count"), [("recording", 4), ("speaker", 2), ("utterance", 7)])
+    @pytest.mark.usefixtures("unpainted")
     def test_intervals_draw_units(self, run, corpus, tmp_path, unit, count):
         evaluation = evaluate(run, data=corpus, out=tmp_path, unit=unit)
         found = evaluation.intervals
@@ -89,6 +90,7 @@ class TestFiles:
         content = json.loads((tmp_path / "metrics_test.json").read_text())["intervals"]
         assert content["averages"]["f1"] == pytest.approx([low, high])
 
+    @pytest.mark.usefixtures("unpainted")
     def test_markdown_has_every_score(self, run, corpus, tmp_path):
         evaluate(run, data=corpus, out=tmp_path)
         markdown = (tmp_path / "metrics_test.md").read_text()
@@ -103,10 +105,12 @@ class TestFiles:
         assert "| emotion | F1 | WAcc | AUC | AP | recall | prec. | acc. | weighted F1 |" in markdown
         assert markdown.count("| weighted average |") == 3
 
+    @pytest.mark.usefixtures("unpainted")
     def test_default_folder_and_split(self, run, corpus):
         evaluate(run, data=corpus, split="train")
         assert (run / "evaluation" / "metrics_train.json").is_file()
 
+    @pytest.mark.usefixtures("unpainted")
     def test_batch_size_changes_no_score(self, run, corpus, tmp_path):
         one = evaluate(run, data=corpus, out=tmp_path / "one", batch_size=1)
         all_at_once = evaluate(run, data=corpus, out=tmp_path / "all", batch_size=100)
@@ -122,6 +126,7 @@ class TestFiles:
         assert "whole sets of emotions" in shown(evaluation)
         assert (tmp_path / "metrics_test.png").is_file()
 
+    @pytest.mark.usefixtures("unpainted")
     def test_folder_that_cannot_be_written(self, run, corpus, tmp_path):
         (tmp_path / "file").touch()
         with pytest.raises(UserError, match="cannot write the evaluation into"):
@@ -129,6 +134,7 @@ class TestFiles:
 
 
 class TestThresholds:
+    @pytest.mark.usefixtures("unpainted")
     def test_stored_ones_count_on_the_corpus_of_the_run(self, corpus, tmp_path):
         stored = (0.2, 0.4, 0.6)
         fingerprint = f"tiny {load_corpus(corpus).fingerprint}"
@@ -137,6 +143,7 @@ class TestThresholds:
         assert evaluation.thresholds == stored
         assert "stored in the run" in evaluation.thresholds_from
 
+    @pytest.mark.usefixtures("unpainted")
     def test_elsewhere_they_are_chosen_on_validation(self, corpus, tmp_path):
         run = write_tiny_run(tmp_path / "run", thresholds=(0.2, 0.4, 0.6), corpus="other 0123456789abcdef")
         on_test = evaluate(run, data=corpus)
@@ -144,6 +151,7 @@ class TestThresholds:
         assert on_test.thresholds == on_valid.thresholds != (0.2, 0.4, 0.6)
         assert "chosen on the validation split of corpus" in on_test.thresholds_from
 
+    @pytest.mark.usefixtures("unpainted")
     def test_without_validation(self, run, corpus, tmp_path):
         data = without_split(corpus, "valid", tmp_path / "corpus")
         evaluation = evaluate(run, data=data)
@@ -160,6 +168,7 @@ class TestThresholds:
 
 
 class TestCalibration:
+    @pytest.mark.usefixtures("unpainted")
     def test_temperatures_come_from_validation(self, run, corpus, tmp_path):
         on_test = evaluate(run, data=corpus, out=tmp_path / "out").calibration
         on_valid = evaluate(run, data=corpus, split="valid", out=tmp_path / "out").calibration
@@ -172,6 +181,7 @@ class TestCalibration:
         assert content["temperatures"] == on_test.temperatures.tolist()
         assert content["before"]["expected_error"]["average"] == pytest.approx(on_test.before.expected_error.mean())
 
+    @pytest.mark.usefixtures("unpainted")
     def test_without_validation_there_is_none(self, run, corpus, tmp_path):
         out = tmp_path / "out"
         evaluate(run, data=corpus, out=out)
@@ -213,6 +223,7 @@ class TestUndefined:
         assert "no training split to compare with" in shown(evaluation)
 
 
+@pytest.mark.usefixtures("unpainted")
 class TestSplitProtocol:
     def test_what_train_and_test_share_is_counted(self, run, corpus, tmp_path):
         import pyarrow.parquet as pq
@@ -291,6 +302,7 @@ def test_runs_side_by_side(run, corpus, tmp_path):
         assert f"{100 * result.macro_f1:.1f}" in printed
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_transcripts_that_are_cut_are_counted(run, tmp_path):
     corpus = write_tiny_corpus(tmp_path / "corpus", utterances_per_split=3)
     file = corpus / "test" / "00000.parquet"
@@ -300,6 +312,7 @@ def test_transcripts_that_are_cut_are_counted(run, tmp_path):
     assert "note: 1 transcripts are cut after 100 tokens" in evaluate(run, data=corpus, out=tmp_path / "out").notes
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_mesm_leaves_out_and_names_what_has_no_text(run, tmp_path):
     corpus = write_tiny_corpus(tmp_path / "corpus", utterances_per_split=5)
     file = corpus / "test" / "00000.parquet"
