@@ -168,7 +168,7 @@ def test_training_starts_from_the_named_branches(tiny: Path, trained: Path) -> N
     ckpt = ["--ckpt", str(trained / "checkpoints" / "best.ckpt"), "--ckpt-mod", "tv", "--out", "run"]
     assert main([*TRAIN, *words, *ckpt, *QUICK]) == 0
     settings = yaml.safe_load(Path("run/train_settings.yaml").read_text())
-    assert settings["init"] == {"run": str(trained), "modalities": "tv"}
+    assert {key: value for key, value in settings["init"].items() if value} == {"run": str(trained), "modalities": "tv"}
 
 
 @pytest.mark.usefixtures("unpainted")

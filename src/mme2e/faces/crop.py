@@ -4,7 +4,6 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from PIL import Image
 
 from mme2e.faces.face_crop import FACE_SIZE_PX, Box
 
@@ -49,6 +48,8 @@ def whole_crop(image: np.ndarray) -> np.ndarray:
     Returns:
         (48, 48, 3) uint8 RGB.
     """
+    from PIL import Image  # not for an answer on video, which shall come soon
+
     height_px, width_px = image.shape[:2]
     if height_px == width_px == FACE_SIZE_PX:
         return image
