@@ -111,7 +111,33 @@ def test_packed_weights_are_the_rounded_ones_and_statistics_stay(places, tmp_pat
     assert abstention["level"] == info.confidence.abstain_below
     assert set(abstention["curves"]) == {"t", "a", "v", "ta", "tv", "av", "tav", "pooled"}
     scores = load(tmp_path / "model" / "scores.json")["sets"]
-    assert all(each["log_loss_with_temperature"] <= each["log_loss"] + 1e-6 for each in scores.values())
+    assert all(scores[one]["log_loss_with_temperature"] <= scores[one]["log_loss"] + 1e-6 for one in "tav")
+
+
+def test_half_of_the_branches_is_what_they_began_with(places, tmp_path):
+    run, corpora = places
+    began = write_tiny_run(tmp_path / "began", loss="ce", model=TINY_MODEL, seed=7)
+    pack_starter(
+        run, tmp_path / "model", corpora={"t": corpora["t"]}, card=CardFacts(), branches={"v": began}, share=0.25
+    )
+    after, before, packed = (load_file(folder / "model.safetensors") for folder in (run, began, tmp_path / "model"))
+    name = "visual.head.weight"
+    torch.testing.assert_close(packed[name], (0.75 * after[name] + 0.25 * before[name]).half())
+    for name in ("acoustic.head.weight", "text.head.weight", "fusion.weight"):
+        assert torch.equal(packed[name], after[name].half())
+
+
+def test_composites_do_not_make_it_surer(places, tmp_path):
+    run, corpora = places
+    info = pack_starter(run, tmp_path / "model", corpora=corpora, card=CardFacts())
+    assert all(value >= 1 for letters, value in info.confidence.temperatures.items() if len(letters) > 1)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_share_that_is_none(share, places, tmp_path):
+    run, corpora = places
+    with pytest.raises(UserError, match="blend must be in"):
+        pack_starter(run, tmp_path / "model", corpora=corpora, card=CardFacts(), branches={"v": run}, share=share)
 
 
 def test_packing_again_does_nothing_or_replaces(places, tmp_path):

@@ -273,6 +273,10 @@ class _Builder:
             card=self._facts(),
             picture=self.out / "abstention.png",
             transfer=self.out / "left_out.json",
+            branches={
+                letter: Path(run) for letter, run in self._settings_of(self.recipe.ships).init.runs_of_branches.items()
+            },
+            share=self.recipe.blend,
         )
         return bool(before) and before == read_info(model).weights_sha256
 

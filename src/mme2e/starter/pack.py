@@ -22,6 +22,7 @@ from mme2e.runs.folder import CARD_FILE, LoadedRun, load_run, save_run
 from mme2e.runs.info import CONFIG_FILE, RunInfo, read_info
 from mme2e.starter import validation
 from mme2e.starter.abstention import plot_curves
+from mme2e.starter.blending import blend
 from mme2e.starter.card import TEMPLATE, WEIGHTS_LICENSE, CardFacts, render_card
 
 MOST_BYTES = 40_000_000
@@ -43,6 +44,8 @@ def pack_starter(
     template: str | None = None,
     picture: Path | None = None,
     transfer: Path | None = None,
+    branches: Mapping[str, Path] | None = None,
+    share: float = 0.0,
     most_bytes: int = MOST_BYTES,
 ) -> RunInfo:
     """Writes a run folder with weights of 16 bits, calibrated on validation, and its card.
@@ -61,6 +64,8 @@ def pack_starter(
         picture: PNG to draw of accuracy by coverage; none when None.
         transfer: JSON file with scores on collections that were left out of training, by name: utterances, accuracy,
             uar; it may be missing.
+        branches: Runs that the branches began with, by letter, to blend with; see `blend`.
+        share: Of them in the packed weights.
         most_bytes: That the folder may have.
 
     Returns:
@@ -73,18 +78,17 @@ def pack_starter(
     loaded = load_run(run)
     info = loaded.info
     left_out = load(transfer) if transfer is not None and transfer.is_file() else {}
-    key = _key(info, corpora, card, template, left_out)
+    blended = {letter: read_info(folder).weights_sha256 for letter, folder in (branches or {}).items()}
+    key = _key(info, corpora, card, template, [left_out, blended, share])
     if _packed_before(out, key):
         return read_info(out)
+    blend(loaded.model, branches or {}, share)
     _round(loaded.model)
     found = validation.predict_sets(loaded, corpora)
     singles = [letters for letters in found if len(letters) == 1]
     if not singles:
         raise UserError(f"{run} cannot be validated: no corpus has one of its modalities '{info.model.modalities}'")
-    temperatures = {
-        letters: round(validation.fit_temperature(each.probabilities, each.labels), 4)
-        for letters, each in found.items()
-    }
+    temperatures = {letters: round(_temperature(letters, each), 4) for letters, each in found.items()}
     calibrated = {
         letters: replace(each, probabilities=validation.tempered(each.probabilities, temperatures[letters]))
         for letters, each in found.items()
@@ -121,6 +125,16 @@ def pack_starter(
     if picture is not None:
         plot_curves(curves, level, picture)
     return read_info(out)
+
+
+def _temperature(letters: str, found: Predictions) -> float:
+    """Of a set of modalities; of several at least 1.
+
+    In composites all modalities show the same emotion, which makes a model look less sure than it may be. People are
+    not like that: what is known from composites alone must not make it surer.
+    """
+    temperature = validation.fit_temperature(found.probabilities, found.labels)
+    return temperature if len(letters) == 1 else max(1.0, temperature)
 
 
 def halve(model: nn.Module) -> None:

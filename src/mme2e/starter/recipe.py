@@ -117,6 +117,7 @@ class Recipe:
             branch, or begins like it (`speech_fe2e`), learns from that branch, any other from the composite utterances.
         networks: Name of the network of a training, where it is not that of its settings.
         ships: Stage whose model is packed, when it is trained; those after it are for comparison.
+        blend: Share of the weights that its branches began with in those that are packed, see `mme2e.starter.blending`.
     """
 
     labels: tuple[str, ...]
@@ -127,6 +128,7 @@ class Recipe:
     stages: dict[str, str]
     networks: dict[str, Literal["fe2e", "mesm"]] = field(default_factory=dict)
     ships: str
+    blend: float = 0.0
 
     def __post_init__(self) -> None:
         check_label_names(self.labels)
@@ -153,6 +155,8 @@ class Recipe:
         for name in self.networks:
             if name not in self.stages:
                 raise UserError(f"networks must name stages, some of {', '.join(self.stages)}, not '{name}'")
+        if not 0 <= self.blend <= 1:
+            raise UserError(f"blend must be in [0, 1], not {self.blend}")
         if self.ships not in self.stages:
             raise UserError(f"ships must be a stage, one of {', '.join(self.stages)}, not '{self.ships}'")
 
