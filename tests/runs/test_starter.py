@@ -35,7 +35,7 @@ def test_it_is_small_and_says_what_it_is() -> None:
     files = [path for path in STARTER_FOLDER.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 40_000_000
     card = (STARTER_FOLDER / "README.md").read_text(encoding="utf-8")
-    for said in ("non-commercial", "RAVDESS", "ISEAR", "GPL-3.0", "Art. 5(1)(f)", "fear", "disgust"):
+    for said in ("non-commercial", "RAVDESS", "ISEAR", "GPL-3.0", "Article 5(1)(f)", "fear", "disgust"):
         assert said in card
     assert (STARTER_FOLDER / "WEIGHTS_LICENSE.md").is_file()
     info = read_info(STARTER_FOLDER)
@@ -65,7 +65,7 @@ def test_it_is_found_by_its_name_and_by_default(recognizer: mme2e.Recognizer) ->
         ("I am so happy for you, this is wonderful!", "happy"),
         ("I miss him so much, I have cried all day.", "sad"),
         ("How dare you! I am furious.", "angry"),
-        ("That is revolting, it makes me want to throw up.", "disgust"),
+        ("That food is disgusting, it smells of rotten meat.", "disgust"),
         ("I was terrified that somebody was in the house.", "fear"),
     ],
 )
@@ -87,8 +87,9 @@ def test_an_answer_about_a_person(recognizer: mme2e.Recognizer, photograph: Path
 def test_real_people(recognizer: mme2e.Recognizer, shared: Callable[[str], Path]) -> None:
     smiling = recognizer.predict(shared("media") / "single_face.mp4")
     assert smiling.top.name == "happy"
-    with pytest.raises(UserError, match="no face"):
-        recognizer.predict(shared("media") / "no_face.mp4")
+    nobody = recognizer.predict(shared("media") / "no_face.mp4")
+    assert nobody.missing["visual"].startswith("no face in")
+    assert "visual" not in nobody.used
 
 
 def test_training_begins_with_its_network() -> None:
