@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from mme2e.media import decoder as decoder_module
+from mme2e.perception.decoders import Decoders
+from mme2e.preparation import worker
 
 CHILD = """
 import os, signal, sys
@@ -54,3 +56,5 @@ def _use(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str) -> None:
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}"\n')
     python.chmod(0o755)
     monkeypatch.setattr(decoder_module.sys, "executable", str(python))
+    # Not a process that other tests have left: it would not die.
+    monkeypatch.setattr(worker, "Decoders", Decoders)

@@ -188,6 +188,8 @@ DATA = ("--data", ODD, "--out", ODD)
 MISTAKES = {
     "sample": (ODD,),
     "prepare": ("iemocap", ODD, "out"),
+    "merge": (ODD, "--out", "out"),
+    "compose": ("--audio", ODD, "--faces", "faces", "--text", "text", "--out", "out"),
     "audit": (ODD,),
     "features": (ODD,),
     "train": DATA,
@@ -195,7 +197,8 @@ MISTAKES = {
     "evaluate": (ODD, *DATA),
     "benchmark": (ODD, *DATA),
     "experiment": (ODD, *DATA),
-    "predict": (ODD,),
+    "build-starter": (ODD, *DATA, "--encoder", "encoder"),
+    "predict": ("clip.mp4", "--run", ODD),
     "picture": (ODD, "--utterance", ODD, *DATA),
     "import-checkpoint": (ODD, "out"),
 }

@@ -286,8 +286,8 @@ class TestClosedSplit:
         from mme2e.data import hand_crafted
         from mme2e.training import data_module
 
-        def cheat(opened, split, settings, tokenizer):
-            return hand_crafted.open_dataset(opened, "test", settings, tokenizer)
+        def cheat(opened, split, settings, tokenizer, **options):
+            return hand_crafted.open_dataset(opened, "test", settings, tokenizer, **options)
 
         monkeypatch.setattr(data_module, "open_dataset", cheat)
         with pytest.raises(ClosedSplitError, match="'test'"):
