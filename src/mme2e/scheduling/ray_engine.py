@@ -95,8 +95,10 @@ def _in_flight(job: Job[Task, Outcome], tasks: Sequence[Task], jobs: int) -> Gen
             if nothing_done and len(killed) >= DEATHS_BEFORE_DOUBT * jobs and pending:
                 raise UserError("worker processes die as soon as they start; --engine local --jobs 1 works without")
     finally:
+        # Not by force: Ray 2.60 ends this process when a task finishes at the moment at which it is cancelled so. Where
+        # the connection is ours its end ends the workers, too.
         for unfinished in running:
-            ray.cancel(unfinished, force=True)
+            ray.cancel(unfinished, force=False)
     return killed
 
 
