@@ -59,15 +59,17 @@ class _Parser(ArgumentParser):
         self.settings = settings
         self.add_class_arguments(settings)
 
-    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Any:
+    def parse_string(self, *args: Any, **kwargs: Any) -> Any:
         """As jsonargparse, which passes over a number in the place of a group of settings: that is refused here."""
+        # The text is the first argument; its name changed with the versions: cfg_str, content.
+        content = args[0] if args else kwargs.get("content", kwargs.get("cfg_str"))
         try:
             found = yaml.safe_load(content)
         except (yaml.YAMLError, ValueError, RecursionError):
             found = None  # jsonargparse says what is wrong with it
         if isinstance(found, dict) and self.settings is not None:
             _require_groups(found, self.settings)
-        return super().parse_string(content, *args, **kwargs)
+        return super().parse_string(*args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         cause: BaseException | None = ex
