@@ -62,7 +62,7 @@ class _Parser(ArgumentParser):
     def parse_string(self, *args: Any, **kwargs: Any) -> Any:
         """As jsonargparse, which passes over a number in the place of a group of settings: that is refused here."""
         # The text is the first argument; its name changed with the versions: cfg_str, content.
-        content = args[0] if args else kwargs.get("content", kwargs.get("cfg_str"))
+        content: str = args[0] if args else kwargs["content" if "content" in kwargs else "cfg_str"]
         try:
             found = yaml.safe_load(content)
         except (yaml.YAMLError, ValueError, RecursionError):
