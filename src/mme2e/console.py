@@ -112,7 +112,7 @@ class _ScreenHandler(logging.Handler):
         try:
             line = " ".join(as_it_is(self.format(record)).split())
             print(f"mme2e: {record.levelname.lower()}: {line}", file=sys.stderr)  # noqa: T201
-        except Exception:
+        except Exception:  # as every handler of logging does: it prints the fault, and work goes on
             self.handleError(record)
 
 

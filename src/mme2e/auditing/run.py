@@ -21,7 +21,7 @@ _FACE_FLAGS = frozenset(int(flag) for flag in FaceFlag if flag.has_face)
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 LEFT_OUT = "left out: "
 
-_WANTED_FORM = re.compile(r"^(not '[^']*').*")  # what follows is the line that was found
+_EXPECTED_FORM = re.compile(r"^(not '[^']*').*")  # what follows is the line that was found
 _QUOTED = re.compile(r"'[^']*'")
 _FILE_OR_NUMBER = re.compile(r"[^\s,;:]*[\d/][^\s,;:]*|[^\s,;:]+\.(?:avi|mp4|wav|flac|txt|csv|jpg|png)\b")
 
@@ -131,8 +131,8 @@ def group_reasons(skipped: Sequence[dict[str, str]]) -> tuple[SkippedGroup, ...]
 
 
 def _reasons_in(reason: str) -> list[str]:
-    if _WANTED_FORM.match(reason):
-        return [_WANTED_FORM.sub(rf"\1: {ELLIPSIS}", reason)]
+    if _EXPECTED_FORM.match(reason):
+        return [_EXPECTED_FORM.sub(rf"\1: {ELLIPSIS}", reason)]
     outcome = LEFT_OUT if reason.startswith(LEFT_OUT) else ""
     return [outcome + _without_particulars(part) for part in reason.removeprefix(LEFT_OUT).split("; ")]
 

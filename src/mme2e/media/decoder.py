@@ -36,7 +36,7 @@ MEMORY_LIMIT_MB = 4096
 """Ten times what a recording in 4K takes; what takes more is damaged, or made to do harm."""
 
 SILENCE_LIMIT_S = 20.0
-"""A child that has packets to read says so twice a second; of an image it says nothing before it is read."""
+"""While it reads packets, a child reports its progress twice a second; while it reads an image, it reports nothing."""
 
 START_LIMIT_S = 120.0
 PIPE_BYTES = 1 << 20

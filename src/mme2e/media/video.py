@@ -5,8 +5,8 @@ Frames are found by their time stamps and never by counting, so that variable fr
 stamps that do not start at zero need no special care. Before the video begins there is no frame.
 
 Damaged files: a packet that cannot be decoded is passed over, as a player does, and the frame before it stays on
-display; a file that breaks off ends where it breaks off. `MediaError` means that nothing usable was found. Who requires
-to know hands over a `Damage`, which counts along.
+display; a file that breaks off ends where it breaks off. `MediaError` means that nothing usable was found. A
+`Damage` that the caller passes records what was damaged or lost.
 
 Frames are shown as a player shows them, with square pixels, unless `square_pixels` is false: then as they are stored,
 which is what the reference does.
@@ -78,7 +78,7 @@ class MediaInfo:
 
 
 def probe(path: Path | str, *, video_track: int | None = None, square_pixels: bool = True) -> MediaInfo:
-    """Reports what a file holds. The first frame is decoded: metadata alone do not show that a frame can be shown.
+    """Reports what a file holds. The first frame is decoded: metadata alone do not prove that one can be decoded.
 
     Args:
         path: Video or audio file.

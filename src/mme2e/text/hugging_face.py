@@ -153,5 +153,5 @@ def _require_hub(name: str) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error that says something."""
+    """The first line of an error's message that is not blank; the name of the error's class when there is none."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
