@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 
 from mme2e.config import AugmentSettings, FaceAugmentSettings
 from mme2e.data.augment import happens
+from mme2e.faces.face_crop import LUMA
 
 BLUR_SIGMA_PX = (0.3, 1.5)
 JPEG_QUALITY = (15, 60)
@@ -18,8 +19,6 @@ OCCLUSION = (1 / 10, 1 / 3)
 """Of the crop's side."""
 LOW_RESOLUTION = (1 / 3, 2 / 3)
 """Of the crop's side: 16 to 32 of 48 pixels."""
-LUMA = (0.299, 0.587, 0.114)
-"""How bright red, green and blue are (ITU-R BT.601)."""
 
 _BILINEAR = Image.Resampling.BILINEAR
 

@@ -10,6 +10,9 @@ from mme2e.media.region import Region
 FACE_SIZE_PX = 48
 """Side of a crop."""
 
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in brightness (ITU-R BT.601)."""
+
 Box = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the frame."""
 

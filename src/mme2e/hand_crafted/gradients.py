@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from mme2e.faces.face_crop import LUMA
+
 ORIENTATIONS = 8
 CELLS = 4  # each way
 COLUMNS = tuple(f"hog_{row}_{column}_{angle}" for row in range(CELLS) for column in range(CELLS) for angle in range(8))
-
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def oriented_gradients(crops: np.ndarray) -> np.ndarray:
@@ -21,7 +21,7 @@ def oriented_gradients(crops: np.ndarray) -> np.ndarray:
     Returns:
         (crops, 128) float32.
     """
-    grey = crops.astype(np.float32) @ _LUMA
+    grey = crops.astype(np.float32) @ np.array(LUMA, dtype=np.float32)
     down, right = np.gradient(grey, axis=(1, 2))
     strength = np.hypot(down, right)
     angle = np.mod(np.arctan2(down, right), np.pi) * (ORIENTATIONS / np.pi)

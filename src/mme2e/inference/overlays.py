@@ -4,6 +4,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
+from mme2e.faces.face_crop import LUMA
 from mme2e.media.mel import NUM_MELS
 
 DYNAMIC_RANGE_DB = 60.0
@@ -12,7 +13,6 @@ DYNAMIC_RANGE_DB = 60.0
 CROP_ZOOM = 4
 """Pixels drawn for one pixel of a crop, so that faces look smooth; a site is never cut."""
 
-_GREY = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 _DROPPED_BRIGHTNESS = 0.3
 # The dark third of viridis is left out: a quiet site that is kept must not look like one that was dropped.
 _MEL_COLOURS = (0.3, 1.0)
@@ -36,7 +36,7 @@ def darken(image: np.ndarray, kept: np.ndarray) -> np.ndarray:
     if height % rows or width % columns:
         raise ValueError(f"{rows} x {columns} sites do not fit an image of {height} x {width}")
     clear = kept.repeat(height // rows, axis=0).repeat(width // columns, axis=1)[..., None]
-    return np.where(clear, image, _DROPPED_BRIGHTNESS * (image @ _GREY)[..., None])
+    return np.where(clear, image, _DROPPED_BRIGHTNESS * (image @ np.array(LUMA, dtype=np.float32))[..., None])
 
 
 def face_images(crops: np.ndarray) -> list[np.ndarray]:

@@ -5,14 +5,12 @@ from torch import Tensor
 
 from mme2e.config import AudioInputSettings, FaceInputSettings
 from mme2e.data.ragged import Ragged
+from mme2e.faces.face_crop import LUMA
 from mme2e.media.mel_statistics import band_statistics, log_power
 from mme2e.models.towers import FACE_INPUT, TowerInput
 
 GREY_INPUT = TowerInput(channels=1, height=48, width=48, mean=(128.0,), std=(64.0,))
 """Brightness of a crop, 0..255."""
-
-LUMA = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in the brightness (ITU-R BT.601)."""
 
 LEAST_DEVIATION = 0.25
 """Of a mel band, in natural logarithms of power, and for crops in brightness: what hardly changes is not blown up."""
