@@ -7,6 +7,7 @@ Sources: temperature scaling and expected calibration error, Guo et al. 2017, "O
 Networks", sections 2 and 4.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,17 @@ def with_temperature(probabilities: Floats, temperatures: Floats) -> Floats:
     return np.where(np.isnan(temperatures), probabilities, scaled)
 
 
+def best_temperature(loss: Callable[[float], float]) -> float:
+    """The temperature within `TEMPERATURE_RANGE` at which a loss is lowest.
+
+    Args:
+        loss: By temperature.
+    """
+    low, high = np.log(TEMPERATURE_RANGE)
+    found = minimize_scalar(lambda log: loss(float(np.exp(log))), bounds=(low, high), method="bounded")
+    return float(np.exp(found.x))
+
+
 def logits_of(probabilities: Floats) -> Floats:
     """The logits whose sigmoid is that probability; finite also for 0 and 1."""
     inside = probabilities.clip(_SMALLEST, 1 - _SMALLEST)
@@ -142,9 +154,7 @@ def calibrate(
 def _fit(logits: Floats, truth: Bools) -> float:
     if truth.all() or not truth.any():
         return float("nan")
-    low, high = np.log(TEMPERATURE_RANGE)
-    found = minimize_scalar(lambda log: _log_loss(logits / np.exp(log), truth), bounds=(low, high), method="bounded")
-    return float(np.exp(found.x))
+    return best_temperature(lambda temperature: float(_log_loss(logits / temperature, truth)))
 
 
 def _log_loss(logits: Floats, labels: Bools) -> Floats:

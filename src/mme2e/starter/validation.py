@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from mme2e.config import MODALITIES
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
 from mme2e.evaluation.predictions import Predictions, predict_subsets
+from mme2e.evaluation.subsets import modality_subsets
 from mme2e.runs.folder import LoadedRun
-from mme2e.scores.calibration import TEMPERATURE_RANGE
-from mme2e.scores.metrics import Bools, Floats, defined_mean, one_choice, softmax
+from mme2e.scores.calibration import best_temperature
+from mme2e.scores.label_sets import choice_scores
+from mme2e.scores.metrics import Bools, Floats, average, one_choice, softmax
 
 ALL = "all"
 """Key of the corpus that several modalities are validated on."""
@@ -79,9 +79,7 @@ def predict_sets(
     info = run.info
     if info.loss != "ce":
         raise UserError(f"a starter decides for one emotion: its loss must be ce, not {info.loss}")
-    letters = [letter for letter in MODALITIES if letter in info.model.modalities]
-    wanted = ["".join(each) for size in (1, 2, 3) for each in combinations(letters, size)]
-    wanted = [each for each in wanted if set(info.model.required_modalities) <= set(each)]
+    wanted = sorted(modality_subsets(info.model), key=len)
     found: dict[str, Predictions] = {}
     for key, folder in corpora.items():
         sets = [each for each in wanted if (len(each) > 1 if key == ALL else each == key)]
@@ -102,17 +100,9 @@ def fit_temperature(probabilities: Floats, labels: Bools) -> float:
         labels: (utterances, emotions), one true value a row.
 
     Returns:
-        Within `TEMPERATURE_RANGE`.
+        Within `mme2e.scores.calibration.TEMPERATURE_RANGE`.
     """
-    from scipy.optimize import minimize_scalar
-
-    low, high = np.log(TEMPERATURE_RANGE)
-    found = minimize_scalar(
-        lambda log: negative_log_likelihood(tempered(probabilities, float(np.exp(log))), labels),
-        bounds=(low, high),
-        method="bounded",
-    )
-    return float(np.exp(found.x))
+    return best_temperature(lambda temperature: negative_log_likelihood(tempered(probabilities, temperature), labels))
 
 
 def tempered(probabilities: Floats, temperature: float) -> Floats:
@@ -164,14 +154,12 @@ def pooled(parts: list[Predictions]) -> Predictions:
 
 def score(predictions: Predictions, label_names: tuple[str, ...]) -> Scores:
     """Scores of the most probable emotion."""
-    right = one_choice(predictions.probabilities) & predictions.labels
-    positives = predictions.labels.sum(axis=0)
-    recalls = np.where(positives > 0, right.sum(axis=0) / np.maximum(positives, 1), np.nan)
+    found = choice_scores(predictions.probabilities, predictions.labels)
     return Scores(
         utterances=len(predictions.ids),
-        accuracy=float(right.any(axis=1).mean()),
-        uar=float(defined_mean(recalls, axis=0)),
-        recall={name: float(value) for name, value in zip(label_names, recalls, strict=True) if not np.isnan(value)},
+        accuracy=found.accuracy,
+        uar=average(found.recall).value,
+        recall={name: float(each) for name, each in zip(label_names, found.recall, strict=True) if not np.isnan(each)},
     )
 
 
