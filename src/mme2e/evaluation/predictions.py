@@ -140,14 +140,12 @@ def predict_subsets(
     model = run.model
     order: str = model.fusion_order  # type: ignore[assignment]  # every model of ours has one
     # Faces and audio of MESM depend on the text: without it they are read once more.
-    conditioned = "t" in order and any("t" not in subset for subset in subsets)
+    conditioned = isinstance(model, MESM) and "t" in order and any("t" not in subset for subset in subsets)
     gathered: dict[str, list[tuple[tuple[str, ...], np.ndarray, Bools]]] = {subset: [] for subset in subsets}
     total = len(dataset.left_out)
     for batch in _batches(dataset, split, batch_size, device, progress):
         outputs = model.modality_outputs(batch)  # type: ignore[operator]  # likewise
-        silent = (
-            model.modality_outputs(replace(batch, tokens=None)) if conditioned and isinstance(model, MESM) else outputs
-        )
+        silent = model.modality_outputs(replace(batch, tokens=None)) if conditioned else outputs  # type: ignore[operator]
         total += len(batch)
         for subset, parts in gathered.items():
             wanted = torch.tensor([letter in subset for letter in order], device=outputs.present.device)

@@ -143,8 +143,9 @@ def _train(
         best=None,
         history=(),
     )
-    pos_weight = positive_weights(corpus.labels("train")) if settings.pos_weight and settings.loss == "bce" else None
-    adjustment = logit_adjustment(corpus.labels("train"), settings.logit_adjustment)
+    labels = corpus.labels("train")
+    pos_weight = positive_weights(labels) if settings.pos_weight and settings.loss == "bce" else None
+    adjustment = logit_adjustment(labels, settings.logit_adjustment)
     module = EmotionModule(model, settings, pos_weight=pos_weight, adjustment=adjustment)
     if not standing.is_trained(settings):
         batches = EmotionData(corpus, settings, tokenizer)
