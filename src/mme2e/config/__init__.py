@@ -7,13 +7,14 @@ Nothing heavy is imported here, so that `mme2e VERB --help` answers at once. A c
 from mme2e.config.augment import AudioAugmentSettings, AugmentSettings, FaceAugmentSettings, TextAugmentSettings
 from mme2e.config.baseline import FeatureSettings, RnnSettings
 from mme2e.config.features import FeatureExtractionSettings
-from mme2e.config.model import MODALITIES, AttentionSettings, ModelSettings, TextSettings
+from mme2e.config.model import MODALITIES, MODALITY_NAMES, AttentionSettings, ModelSettings, TextSettings
 from mme2e.config.preparation import FaceSettings, PrepareSettings, SampleSettings, SplitSettings
 from mme2e.config.signals import AudioInputSettings, FaceInputSettings
 from mme2e.config.training import InitSettings, LossKind, TrainSettings
 
 __all__ = [
     "MODALITIES",
+    "MODALITY_NAMES",
     "AttentionSettings",
     "AudioAugmentSettings",
     "AudioInputSettings",

@@ -10,6 +10,9 @@ from mme2e.config.signals import AudioInputSettings, FaceInputSettings
 MODALITIES = "tav"
 """Text, acoustic, visual: the letters of `--modalities`, in the reference's spelling."""
 
+MODALITY_NAMES = {"t": "text", "a": "audio", "v": "video"}
+"""What people call them."""
+
 AttentionMode = Literal["importance", "gate", "straight_through", "frozen"]
 """Ways in which MESM's attention learns, see `AttentionSettings`."""
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 
-from mme2e.config import MODALITIES, FaceSettings, PrepareSettings
+from mme2e.config import MODALITIES, MODALITY_NAMES, FaceSettings, PrepareSettings
 from mme2e.corpora.splits import assign_splits
 from mme2e.corpora.utterance import RawCorpus, Skipped, first_reason
 from mme2e.data.schema import CORPUS_FILE, CorpusInfo
@@ -34,8 +34,6 @@ from mme2e.preparation.writer import FOLDERS
 from mme2e.scheduling.job import KILLED_TWICE, Killed
 from mme2e.scheduling.local import LocalEngine
 from mme2e.text_files import printable
-
-MODALITY_WORDS = {"t": "text", "a": "audio", "v": "video"}
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -220,7 +218,7 @@ def _corpus_info(
         counts.update(entry.counts)
     skipped = [*corpus.skipped, *(item for entry in entries for item in entry.reported)]
     skipped += [Skipped(item=failure.recording, reason=f"recording failed: {failure.reason}") for failure in failures]
-    lacking = [word for letter, word in MODALITY_WORDS.items() if letter not in _modalities(corpus)]
+    lacking = [word for letter, word in MODALITY_NAMES.items() if letter not in _modalities(corpus)]
     skipped += [Skipped(item=corpus.name, reason=f"{word} missing: no utterance has any") for word in lacking]
     if not counts:
         raise UserError(

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from mme2e.config import MODALITIES
 from mme2e.errors import UserError
-
-LETTERS = "tav"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +21,7 @@ class Confidence:
 
     def __post_init__(self) -> None:
         for letters, temperature in self.temperatures.items():
-            if not letters or letters != "".join(each for each in LETTERS if each in letters) or temperature <= 0:
+            if not letters or letters != "".join(each for each in MODALITIES if each in letters) or temperature <= 0:
                 raise UserError(
                     f"confidence.temperatures must be positive, by letters in the order t, a, v, not {letters}: "
                     f"{temperature}"
@@ -31,7 +30,7 @@ class Confidence:
 
     def temperature_of(self, modalities: str) -> float:
         """Of logits that rest on some of the letters t, a, v, in any order."""
-        return self.temperatures.get("".join(letter for letter in LETTERS if letter in modalities), 1.0)
+        return self.temperatures.get("".join(letter for letter in MODALITIES if letter in modalities), 1.0)
 
 
 def check_abstain(level: float) -> None:

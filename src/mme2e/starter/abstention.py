@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mme2e.atomic import replacing
-from mme2e.starter.card import MODALITY_NAMES, named
+from mme2e.config import MODALITY_NAMES
+from mme2e.starter.card import named
 from mme2e.starter.validation import DECIDED_SHARE, Covered
 
 

@@ -15,6 +15,7 @@ from mme2e.locking import locked
 from mme2e.preparation.compose import compose
 from mme2e.preparation.copying import whole_folder
 from mme2e.preparation.merge import merge
+from mme2e.preparation.merging import MARK
 from mme2e.preparation.prepare import prepare
 from mme2e.records import load, plain, to_json
 from mme2e.runs.folder import LOCK_FILE
@@ -26,6 +27,7 @@ from mme2e.starter.encoder import cut_encoder
 from mme2e.starter.pack import pack_starter
 from mme2e.starter.recipe import BRANCHES, COMPOSITES, ENCODER, MANIFEST, PACK, PREPARE, Recipe, read_recipe
 from mme2e.starter.tables import write_manifest
+from mme2e.starter.validation import ALL
 from mme2e.training.history import CHECKPOINT_FOLDER, METRICS_FILE, SETTINGS_FILE, TrainingReport
 from mme2e.training.train import train
 
@@ -265,7 +267,7 @@ class _Builder:
         before = (model / CONFIG_FILE).is_file() and read_info(model).weights_sha256
         corpora = {BRANCHES[branch]: self._corpus(branch) for branch in self.present}
         if self._corpus(COMPOSITES).is_dir():
-            corpora["all"] = self._corpus(COMPOSITES)
+            corpora[ALL] = self._corpus(COMPOSITES)
         pack_starter(
             self._run(self.recipe.ships),
             model,
@@ -296,7 +298,7 @@ class _Builder:
             trainings[stage] = ", ".join(f"{key} {said[key]}" for key in kept if key in said)
         encoder = self.recipe.encoder
         speakers = {
-            f"{name}~{speaker}": group
+            f"{name}{MARK}{speaker}": group
             for name, how in self.recipe.collections.items()
             for group, members in how.speakers.items()
             for speaker in members

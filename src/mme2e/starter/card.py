@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mme2e.config import MODALITY_NAMES
 from mme2e.runs.info import RunInfo
 from mme2e.starter.validation import DECIDED_SHARE
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
 WEIGHTS_LICENSE = Path(__file__).with_name("WEIGHTS_LICENSE.md")
 """Packed beside the weights."""
-
-MODALITY_NAMES = {"t": "text", "a": "audio", "v": "video"}
 
 
 @dataclass(frozen=True, kw_only=True)
