@@ -28,7 +28,7 @@ from mme2e.starter.pack import pack_starter
 from mme2e.starter.recipe import BRANCHES, COMPOSITES, ENCODER, MANIFEST, PACK, PREPARE, Recipe, read_recipe
 from mme2e.starter.tables import write_manifest
 from mme2e.starter.validation import ALL
-from mme2e.training.history import CHECKPOINT_FOLDER, METRICS_FILE, SETTINGS_FILE, TrainingReport
+from mme2e.training.history import SETTINGS_FILE, TrainingReport
 from mme2e.training.train import train
 
 CUT_FILE = "cut.json"
@@ -227,7 +227,9 @@ class _Builder:
         started = (run / SETTINGS_FILE).is_file()
         finished = started and TrainingReport.read(run).finished
         if not started:
-            _remove_beginning(run)
+            from mme2e.training.resume import remove_beginning  # takes Lightning along, as training does
+
+            remove_beginning(run)
         train(self._settings_of(stage), data=self._corpus(self.recipe.corpus_of(stage)), out=run, resume=started)
         return finished
 
@@ -311,16 +313,3 @@ class _Builder:
             lacking=tuple(self.lacking),
             speakers=speakers,
         )
-
-
-def _remove_beginning(run: Path) -> None:
-    """Removes what a training leaves that was killed before its settings were written: no epoch is among it."""
-    left = list(run.iterdir()) if run.is_dir() else []
-    known = (LOCK_FILE, CHECKPOINT_FOLDER, METRICS_FILE)
-    if not all(each.name in known or each.suffix == ".tmp" for each in left):
-        return  # the training says that it is not its own
-    for each in left:
-        if each.name == CHECKPOINT_FOLDER and not any(each.iterdir()):
-            each.rmdir()
-        elif each.is_file() and each.name != LOCK_FILE:
-            each.unlink()

@@ -17,6 +17,7 @@ from mme2e.training.data_module import process_rank
 from mme2e.training.history import (
     CHECKPOINT_FOLDER,
     LAST_FILE,
+    METRICS_FILE,
     SETTINGS_FILE,
     EpochRecord,
     TrainingReport,
@@ -98,6 +99,23 @@ def start_run(out: Path, settings: TrainSettings, report: TrainingReport) -> Non
     (out / CHECKPOINT_FOLDER).mkdir(parents=True)
     report.write(out)
     write_text(out / SETTINGS_FILE, settings_to_yaml(settings))
+
+
+def remove_beginning(out: Path) -> None:
+    """Removes what `start_run` leaves where it is killed before the settings are written: no epoch is among it.
+
+    Args:
+        out: Run folder, with anything or nothing in it. What holds other files stays as it is: training refuses it.
+    """
+    left = list(out.iterdir()) if out.is_dir() else []
+    known = (LOCK_FILE, CHECKPOINT_FOLDER, METRICS_FILE)
+    if not all(each.name in known or each.suffix == ".tmp" for each in left):
+        return
+    for each in left:
+        if each.name == CHECKPOINT_FOLDER and not any(each.iterdir()):
+            each.rmdir()
+        elif each.is_file() and each.name != LOCK_FILE:
+            each.unlink()
 
 
 def resume_run(out: Path, settings: TrainSettings, corpus: str) -> Standing:
