@@ -23,8 +23,7 @@ from mme2e.data.corpus import load_corpus
 from mme2e.data.hand_crafted import open_dataset
 from mme2e.errors import UserError
 from mme2e.evaluation.evaluate import evaluate
-from mme2e.evaluation.predictions import predict_split, predict_subsets
-from mme2e.evaluation.subsets import modality_subsets
+from mme2e.evaluation.predictions import modality_subsets, predict_split, predict_subsets
 from mme2e.runs.folder import load_run
 
 ALL = ("tav", "ta", "tv", "av", "t", "a", "v")

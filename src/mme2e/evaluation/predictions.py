@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mme2e.config import MODALITIES, ModelSettings
 from mme2e.console import tracked
 from mme2e.data.batch import Batch
 from mme2e.data.corpus import Corpus
@@ -103,6 +105,14 @@ def predict_split(
         left_out_note=_left_out_note(dataset),
         cut_texts=dataset.count_cut_texts(),
     )
+
+
+def modality_subsets(settings: ModelSettings) -> tuple[str, ...]:
+    """Sets of modalities that a model can do with, the largest first; those of mesm hold the text it selects by."""
+    used = "".join(letter for letter in MODALITIES if letter in settings.modalities)
+    sizes = range(len(used), 0, -1)
+    subsets = ("".join(letters) for size in sizes for letters in combinations(used, size))
+    return tuple(subset for subset in subsets if set(settings.required_modalities) <= set(subset))
 
 
 @torch.inference_mode()

@@ -1,7 +1,6 @@
 """`evaluate --subsets`: one checkpoint with every set of modalities, as if the others were missing."""
 
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mme2e.config import MODALITIES, ModelSettings
 from mme2e.data.corpus import Corpus
 from mme2e.evaluation.plots import plot_subsets
-from mme2e.evaluation.predictions import Predictions, predict_subsets
+from mme2e.evaluation.predictions import Predictions, modality_subsets, predict_subsets
 from mme2e.evaluation.report_files import write_report
 from mme2e.evaluation.result import Evaluation
 from mme2e.evaluation.score_run import open_run, report_folder, score
@@ -118,14 +116,6 @@ def _choice(evaluation: Evaluation) -> list[float]:
     """Accuracy and unweighted average recall of the most probable emotion; nothing for a multi-label corpus."""
     choice = evaluation.choice
     return [] if choice is None else [choice.accuracy, average(choice.recall).value]
-
-
-def modality_subsets(settings: ModelSettings) -> tuple[str, ...]:
-    """Sets of modalities that a model can do with, the largest first; those of mesm hold the text it selects by."""
-    used = "".join(letter for letter in MODALITIES if letter in settings.modalities)
-    sizes = range(len(used), 0, -1)
-    subsets = ("".join(letters) for size in sizes for letters in combinations(used, size))
-    return tuple(subset for subset in subsets if set(settings.required_modalities) <= set(subset))
 
 
 def evaluate_subsets(

@@ -9,8 +9,7 @@ import torch
 
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import UserError
-from mme2e.evaluation.predictions import Predictions, predict_subsets
-from mme2e.evaluation.subsets import modality_subsets
+from mme2e.evaluation.predictions import Predictions, modality_subsets, predict_subsets
 from mme2e.runs.folder import LoadedRun
 from mme2e.scores.calibration import best_temperature
 from mme2e.scores.label_sets import choice_scores
