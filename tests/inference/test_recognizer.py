@@ -18,7 +18,7 @@ from mme2e.__main__ import main
 from mme2e.config import AudioInputSettings
 from mme2e.data.corpus import load_corpus
 from mme2e.errors import MediaError, UserError
-from mme2e.inference.recognizer import MODALITIES
+from mme2e.inference.model_input import MODALITIES
 from mme2e.media.audio import decode_flac
 from mme2e.media.decoder import DecoderProcess
 from mme2e.media.mel_statistics import BandStatistics, statistics_of

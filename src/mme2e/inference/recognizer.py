@@ -13,15 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mme2e.data.batch import Batch, UtteranceItem, collate
-from mme2e.data.tokens import count_tokens, token_ids
+from mme2e.data.batch import Batch
 from mme2e.errors import MediaError, UserError
 from mme2e.faces.detector import FaceDetector
-from mme2e.faces.face_crop import FACE_SIZE_PX
 from mme2e.faces.tracker import FaceTracker
+from mme2e.inference.model_input import (
+    MODALITIES,
+    batch_of,
+    missing_modalities,
+    normalises_over_recording,
+    tokens_of,
+    uses,
+)
 from mme2e.inference.result import Emotion, EmotionResult
 from mme2e.inference.selected_sites import SelectedSites, selected_sites
-from mme2e.media.mel_statistics import BandStatistics, statistics_of
 from mme2e.media.recording import Interval, ReadSettings
 from mme2e.media.region import Region
 from mme2e.models.device import resolve_device
@@ -41,8 +46,6 @@ time do not follow the recording's length."""
 
 UTTERANCE_LIMIT_S = 30.0
 """Longer stretches get a note: the models are trained on utterances of a few seconds."""
-
-MODALITIES = ("text", "acoustic", "visual")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -184,14 +187,15 @@ class Recognizer:
             audio_track=audio_track,
             square_pixels=self.info.face.mode != "reference",
         )
-        tracker = self._tracker() if self._uses("visual") else None
+        reads_video, reads_audio = uses(self.info, "visual"), uses(self.info, "acoustic")
+        tracker = self._tracker() if reads_video else None
         senses = Senses(tracker=tracker, decoders=self._decoders, stopwatch=stopwatch or Stopwatch())
-        sources = (path if self._uses("visual") else None, [path if self._uses("acoustic") else None])
+        sources = (path if reads_video else None, [path if reads_audio else None])
         (observation,) = perceive(*sources, [interval], settings, senses)
-        if sources == (None, [None]):  # of a recording that a model of text does not read: it must be one
+        if not (reads_video or reads_audio):  # of a recording that a model of text does not read: it must be one
             with self._decoders.borrowed() as decoder:
                 decoder.probe(path)
-        if self._normalises_over_recording and (start_s > 0 or end_s is not None) and len(observation.samples):
+        if normalises_over_recording(self.info) and (start_s > 0 or end_s is not None) and len(observation.samples):
             observation = replace(observation, surroundings=self._surroundings(path, interval, settings, senses))
         _check(
             observation,
@@ -225,15 +229,18 @@ class Recognizer:
         """
         self.require_text(transcript)
         text = (transcript or "").strip() or None
-        missing = self._missing(observation, text)
+        missing = missing_modalities(observation, text, self.info, self.tokenizer)
         if all(name in missing for name in MODALITIES):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
             file = observation.video_file or observation.audio_file
             raise UserError(f"{file.name + ': ' if file else ''}nothing to recognise emotions from ({reasons})")
         notes = [str(note) for note in observation.notes if note.quality is not Quality.MISSING]
         with (stopwatch or Stopwatch()).stage("model"), torch.inference_mode():
-            tokens = None if "text" in missing or text is None else self._tokens(text, notes)
-            batch = self._batch(observation, tokens, missing)
+            tokens = None
+            if text is not None and "text" not in missing:
+                tokens, cut = tokens_of(text, self.info, self.tokenizer)
+                notes.extend(cut)
+            batch = batch_of(observation, tokens, missing, self.info).to(self.device).with_mel_chunks()
             sites = selected_sites(self.model, batch) if trace else None
             logits = self.model(batch) if sites is None else sites.logits
         return Inference(
@@ -315,62 +322,12 @@ class Recognizer:
                 self._detector = FaceDetector(self.info.face, device=self.device)
             return FaceTracker(self._detector)
 
-    @property
-    def _normalises_over_recording(self) -> bool:
-        return self._uses("acoustic") and self.info.model.audio.normalise == "recording"
-
     def _surroundings(self, path: Path, interval: Interval, settings: ReadSettings, senses: Senses) -> np.ndarray:
         """The audio around an interval, which says how the speaker and the microphone sound at other times."""
         end_s = None if interval.end_s is None else interval.end_s + SURROUNDINGS_S
         around = replace(interval, start_s=max(0.0, interval.start_s - SURROUNDINGS_S), end_s=end_s, region=None)
         (heard,) = perceive(None, [path], [around], replace(settings, video_track=None), senses)
         return heard.samples
-
-    def _audio_context(self, observation: Observation) -> Tensor | None:
-        """(2, 128), see `Batch.audio_context`; None where the interval is all that is known."""
-        if not self._normalises_over_recording or observation.surroundings is None:
-            return None
-        samples = (observation.samples, observation.surroundings)
-        own, whole = (BandStatistics.unpacked([statistics_of(each)]) for each in samples)
-        return own.context_of(whole)[0]
-
-    def _uses(self, modality: str) -> bool:
-        return modality[0] in self.info.model.modalities
-
-    def _missing(self, observation: Observation, text: str | None) -> dict[str, str]:
-        """Why each modality that cannot be used cannot be."""
-        missing = {note.modality: note.reason for note in observation.notes if note.quality is Quality.MISSING}
-        if observation.faces and not observation.frames_with_face:
-            missing["visual"] = f"no face in {len(observation.faces)} frames"
-        if text is None:
-            missing["text"] = "no transcript was given"
-        elif self._uses("text") and self.tokenizer is None:
-            raise UserError(
-                "this run has no tokenizer; import it with a --text-model that has one, or give no transcript"
-            )
-        return missing | {name: "the model was trained without it" for name in MODALITIES if not self._uses(name)}
-
-    def _tokens(self, text: str, notes: list[str]) -> Tensor:
-        longest = self.info.model.text.max_length
-        tokens = token_ids(self.tokenizer, text, max_length=longest)
-        whole = count_tokens(self.tokenizer, text) if len(tokens) >= longest else len(tokens)
-        if whole > len(tokens):
-            notes.append(f"text incomplete: {len(tokens)} of the transcript's {whole} tokens were kept")
-        return torch.tensor(tokens, dtype=torch.int64)
-
-    def _batch(self, observation: Observation, tokens: Tensor | None, missing: dict[str, str]) -> Batch:
-        crops = torch.zeros(0, 3, FACE_SIZE_PX, FACE_SIZE_PX, dtype=torch.uint8)
-        if "visual" not in missing:
-            crops = torch.from_numpy(np.stack([face.crop for face in observation.faces])).permute(0, 3, 1, 2)
-        item = UtteranceItem(
-            id="",
-            face_crops=crops,
-            waveform=torch.from_numpy(observation.samples),
-            audio_context=self._audio_context(observation),
-            tokens=tokens,
-            labels=torch.zeros(len(self.info.label_names)),
-        )
-        return collate([item]).to(self.device).with_mel_chunks()
 
 
 def _check(observation: Observation, path: Path, asked: dict[str, bool]) -> None:
