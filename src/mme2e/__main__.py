@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from mme2e import interrupts
 from mme2e.errors import UserError
 from mme2e.report import as_it_is
 
@@ -209,19 +210,25 @@ def run_guarded(program: str, action: Callable[[], int]) -> int:
     Returns:
         As `main`.
     """
-    try:
-        return action()
-    except UserError as error:
-        return _fail(program, " ".join(str(error).split()))
-    except KeyboardInterrupt as interrupt:
-        message = str(interrupt) or "interrupted; what was finished is kept"
-        print(f"{program}: {as_it_is(message)}", file=sys.stderr)  # noqa: T201
-        return EXIT_INTERRUPTED
-    except OSError as error:
-        # The environment's mistakes, not the program's: anything else keeps its traceback.
-        if error.errno in _ENVIRONMENT:
-            return _fail(program, f"{error.strerror}: {error.filename or 'while writing'}")
-        raise
+    with interrupts.noticed() as interrupted:
+        try:
+            return action()
+        except UserError as error:
+            return _fail(program, " ".join(str(error).split()))
+        except KeyboardInterrupt as interrupt:
+            return _interrupted(program, str(interrupt))
+        except Exception as error:
+            if interrupted():  # a library made something else of it: compiled modules an ImportError
+                return _interrupted(program, "")
+            # The environment's mistakes, not the program's: anything else keeps its traceback.
+            if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
+                return _fail(program, f"{error.strerror}: {error.filename or 'while writing'}")
+            raise
+
+
+def _interrupted(program: str, message: str) -> int:
+    print(f"{program}: {as_it_is(message or 'interrupted; what was finished is kept')}", file=sys.stderr)  # noqa: T201
+    return EXIT_INTERRUPTED
 
 
 def _fail(program: str, message: str) -> int:

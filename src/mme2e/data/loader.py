@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from mme2e import interrupts
 from mme2e.config import AugmentSettings
 from mme2e.data.batch import collate
 from mme2e.data.dataset import Draw, UtteranceDataset
@@ -142,11 +143,8 @@ class _Loader(DataLoader):
     """A data loader that no Ctrl-C is lost in: Python drops exceptions that are raised while it forks a worker."""
 
     def __iter__(self) -> Any:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with interrupts.blocked():
             return super().__iter__()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def leave_interrupts_to_the_parent(worker: int) -> None:

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mme2e import interrupts
 from mme2e.config import SampleSettings
 from mme2e.errors import UserError
 from mme2e.report import Result
@@ -96,7 +96,8 @@ def _temporary_sibling(out: Path) -> Iterator[Path]:
 
 
 def _write(folder: Path, settings: SampleSettings) -> None:
-    from mme2e.generated.utterances import SHOWN_PROBABILITY
+    with interrupts.deferred():
+        from mme2e.generated.utterances import SHOWN_PROBABILITY
 
     corpus = settings.layout.removeprefix("reference-")
     if corpus == settings.layout:
@@ -116,7 +117,8 @@ def _write(folder: Path, settings: SampleSettings) -> None:
 
 
 def _write_raw(folder: Path, corpus: str, settings: SampleSettings) -> None:
-    from mme2e.generated import iemocap_layout, mosei_layout  # these bring PyAV
+    with interrupts.deferred():
+        from mme2e.generated import iemocap_layout, mosei_layout  # these bring PyAV
 
     if corpus == "iemocap":
         dialogues = iemocap_layout.plan_dialogues(settings.utterances, settings.seed)
@@ -128,8 +130,9 @@ def _write_raw(folder: Path, corpus: str, settings: SampleSettings) -> None:
 
 
 def _write_processed(folder: Path, corpus: str, settings: SampleSettings) -> None:
-    from mme2e.corpora.readers import read_corpus
-    from mme2e.generated.reference_layout import write_reference_layout
+    with interrupts.deferred():
+        from mme2e.corpora.readers import read_corpus
+        from mme2e.generated.reference_layout import write_reference_layout
 
     raw = folder / ".raw"
     raw.mkdir()
@@ -161,7 +164,7 @@ def _run(tasks: Sequence[Callable[[], int]], utterances: int) -> None:
         others = set(multiprocessing.active_children())
         with ProcessPoolExecutor(processes, context) as pool:
             try:
-                with _interrupts_blocked():
+                with interrupts.blocked():
                     futures = [pool.submit(task) for task in tasks]
                 for future in as_completed(futures):
                     advance(future.result())
@@ -171,13 +174,3 @@ def _run(tasks: Sequence[Callable[[], int]], utterances: int) -> None:
                     worker.terminate()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Processes that are started meanwhile never hear of Ctrl-C; one that comes now takes effect afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -3,20 +3,18 @@
 import ctypes
 import multiprocessing
 import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
-from types import FrameType
 from typing import Any
 
+from mme2e import interrupts
 from mme2e.errors import UserError
 from mme2e.scheduling.job import Job, Killed, Outcome, Task
-from mme2e.scheduling.worker_process import deaf_to_interrupts, end_with_parent
+from mme2e.scheduling.worker_process import end_with_parent
 
 
 class LocalEngine:
@@ -67,7 +65,7 @@ def _one_pool(job: Job[Task, Outcome], pending: deque[Task], jobs: int) -> Gener
     try:
         while pending or running:
             while pending and len(running) < jobs:
-                with _interrupts_deferred():  # this starts a worker; half of one would complain
+                with interrupts.deferred():  # this starts a worker; half of one would complain
                     running[executor.submit(_work, pending[0])] = pending[0]
                 pending.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -93,25 +91,9 @@ def _context(preload: tuple[str, ...]) -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *preload])
     resource_tracker.ensure_running()  # it would unblock the signal
-    with deaf_to_interrupts():  # the server, and so its workers: not even while they import
+    with interrupts.blocked():  # the server, and so its workers: not even while they import
         forkserver.ensure_running()
     return context
-
-
-@contextmanager
-def _interrupts_deferred() -> Iterator[None]:
-    """Ctrl-C takes effect at the end of the `with` block."""
-    if threading.current_thread() is not threading.main_thread():  # others are not interrupted
-        yield
-        return
-    came: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if came and callable(before):
-        before(*came[0])
 
 
 _in_worker: tuple[Job, ctypes.c_bool, list[Callable[[Any], Any]]]
