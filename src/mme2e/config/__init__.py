@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that `mme2e VERB --help` answers at once. A c
 `__post_init__`, naming the option.
 """
 
+from mme2e.config.analysis import AnalysisSettings
 from mme2e.config.augment import AudioAugmentSettings, AugmentSettings, FaceAugmentSettings, TextAugmentSettings
 from mme2e.config.baseline import FeatureSettings, RnnSettings
 from mme2e.config.features import FeatureExtractionSettings
@@ -15,6 +16,7 @@ from mme2e.config.training import InitSettings, LossKind, TrainSettings
 __all__ = [
     "MODALITIES",
     "MODALITY_NAMES",
+    "AnalysisSettings",
     "AttentionSettings",
     "AudioAugmentSettings",
     "AudioInputSettings",
