@@ -88,6 +88,6 @@ def _audio_context(observation: Observation, info: RunInfo) -> Tensor | None:
     """(2, 128), see `Batch.audio_context`; None where the interval is all that is known."""
     if not normalises_over_recording(info) or observation.surroundings is None:
         return None
-    samples = (observation.samples, observation.surroundings)
-    own, whole = (BandStatistics.unpacked([statistics_of(each)]) for each in samples)
+    statistics = (statistics_of(observation.samples), observation.surroundings)
+    own, whole = (BandStatistics.unpacked([each]) for each in statistics)
     return own.context_of(whole)[0]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from mme2e.inference.model_input import (
 )
 from mme2e.inference.result import Emotion, EmotionResult
 from mme2e.inference.selected_sites import SelectedSites, selected_sites
+from mme2e.media.mel_statistics import statistics_of
 from mme2e.media.recording import Interval, ReadSettings
 from mme2e.media.region import Region
 from mme2e.models.device import resolve_device
@@ -35,10 +35,10 @@ from mme2e.perception.observation import Observation, Quality
 from mme2e.perception.perceive import Senses, perceive
 from mme2e.perception.stopwatch import Stopwatch
 from mme2e.runs.confidence import check_abstain
-from mme2e.runs.folder import LoadedRun, load_run
+from mme2e.runs.folder import CARD_FILE, LoadedRun, load_run
 from mme2e.runs.info import RunInfo
-from mme2e.runs.starter import STARTER
-from mme2e.text_files import printable
+from mme2e.runs.starter import STARTER, find_run
+from mme2e.text_files import printable, read_text
 
 SURROUNDINGS_S = 300.0
 """A model that normalises audio over the recording hears so much of it before and after an interval, so that memory and
@@ -78,22 +78,32 @@ class Recognizer:
         tokenizer: Of the text encoder; None where the run has none.
         device: Where the model is.
         name: What to call it in answers.
+        run: The run, as it was given to `load`.
+        card: Its model card in Markdown; empty where it has none.
         abstain_below: Probability below which it does not decide, for runs trained with `ce`.
+        decoders: Lend the processes that read files.
     """
 
     def __init__(
-        self, run: LoadedRun, device: torch.device, *, name: str = "", abstain_below: float | None = None
+        self,
+        run: LoadedRun,
+        device: torch.device,
+        *,
+        name: str = "",
+        source: str = "",
+        card: str = "",
+        abstain_below: float | None = None,
     ) -> None:
         self.model = run.model.to(device).eval()
         self.info = run.info
         self.tokenizer = run.tokenizer
         self.device = device
-        self.name = name
+        self.name, self.run, self.card = name, source, card
         self.abstain_below = run.info.confidence.abstain_below if abstain_below is None else abstain_below
         check_abstain(self.abstain_below)
         self._making_detector = threading.Lock()
         self._detector: FaceDetector | None = None
-        self._decoders = Decoders()
+        self.decoders = Decoders()
 
     def predict(
         self,
@@ -153,6 +163,18 @@ class Recognizer:
                 "use a run of fe2e"
             )
 
+    def require_recordings(self) -> None:
+        """Refuses a model that reads no recordings.
+
+        Raises:
+            UserError: The model reads hand-crafted features.
+        """
+        if self.info.model.hand_crafted:
+            raise UserError(
+                f"{self.info.model.name} reads hand-crafted features, not recordings: make them with 'mme2e features' "
+                "and score them with 'mme2e evaluate', or predict with a run of fe2e or mesm"
+            )
+
     def perceive(
         self,
         video: str | Path,
@@ -172,11 +194,7 @@ class Recognizer:
         Raises:
             MediaError, UserError: As `predict`.
         """
-        if self.info.model.hand_crafted:
-            raise UserError(
-                f"{self.info.model.name} reads hand-crafted features, not recordings: make them with 'mme2e features' "
-                "and score them with 'mme2e evaluate', or predict with a run of fe2e or mesm"
-            )
+        self.require_recordings()
         if start_s < 0 or (end_s is not None and end_s <= start_s):
             raise UserError(f"start_s {start_s} and end_s {end_s} are not a stretch of time: 0 <= start_s < end_s")
         path = Path(video)
@@ -188,12 +206,12 @@ class Recognizer:
             square_pixels=self.info.face.mode != "reference",
         )
         reads_video, reads_audio = uses(self.info, "visual"), uses(self.info, "acoustic")
-        tracker = self._tracker() if reads_video else None
-        senses = Senses(tracker=tracker, decoders=self._decoders, stopwatch=stopwatch or Stopwatch())
+        tracker = FaceTracker(self.detector()) if reads_video else None
+        senses = Senses(tracker=tracker, decoders=self.decoders, stopwatch=stopwatch or Stopwatch())
         sources = (path if reads_video else None, [path if reads_audio else None])
         (observation,) = perceive(*sources, [interval], settings, senses)
         if not (reads_video or reads_audio):  # of a recording that a model of text does not read: it must be one
-            with self._decoders.borrowed() as decoder:
+            with self.decoders.borrowed() as decoder:
                 decoder.probe(path)
         if normalises_over_recording(self.info) and (start_s > 0 or end_s is not None) and len(observation.samples):
             observation = replace(observation, surroundings=self._surroundings(path, interval, settings, senses))
@@ -315,19 +333,19 @@ class Recognizer:
             seconds={stage: round(seconds, 4) for stage, seconds in stopwatch.seconds.items()},
         )
 
-    def _tracker(self) -> FaceTracker:
-        """Follows faces; the detector is loaded by the first call, and all threads share it."""
+    def detector(self) -> FaceDetector:
+        """Finds faces; it is loaded by the first call, and all threads share it."""
         with self._making_detector:
             if self._detector is None:
                 self._detector = FaceDetector(self.info.face, device=self.device)
-            return FaceTracker(self._detector)
+            return self._detector
 
-    def _surroundings(self, path: Path, interval: Interval, settings: ReadSettings, senses: Senses) -> np.ndarray:
-        """The audio around an interval, which says how the speaker and the microphone sound at other times."""
+    def _surroundings(self, path: Path, interval: Interval, settings: ReadSettings, senses: Senses) -> tuple[float, ...]:
+        """Of the audio around an interval: how the speaker and the microphone sound at other times."""
         end_s = None if interval.end_s is None else interval.end_s + SURROUNDINGS_S
         around = replace(interval, start_s=max(0.0, interval.start_s - SURROUNDINGS_S), end_s=end_s, region=None)
         (heard,) = perceive(None, [path], [around], replace(settings, video_track=None), senses)
-        return heard.samples
+        return tuple(statistics_of(heard.samples))
 
 
 def _check(observation: Observation, path: Path, asked: dict[str, bool]) -> None:
@@ -366,7 +384,15 @@ def load(run: str | Path = STARTER, *, device: str = "auto", abstain_below: floa
     """
     chosen = resolve_device(device)
     loaded = load_run(Path(run), device="cpu")
-    return Recognizer(loaded, chosen, name=_described(str(run), loaded.info), abstain_below=abstain_below)
+    card = find_run(run) / CARD_FILE
+    return Recognizer(
+        loaded,
+        chosen,
+        name=_described(str(run), loaded.info),
+        source=printable(str(run)),
+        card=read_text(card) if card.is_file() else "",
+        abstain_below=abstain_below,
+    )
 
 
 def _described(run: str, info: RunInfo) -> str:

@@ -66,7 +66,8 @@ class Observation:
         audio_file: The same of the audio.
         video: What became of the video.
         audio: What became of the audio.
-        surroundings: (samples,) int16, the audio around the interval and in it, where somebody asked for it.
+        surroundings: Of the audio around the interval and in it, what `mme2e.media.mel_statistics.statistics_of` gives
+            (257 numbers); None where nobody asked for it.
         of_stills: Whether image files stand for the video, of which `video_file` is the first.
     """
 
@@ -81,7 +82,7 @@ class Observation:
     audio_file: Path | None
     video: StreamReport
     audio: StreamReport
-    surroundings: np.ndarray | None = None
+    surroundings: tuple[float, ...] | None = None
     of_stills: bool = False
 
     @property
