@@ -1,4 +1,4 @@
-"""docs/extending.md as a newcomer follows it: the reader's file, its row in the table, and a corpus prepared by it."""
+"""docs/extending.md as a newcomer follows it: the reader's file, its row, and a corpus prepared by it; the writer."""
 
 import importlib.util
 import re
@@ -11,6 +11,8 @@ import pytest
 import mme2e
 from mme2e.corpora.readers import READERS
 from mme2e.data.corpus import load_corpus
+from mme2e.inference.result import Emotion
+from mme2e.inference.timeline import ModelIdentity, Segment, Timeline
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 
@@ -65,3 +67,15 @@ def test_a_folder_without_any_is_one_clear_line(read_tess, tmp_path):
 def test_an_unknown_layout_names_those_that_there_are(tmp_path):
     with pytest.raises(mme2e.UserError, match=r"unknown layout 'emo'; choose from iemocap, mosei, "):
         mme2e.prepare("emo", tmp_path, tmp_path / "out")
+
+
+def test_the_writer_of_the_page_writes_a_line_a_segment():
+    section = PAGE.read_text(encoding="utf-8").split("## A writer")[1].split("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    names: dict = {}
+    exec(code, names)
+    happy = Emotion(name="happy", probability=0.9, threshold=0.5, present=True)
+    segments = (Segment(start_s=0.5, end_s=1.25, kind="speech", emotions=(happy,)),)
+    model = ModelIdentity(name="m", run="m")
+    timeline = Timeline(source="a.mp4", duration_s=2.0, label_names=("happy",), model=model, segments=segments)
+    assert names["audacity_bytes"](timeline) == b"0.500\t1.250\thappy\n"
