@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from mme2e.generated.writer import sample
     from mme2e.hand_crafted.features import features
     from mme2e.inference.picture import picture
-    from mme2e.inference.predict import predict
     from mme2e.inference.recognizer import Recognizer, load
     from mme2e.inference.result import EmotionResult
+    from mme2e.prediction.predict import predict
     from mme2e.preparation.compose import compose
     from mme2e.preparation.merge import merge
     from mme2e.preparation.prepare import prepare

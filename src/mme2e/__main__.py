@@ -120,10 +120,10 @@ VERBS: dict[str, Verb] = {
         trains=True,
     ),
     "predict": Verb(
-        path="mme2e.inference.predict.predict",
-        positionals=("video",),
-        example="mme2e predict clip.mp4 --transcript 'I cannot believe it!' --out clip.json",
-        check="mme2e.inference.predict.refuse_folder",
+        path="mme2e.prediction.predict.predict",
+        positionals=("recording",),
+        example="mme2e predict talk.mp4 --out answers --evidence true",
+        check="mme2e.prediction.recordings.refuse_run_folder",
     ),
     "picture": Verb(
         path="mme2e.inference.picture.picture",

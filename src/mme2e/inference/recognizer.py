@@ -7,11 +7,13 @@ In three steps: `Recognizer.perceive` finds faces and audio in a file, `Recogniz
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from mme2e.config import AnalysisSettings
 from mme2e.data.batch import Batch
 from mme2e.errors import MediaError, UserError
 from mme2e.faces.detector import FaceDetector
@@ -26,6 +28,7 @@ from mme2e.inference.model_input import (
 )
 from mme2e.inference.result import Emotion, EmotionResult
 from mme2e.inference.selected_sites import SelectedSites, selected_sites
+from mme2e.inference.timeline import ModelIdentity, Timeline
 from mme2e.media.mel_statistics import statistics_of
 from mme2e.media.recording import Interval, ReadSettings
 from mme2e.media.region import Region
@@ -150,6 +153,41 @@ class Recognizer:
         )
         inference = self.infer(observation, transcript, stopwatch=stopwatch)
         return self.result(Path(video).name, observation, inference, stopwatch)
+
+    def analyze(
+        self,
+        recording: str | Path,
+        settings: AnalysisSettings = AnalysisSettings(),
+        *,
+        transcript: str | None = None,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+    ) -> Timeline:
+        """Recognises who shows which emotion when, in a recording of any length.
+
+        `mme2e.predict` does the same with more options, for many recordings, into files.
+
+        Args:
+            recording: Any file with video, with audio, or both.
+            settings: How it is cut into segments, and what is found out about each.
+            transcript: A file with times (SRT, VTT, ...), or what is said as a text, which makes the recording one
+                utterance; None: subtitles beside the recording and in it, if there are any.
+            start_s: Where to start, seconds.
+            end_s: Where to end; the end of the recording when None.
+
+        Raises:
+            MediaError: The file cannot be read.
+            UserError: The model reads hand-crafted features, or the transcript is none.
+        """
+        from mme2e.inference.analyse import Request, analyse
+        from mme2e.transcripts.given import given_transcript
+
+        request = Request(
+            settings=settings,
+            interval=Interval(start_s=start_s, end_s=end_s),
+            transcript=given_transcript(transcript),
+        )
+        return analyse(self, Path(recording), request)
 
     def require_text(self, transcript: str | None) -> None:
         """Refuses a model of which no answer can be had without a transcript, before work is done for it.
@@ -333,6 +371,16 @@ class Recognizer:
             seconds={stage: round(seconds, 4) for stage, seconds in stopwatch.seconds.items()},
         )
 
+    def identity(self) -> ModelIdentity:
+        """Which model this is, for an answer."""
+        return ModelIdentity(
+            name=self.name,
+            run=self.run,
+            weights_sha256=self.info.weights_sha256,
+            mme2e=version("mme2e"),
+            card=self.card,
+        )
+
     def detector(self) -> FaceDetector:
         """Finds faces; it is loaded by the first call, and all threads share it."""
         with self._making_detector:
@@ -340,7 +388,9 @@ class Recognizer:
                 self._detector = FaceDetector(self.info.face, device=self.device)
             return self._detector
 
-    def _surroundings(self, path: Path, interval: Interval, settings: ReadSettings, senses: Senses) -> tuple[float, ...]:
+    def _surroundings(
+        self, path: Path, interval: Interval, settings: ReadSettings, senses: Senses
+    ) -> tuple[float, ...]:
         """Of the audio around an interval: how the speaker and the microphone sound at other times."""
         end_s = None if interval.end_s is None else interval.end_s + SURROUNDINGS_S
         around = replace(interval, start_s=max(0.0, interval.start_s - SURROUNDINGS_S), end_s=end_s, region=None)

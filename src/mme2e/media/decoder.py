@@ -74,13 +74,20 @@ class DecoderProcess:
             self._end()
         self._process = self._end = None
 
-    def probe(self, path: Path | str, *, video_track: int | None = None, square_pixels: bool = True) -> MediaInfo:
+    def probe(
+        self,
+        path: Path | str,
+        *,
+        video_track: int | None = None,
+        audio_track: int | None = None,
+        square_pixels: bool = True,
+    ) -> MediaInfo:
         """As `mme2e.media.video.probe`.
 
         Raises:
             MediaError: The file cannot be read, or it killed the child.
         """
-        settings = {"video_track": video_track, "square_pixels": square_pixels}
+        settings = {"video_track": video_track, "audio_track": audio_track, "square_pixels": square_pixels}
         found = list(self._ask([path], {"call": "probe", "settings": settings}, wire.media_from))
         if len(found) != 1:
             raise MediaError(f"{path}: the decoder process gave {len(found)} answers")

@@ -65,6 +65,7 @@ class MediaInfo:
         frame_rate: Mean frames a second; None when unknown.
         video_tracks: How many can be chosen from.
         audio_tracks: How many can be chosen from.
+        audio_channels: Of the audio track, as it claims; 0 without audio.
     """
 
     duration_s: float | None
@@ -75,20 +76,24 @@ class MediaInfo:
     frame_rate: float | None
     video_tracks: int = 0
     audio_tracks: int = 0
+    audio_channels: int = 0
 
 
-def probe(path: Path | str, *, video_track: int | None = None, square_pixels: bool = True) -> MediaInfo:
+def probe(
+    path: Path | str, *, video_track: int | None = None, audio_track: int | None = None, square_pixels: bool = True
+) -> MediaInfo:
     """Reports what a file holds. The first frame is decoded: metadata alone do not prove that one can be decoded.
 
     Args:
         path: Video or audio file.
         video_track: Number among the video tracks, from 0; None: the default one, else the first.
+        audio_track: The same among the audio tracks.
         square_pixels: Whether width and height are those of a player, or as stored.
 
     Raises:
         MediaError: The file cannot be read, has neither video nor audio, or no such track.
     """
-    source = MediaSource(path, video_track=video_track)
+    source = MediaSource(path, video_track=video_track, audio_track=audio_track)
     try:
         container = source.container
         if source.video is None and source.audio is None:
@@ -108,6 +113,7 @@ def probe(path: Path | str, *, video_track: int | None = None, square_pixels: bo
             frame_rate=frame_rate,
             video_tracks=len(video_tracks(container)),
             audio_tracks=len(audio_tracks(container)),
+            audio_channels=0 if source.audio is None else source.audio.codec_context.channels,
         )
     finally:
         source.close()

@@ -1,0 +1,198 @@
+"""How fast, and in how much memory, a long recording becomes a timeline; and how soon the first answer is there.
+
+    python benchmarks/timeline.py MEDIA_FOLDER [MINUTES ...]
+
+The recording is made of the clips of a folder (those with a face), scaled to 640 x 360 at 25 frames a second, H.264 and
+AAC, one after the other until it is long enough; a transcript with a sentence every four seconds lies beside it. Each
+row is one call of `mme2e predict` in a process of its own.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+from recordings import write_results
+
+WIDTH, HEIGHT, RATE = 640, 360, 25
+SENTENCES = (
+    "I did not expect that at all, what a surprise.",
+    "We were so happy when the letter came.",
+    "They told us nothing, and that made me angry.",
+    "It is on the second shelf behind the door.",
+    "I miss her every single day.",
+)
+
+
+def encode(clips: list[Path], out: Path, length_s: float) -> None:
+    """Writes the clips one after the other, again and again, until they are long enough."""
+    with av.open(str(out), "w") as target:
+        video = target.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "crf": "23"})
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        audio = target.add_stream("aac", rate=48000)
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=48000)
+        frames = samples = 0
+        while frames < length_s * RATE:
+            for clip in clips:
+                with av.open(str(clip)) as source:
+                    first = frames
+                    for frame in source.decode(video=0):
+                        while frames - first <= frame.time * RATE and frames < length_s * RATE:
+                            shown = frame.reformat(WIDTH, HEIGHT, "yuv420p")
+                            shown.pts, shown.time_base = frames, Fraction(1, RATE)
+                            target.mux(video.encode(shown))
+                            frames += 1
+                with av.open(str(clip)) as source:
+                    if source.streams.audio:
+                        for frame in source.decode(audio=0):
+                            for piece in resampler.resample(frame):
+                                if samples >= frames / RATE * 48000:
+                                    break
+                                piece.pts, piece.time_base = samples, Fraction(1, 48000)
+                                samples += piece.samples
+                                target.mux(audio.encode(piece))
+                missing = round(frames / RATE * 48000) - samples
+                while missing > 0:
+                    silence = av.AudioFrame.from_ndarray(
+                        np.zeros((2, min(1024, missing)), np.float32), "fltp", "stereo"
+                    )
+                    silence.sample_rate, silence.pts, silence.time_base = 48000, samples, Fraction(1, 48000)
+                    samples += silence.samples
+                    missing -= silence.samples
+                    target.mux(audio.encode(silence))
+        target.mux(video.encode(None))
+        target.mux(audio.encode(None))
+
+
+def repeat(recording: Path, out: Path, times: int) -> None:
+    """Writes a recording several times in a row, packet by packet."""
+    with av.open(str(out), "w") as target:
+        offset_s = Fraction(0)
+        streams = {}
+        for _ in range(times):
+            end_s = offset_s
+            with av.open(str(recording)) as source:
+                for stream in source.streams:
+                    if stream.index not in streams:
+                        streams[stream.index] = target.add_stream_from_template(stream)
+                for packet in source.demux():
+                    if packet.dts is None:
+                        continue
+                    base, shift = packet.time_base, round(offset_s / packet.time_base)
+                    end_s = max(end_s, offset_s + (packet.pts + (packet.duration or 0)) * base)
+                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                    packet.stream = streams[packet.stream.index]
+                    target.mux(packet)
+            offset_s = end_s
+
+
+def write_transcript(out: Path, length_s: float) -> None:
+    """A sentence every four seconds."""
+
+    def clock(time_s: float) -> str:
+        whole = int(time_s)
+        return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d},{int(time_s % 1 * 1000):03d}"
+
+    cues = [
+        f"{number + 1}\n{clock(4 * number)} --> {clock(4 * number + 3.6)}\n{SENTENCES[number % len(SENTENCES)]}\n"
+        for number in range(int(length_s / 4))
+    ]
+    out.write_text("\n".join(cues), encoding="utf-8")
+
+
+def measure(words: list[str]) -> dict[str, float]:
+    """Seconds, seconds to the first line, and the most memory of all its processes together."""
+    began_s = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "mme2e", *words], stdout=subprocess.PIPE, text=True)
+    most = 0
+    ended = threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        me = psutil.Process(process.pid)
+        while not ended.wait(0.1):
+            try:
+                most = max(most, sum(each.memory_info().rss for each in (me, *me.children(recursive=True))))
+            except psutil.NoSuchProcess:
+                continue
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    assert process.stdout is not None
+    first_s = 0.0
+    for line in process.stdout:
+        if not first_s and " - " in line:
+            first_s = time.perf_counter() - began_s
+    status = process.wait()
+    ended.set()
+    thread.join()
+    if status != 0:
+        raise SystemExit(f"mme2e {' '.join(words)} ended with {status}")
+    return {"seconds": time.perf_counter() - began_s, "first_s": first_s, "megabytes": most / 1e6}
+
+
+def import_torch_s() -> float:
+    """Seconds of a process that imports torch and nothing else."""
+    began_s = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    return time.perf_counter() - began_s
+
+
+def main() -> None:
+    """Measures, and writes benchmarks/results/timeline.*."""
+    if len(sys.argv) < 2:
+        raise SystemExit(__doc__)
+    media = Path(sys.argv[1])
+    minutes = [float(word) for word in sys.argv[2:]] or [10.0, 120.0]
+    clips = sorted(path for path in media.iterdir() if path.suffix in (".mp4", ".mov") and "no_face" not in path.name)
+    torch_s = min(import_torch_s() for _ in range(3))
+    rows = []
+    with tempfile.TemporaryDirectory(dir=os.environ.get("MME2E_SCRATCH")) as scratch:
+        ten = Path(scratch) / "ten.mp4"
+        encode(clips, ten, 600)
+        for length in minutes:
+            recording = ten
+            if length != 10:
+                recording = Path(scratch) / f"{length:g}.mp4"
+                if length > 10:
+                    repeat(ten, recording, round(length / 10))
+                else:
+                    encode(clips, recording, 60 * length)
+            transcript = Path(scratch) / f"{recording.stem}.srt"
+            write_transcript(transcript, 60 * length)
+            ways = {"people followed": ["--transcript", str(transcript), "--formats", "json"]}
+            if length <= 10:
+                ways["people followed, no transcript"] = ["--no-sidecars", "--formats", "json"]
+                ways["evidence, report, annotated video"] = [
+                    *("--transcript", str(transcript), "--evidence", "true", "--formats", "json", "html"),
+                    *("--annotate", str(Path(scratch) / "annotated.mp4")),
+                ]
+            for name, options in ways.items():
+                out = Path(scratch) / f"out {length:g} {name}"
+                found = measure(["predict", str(recording), "--stream", "--out", str(out), *options])
+                seconds = found["seconds"] - torch_s
+                report = next(out.glob("*.html"), None)
+                rows.append(
+                    {
+                        "minutes": length,
+                        "what": name,
+                        "seconds": round(seconds, 1),
+                        "times real time": round(60 * length / seconds, 1),
+                        "first answer, s": round(found["first_s"] - torch_s, 1),
+                        "peak memory, MB": round(found["megabytes"]),
+                        "report, MB": None if report is None else round(report.stat().st_size / 1e6, 2),
+                    }
+                )
+                print(rows[-1], flush=True)  # noqa: T201
+    write_results("timeline", rows, notes=[f"`import torch` takes {torch_s:.1f} s, which is taken off all times."])
+
+
+if __name__ == "__main__":
+    main()

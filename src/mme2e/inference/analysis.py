@@ -1,0 +1,589 @@
+"""A recording of any length to the segments of its timeline, in one pass, as soon as each is known.
+
+    analysis = Analysis(recognizer, Path("talk.mp4"), AnalysisSettings(), transcript=Transcript(...))
+    for done in analysis.run(): ...          # groups of segments, in the order of time
+    timeline = analysis.timeline()
+
+Audio runs ahead of the video; memory holds the audio that normalises a segment (`SURROUNDINGS_S` on both sides), its
+face crops, and nothing of what is over.
+"""
+
+import base64
+import io
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mme2e.config import AnalysisSettings
+from mme2e.faces.face_crop import FaceCrop
+from mme2e.faces.people import LargestFace, PeopleTracker, PersonFrame
+from mme2e.inference.batching import infer_many
+from mme2e.inference.evidence import evidence_of
+from mme2e.inference.model_input import MODALITIES, normalises_over_recording, uses
+from mme2e.inference.quality import audio_flags, face_flags
+from mme2e.inference.recognizer import SURROUNDINGS_S, Inference, Recognizer
+from mme2e.inference.segments import Planned, plan
+from mme2e.inference.streams import AudioStream, FaceStream
+from mme2e.inference.timeline import Evidence, FaceAt, Person, PersonChoice, Segment, Timeline
+from mme2e.media.recording import Interval, ReadSettings, StreamReport
+from mme2e.perception.active_speaker import MouthMotion
+from mme2e.perception.observation import Observation
+from mme2e.perception.stopwatch import Stopwatch
+from mme2e.records import from_plain, plain
+from mme2e.transcripts.cues import Transcript, Turn
+from mme2e.transcripts.sentences import sentences
+
+GROUP = 8
+"""Segments that go through the model together."""
+
+GLANCE_INTERVAL_MS = 80.0
+"""Between two looks at mouths: twelve a second, several for every syllable."""
+
+NOBODY_SPEAKS = "nobody speaks"
+SOMEBODY_ELSE_SPEAKS = "somebody else speaks"
+
+_LEAST_SHARE = 0.25
+"""Of a segment's frames in which a person must be seen to be its speaker, where several are."""
+
+_BOX_STEP = 0.1
+"""Pixels to which boxes are rounded in the answer."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Asked:
+    """A segment with what the model is given for it."""
+
+    planned: Planned
+    person: int | None
+    chosen_by: PersonChoice | None
+    confidence: float | None
+    observation: Observation
+    flags: tuple[str, ...]
+    frames: int
+    speaks: bool
+
+
+@dataclass(kw_only=True)
+class _Someone:
+    """What is known of a person so far."""
+
+    faces: list[FaceAt] = field(default_factory=list)
+    speaking_s: float = 0.0
+    names: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Progress:
+    """What an analysis has found, as plain data, to go on from after an interruption. They add up: see `+`.
+
+    Attributes:
+        reached_s: Up to where all segments are known.
+        segments: They, as JSON has them.
+        faces: Person -> times and boxes, in order.
+        people: Person -> for how long they spoke, and how often under which name.
+        tracker: State of what tells people apart.
+    """
+
+    reached_s: float
+    segments: tuple[dict[str, Any], ...] = ()
+    faces: dict[str, list[list[float]]] = field(default_factory=dict)
+    people: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tracker: dict[str, Any] | None = None
+
+    def __add__(self, later: "Progress") -> "Progress":
+        faces = {
+            person: [*self.faces.get(person, []), *later.faces.get(person, [])] for person in self.faces | later.faces
+        }
+        return replace(later, segments=self.segments + later.segments, faces=faces)
+
+
+class Analysis:
+    """The analysis of one recording; for one thread.
+
+    Args:
+        recognizer: The model.
+        path: File with video, with audio, or both.
+        settings: How it is cut into segments, and what is found out about each.
+        transcript: What is said, with times; None when not known.
+        turns: Who speaks when; empty when not known.
+        recognise: Speech recognition: what is said in samples that begin at a time; None where nobody asked.
+        interval: Stretch, region and channel to analyse.
+        video_track: Number among the video tracks, from 0; the one that a player takes when None.
+        audio_track: The same of the audio tracks.
+        name: What to call the file in the answer; its own name when None.
+        words_from: Where the words come from.
+        progress: What an earlier, interrupted analysis has found.
+
+    Attributes:
+        claimed_s: Length that the file claims; None where it claims none.
+        reached_s: Up to where segments are known.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        path: Path,
+        settings: AnalysisSettings,
+        *,
+        transcript: Transcript | None = None,
+        turns: Sequence[Turn] = (),
+        recognise: Callable[[np.ndarray, float], str | None] | None = None,
+        interval: Interval = Interval(),
+        video_track: int | None = None,
+        audio_track: int | None = None,
+        words_from: str = "",
+        progress: Progress | None = None,
+    ) -> None:
+        recognizer.require_recordings()
+        self._recognizer, self._path, self._settings = recognizer, path, settings
+        self._cues = () if transcript is None else sentences(transcript, settings.longest_s)
+        self._remarks = () if transcript is None else transcript.remarks
+        self._turns = tuple(turns)
+        self._recognise = recognise
+        self._interval = interval
+        self._words_from = words_from
+        self._stopwatch = Stopwatch()
+        info = recognizer.info
+        self._reads_video, self._reads_audio = uses(info, "visual"), uses(info, "acoustic")
+        self._step_ms = float(info.frame_interval_ms)
+        self._read = ReadSettings(
+            frame_interval_ms=self._step_ms,
+            video_track=video_track,
+            audio_track=audio_track,
+            square_pixels=info.face.mode != "reference",
+        )
+        with recognizer.decoders.borrowed() as decoder:
+            media = decoder.probe(path, video_track=video_track, square_pixels=self._read.square_pixels)
+        self.claimed_s = media.duration_s
+        self._has_video, self._has_audio = media.has_video, media.has_audio
+        self.reached_s = interval.start_s if progress is None else progress.reached_s
+        self._segments: list[Segment] = []
+        self._people: dict[int, _Someone] = defaultdict(_Someone)
+        self._tracker = self._make_tracker(None if progress is None else progress.tracker)
+        if progress is not None:
+            self._go_on_from(progress)
+        self._handed_out = len(self._segments)
+        self._faces_handed_out = {person: len(known.faces) for person, known in self._people.items()}
+        self._audio: AudioStream | None = None
+        self._faces: FaceStream | None = None
+        self._complete = False
+        self._duration_s = 0.0
+
+    def _make_tracker(self, state: dict[str, Any] | None) -> Any:
+        detector = self._recognizer.detector() if self._reads_video else None
+        if not self._settings.people:
+            return LargestFace(detector)
+        return PeopleTracker(detector, state=state)
+
+    def run(self) -> Iterator[tuple[Segment, ...]]:
+        """Analyses to the end of the recording.
+
+        Yields:
+            Groups of segments as soon as they are known, in the order of their starts.
+
+        Raises:
+            MediaError: The file cannot be read at all, or has no such track.
+        """
+        start = replace(self._interval, start_s=self.reached_s)
+        statistics = normalises_over_recording(self._recognizer.info)
+        decoders = self._recognizer.decoders
+        hears = self._has_audio
+        # The audio before it is heard once more after an interruption: it normalises what follows.
+        audio_from = replace(start, start_s=max(self._interval.start_s, start.start_s - SURROUNDINGS_S * statistics))
+        audio = AudioStream(
+            self._path if hears else None, decoders, self._read, audio_from, self.claimed_s, statistics=statistics
+        )
+        read = self._read
+        if self._settings.people and hears and self._reads_video:
+            read = replace(read, glance_interval_ms=GLANCE_INTERVAL_MS)
+        sees = self._reads_video and self._has_video
+        faces = FaceStream(self._path if sees else None, decoders, read, start, self.claimed_s, self._tracker)
+        if not hears:
+            audio.missing = "the file has no audio"
+        if self._reads_video and not sees:
+            faces.missing = "the file has no video"
+        self._audio, self._faces = audio, faces
+        self._motion = MouthMotion()
+        try:
+            group: list[_Asked] = []
+            planned = plan(
+                self._settings,
+                audio,
+                faces,
+                [cue for cue in self._cues if cue.end_s is not None and cue.end_s > start.start_s],
+                self._recognise,
+                start.start_s,
+                self._interval.end_s,
+            )
+            first = True
+            for segment in self._stopwatch.each("audio", planned):
+                group += self._perceive(segment)
+                # The first answer comes at once; later ones in groups, which the model is quicker with.
+                if len(group) >= (1 if first else GROUP):
+                    yield self._answer(group)
+                    group, first = [], False
+            if group:
+                yield self._answer(group)
+            if not self._segments:
+                yield from self._whole(audio, faces)
+            self._complete = True
+            self._duration_s = max(audio.end_s or 0.0, faces.end_s or 0.0, self.reached_s)
+        finally:
+            audio.close()
+            faces.close()
+
+    def _whole(self, audio: AudioStream, faces: FaceStream) -> Iterator[tuple[Segment, ...]]:
+        """A recording that is too short for any segment, or a single photograph, is one."""
+        start_s = self._interval.start_s
+        faces.read_to(np.inf)
+        end_s = max(audio.end_s or 0.0, faces.end_s or 0.0, start_s)
+        last = faces.frames[-1].time_s if faces.frames else start_s
+        asked = self._perceive(Planned(start_s=start_s, end_s=max(end_s, last + 1e-6), kind="whole"))
+        if asked:
+            yield self._answer([replace(each, planned=replace(each.planned, end_s=end_s)) for each in asked])
+
+    def _perceive(self, planned: Planned) -> list[_Asked]:
+        """What is seen and heard in a segment, once for each person that is asked about."""
+        assert self._audio is not None
+        assert self._faces is not None
+        audio, faces = self._audio, self._faces
+        start_s, end_s = planned.start_s, planned.end_s
+        if normalises_over_recording(self._recognizer.info):
+            with self._stopwatch.stage("audio"):
+                audio.read_to(end_s + SURROUNDINGS_S)
+        with self._stopwatch.stage("faces"):
+            faces.read_to(end_s)
+        frames = faces.between(start_s, end_s)
+        if not frames:  # shorter than the distance of two frames: the one on display
+            frames = faces.between(start_s - self._step_ms / 1000, end_s)[-1:]
+        seen: dict[int, list[FaceCrop]] = defaultdict(list)
+        for frame in frames:
+            for face in frame.faces:
+                seen[face.person].append(face.crop)
+        speaks = planned.kind != "no speech"
+        turn = self._turn(start_s, end_s)
+        if turn and not planned.speaker:
+            planned = replace(planned, speaker=turn)
+        samples = audio.samples(start_s, end_s)
+        person, how, confidence = self._choose(planned, frames, seen, samples, speaks)
+        self._note_faces(frames)
+        if person is not None and speaks:
+            self._people[person].speaking_s += end_s - start_s
+            if planned.speaker:
+                self._people[person].names[planned.speaker] += 1
+        asked = [self._ask(planned, person, how, confidence, seen, frames, samples, speaks=speaks)]
+        if self._settings.per_person:
+            for other in sorted(set(seen) - {person}):
+                asked.append(
+                    self._ask(planned, other, "asked", None, seen, frames, samples, speaks=False, other=speaks)
+                )
+        forget_s = start_s - 2 * self._settings.longest_s
+        faces.forget_before(forget_s)
+        audio.forget_before(start_s - SURROUNDINGS_S)
+        return asked
+
+    def _choose(
+        self,
+        planned: Planned,
+        frames: Sequence[PersonFrame],
+        seen: dict[int, list[FaceCrop]],
+        samples: np.ndarray,
+        speaks: bool,
+    ) -> tuple[int | None, PersonChoice | None, float | None]:
+        """Whose face is read."""
+        if not seen:
+            return None, None, None
+        often = {p: crops for p, crops in seen.items() if len(crops) >= _LEAST_SHARE * len(frames)} or seen
+        if len(often) == 1:
+            return next(iter(often)), "only", 1.0
+        largest = max(often, key=lambda p: np.median([_area(crop) for crop in often[p]]))
+        if not speaks:
+            return largest, "largest", None
+        assert self._faces is not None
+        found = self._motion.speaker(
+            planned.start_s, planned.end_s, self._faces.glances, frames, sorted(often), samples
+        )
+        return found if found is not None else (largest, "largest", 1 / len(often))
+
+    def _ask(
+        self,
+        planned: Planned,
+        person: int | None,
+        how: PersonChoice | None,
+        confidence: float | None,
+        seen: dict[int, list[FaceCrop]],
+        frames: Sequence[PersonFrame],
+        samples: np.ndarray,
+        *,
+        speaks: bool,
+        other: bool = False,
+    ) -> _Asked:
+        assert self._audio is not None
+        assert self._faces is not None
+        start_s, end_s = planned.start_s, planned.end_s
+        crops = tuple(seen[person]) if person is not None else ()
+        reports = self._audio.reports(start_s, end_s)
+        silent = None if speaks else SOMEBODY_ELSE_SPEAKS if other else NOBODY_SPEAKS
+        reason = silent or (self._audio.missing if not len(samples) else None)
+        heard = samples if speaks and self._reads_audio else samples[:0]
+        observation = Observation(
+            position=0,
+            start_s=start_s,
+            end_s=end_s,
+            faces=crops,
+            frames_expected=len(frames),
+            samples=heard,
+            open_ended=True,  # that a track ends is no news in every segment: the timeline's notes say it
+            video_file=self._path if self._reads_video else None,
+            audio_file=self._path if self._reads_audio else None,
+            video=StreamReport(missing=None if crops else self._no_face(frames)),
+            audio=StreamReport(missing=None if len(heard) else reason or "there is none here"),
+            surroundings=self._audio.statistics(start_s - SURROUNDINGS_S, end_s + SURROUNDINGS_S),
+        )
+        flags = face_flags(crops) if self._reads_video else []
+        if not other:
+            flags += ["no speech"] if not speaks else []
+            flags += audio_flags(samples, speech=speaks) if self._has_audio else ["silence"]
+        if speaks and not planned.text:
+            flags.append("no words")
+        damaged = any(report.damage or report.unreadable for report in reports)
+        damaged = damaged or any(start_s <= time_s < end_s for time_s, _ in self._faces.damage)
+        flags += ["damage"] * damaged
+        planned = planned if speaks else replace(planned, text=None)
+        return _Asked(
+            planned=planned,
+            person=person,
+            chosen_by=how,
+            confidence=confidence,
+            observation=observation,
+            flags=tuple(dict.fromkeys(flags)),
+            frames=len(frames),
+            speaks=speaks,
+        )
+
+    def _no_face(self, frames: Sequence[PersonFrame]) -> str:
+        assert self._faces is not None
+        if not frames:
+            return self._faces.missing or "the video has ended"
+        return f"no face in {len(frames)} frames"
+
+    def _answer(self, asked: Sequence[_Asked]) -> tuple[Segment, ...]:
+        """The model's answers, one for each that was asked."""
+        recognizer = self._recognizer
+        answerable = [place for place, each in enumerate(asked) if self._can_answer(each)]
+        observations = [asked[place].observation for place in answerable]
+        texts = [asked[place].planned.text for place in answerable]
+        inferences: dict[int, Inference] = {}
+        reasons: dict[int, Evidence] = {}
+        if answerable:
+            with self._stopwatch.stage("model"):
+                found = infer_many(recognizer, observations, texts)
+            inferences = dict(zip(answerable, found, strict=True))
+            if self._settings.evidence:
+                with self._stopwatch.stage("evidence"):
+                    why = evidence_of(recognizer, observations, texts, found)
+                reasons = dict(zip(answerable, why, strict=True))
+        segments = tuple(
+            self._segment(each, inferences.get(place), reasons.get(place)) for place, each in enumerate(asked)
+        )
+        self._segments += segments
+        self.reached_s = max(self.reached_s, *(segment.end_s for segment in segments))
+        return segments
+
+    def _can_answer(self, asked: _Asked) -> bool:
+        """Whether the model can say anything of what there is."""
+        info = self._recognizer.info
+        has = {
+            "visual": bool(asked.observation.faces),
+            "acoustic": bool(len(asked.observation.samples)),
+            "text": bool((asked.planned.text or "").strip()),
+        }
+        if "t" in info.model.required_modalities and not has["text"]:
+            return False
+        return any(has[name] and uses(info, name) for name in MODALITIES)
+
+    def _segment(self, asked: _Asked, inference: Inference | None, evidence: Evidence | None) -> Segment:
+        planned, observation = asked.planned, asked.observation
+        emotions, uncertain = (), False
+        if inference is None:
+            missing = {note.modality: note.reason for note in observation.notes}
+            if planned.text is None and uses(self._recognizer.info, "text"):
+                missing["text"] = self._no_text(asked)
+            used: tuple[str, ...] = ()
+        else:
+            missing = dict(inference.missing)
+            if "text" in missing and uses(self._recognizer.info, "text"):
+                missing["text"] = self._no_text(asked)
+            used = tuple(name for name in MODALITIES if name not in missing)
+            emotions = self._recognizer.decide(inference.logits, used)
+            uncertain = self._recognizer.is_uncertain([emotion.probability for emotion in emotions])
+        return Segment(
+            start_s=round(planned.start_s, 3),
+            end_s=round(planned.end_s, 3),
+            kind=planned.kind,
+            person=None if asked.person is None else f"person {asked.person}",
+            chosen_by=asked.chosen_by,
+            choice_confidence=None if asked.confidence is None else round(asked.confidence, 3),
+            speaker=planned.speaker,
+            text=planned.text,
+            emotions=emotions,
+            uncertain=uncertain,
+            used=used,
+            missing=missing,
+            flags=asked.flags,
+            frames=asked.frames,
+            frames_with_face=len(observation.faces),
+            notes=() if inference is None else inference.notes,
+            evidence=evidence,
+        )
+
+    def _no_text(self, asked: _Asked) -> str:
+        if not asked.speaks:
+            return NOBODY_SPEAKS if "no speech" in asked.flags else SOMEBODY_ELSE_SPEAKS
+        return "no words are known" if self._words_from else "no transcript was given"
+
+    def _turn(self, start_s: float, end_s: float) -> str:
+        """Who speaks most of a stretch, by the turns that were given; empty where nobody does."""
+        shares: Counter[str] = Counter()
+        for turn in self._turns:
+            shares[turn.speaker] += max(0.0, min(end_s, turn.end_s) - max(start_s, turn.start_s))  # type: ignore[assignment]
+        (name, share) = max(shares.items(), key=lambda each: each[1], default=("", 0.0))
+        return name if share > 0 else ""
+
+    def _note_faces(self, frames: Sequence[PersonFrame]) -> None:
+        for frame in frames:
+            for face in frame.faces:
+                kept = self._people[face.person].faces
+                if not kept or kept[-1].time_s < frame.time_s:
+                    x1, y1, x2, y2 = (round(edge / _BOX_STEP) * _BOX_STEP for edge in face.crop.box)
+                    box = (round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1))
+                    kept.append(FaceAt(time_s=round(frame.time_s, 3), box=box))
+
+    def _go_on_from(self, progress: Progress) -> None:
+        self._segments = [from_plain(Segment, segment, name="a segment") for segment in progress.segments]
+        for person, known in progress.people.items():
+            faces = [
+                FaceAt(time_s=time_s, box=(x1, y1, x2, y2)) for time_s, x1, y1, x2, y2 in progress.faces.get(person, [])
+            ]
+            self._people[int(person)] = _Someone(
+                faces=faces, speaking_s=known["speaking_s"], names=Counter(known["names"])
+            )
+
+    def news(self) -> Progress:
+        """What was found since the last call."""
+        segments, self._handed_out = self._segments[self._handed_out :], len(self._segments)
+        faces = {}
+        for person, known in self._people.items():
+            new = known.faces[self._faces_handed_out.get(person, 0) :]
+            self._faces_handed_out[person] = len(known.faces)
+            faces[str(person)] = [[face.time_s, *face.box] for face in new]
+        return Progress(
+            reached_s=self.reached_s,
+            segments=tuple(plain(segment) for segment in segments),
+            faces=faces,
+            people={
+                str(person): {"speaking_s": known.speaking_s, "names": dict(known.names)}
+                for person, known in self._people.items()
+            },
+            tracker=self._tracker.state(),
+        )
+
+    def timeline(self) -> Timeline:
+        """The answer as far as it is known."""
+        recognizer = self._recognizer
+        segments = tuple(self._segments)
+        if self._settings.smooth:
+            segments = smoothed(segments, self._settings.smooth)
+        names = _names({person: known.names for person, known in self._people.items()})
+        return Timeline(
+            source=self._path.name,
+            duration_s=round(max(self._duration_s, self.reached_s), 3),
+            label_names=tuple(recognizer.info.label_names),
+            model=recognizer.identity(),
+            settings=vars(self._settings) | {"abstain_below": recognizer.abstain_below},
+            segments=segments,
+            people=tuple(
+                Person(
+                    id=f"person {person}",
+                    name=names.get(person, ""),
+                    visible_s=round(len(known.faces) * self._step_ms / 1000, 3),
+                    speaking_s=round(known.speaking_s, 3),
+                    thumbnail=_jpeg(self._tracker.thumbnail(person)),
+                    faces=tuple(known.faces),
+                )
+                for person, known in sorted(self._people.items())
+                if known.faces
+            ),
+            words_from=self._words_from,
+            notes=self._notes(),
+            complete=self._complete,
+            seconds={stage: round(seconds, 3) for stage, seconds in self._stopwatch.seconds.items()},
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = list(self._remarks)
+        for name, stream in (("video", self._faces), ("audio", self._audio)):
+            if stream is None:
+                continue
+            if stream.missing is not None and stream.missing != "the model was trained without it":
+                notes.append(f"{name}: {stream.missing}")
+            notes += [f"{name}: {remark}" for remark in stream.remarks]
+        if self._faces is not None and self._faces.damage:
+            times = ", ".join(f"{time_s:.1f} s" for time_s, _ in self._faces.damage[:5])
+            notes.append(f"video is damaged at {times}{' and later' if len(self._faces.damage) > 5 else ''}")
+        last_s = max((cue.end_s for cue in self._cues if cue.end_s is not None), default=0.0)
+        if self._complete and last_s > self._duration_s + 1.0 and self._interval.end_s is None:
+            notes.append(
+                f"the transcript goes on until {last_s:.1f} s, the recording ends at {self._duration_s:.1f} s: is it of "
+                "another recording?"
+            )
+        return tuple(dict.fromkeys(notes))
+
+
+def smoothed(segments: Sequence[Segment], width: int) -> tuple[Segment, ...]:
+    """The segments with probabilities averaged over neighbouring ones of the same person.
+
+    Args:
+        segments: In the order of time.
+        width: Over how many, an odd number.
+    """
+    by_person: dict[str | None, list[int]] = defaultdict(list)
+    for place, segment in enumerate(segments):
+        if segment.emotions:
+            by_person[segment.person].append(place)
+    result = list(segments)
+    for places in by_person.values():
+        raw = np.array([[emotion.probability for emotion in segments[place].emotions] for place in places])
+        for row, place in enumerate(places):
+            near = raw[max(0, row - width // 2) : row + width // 2 + 1]
+            result[place] = replace(segments[place], smoothed=tuple(near.mean(axis=0).round(6).tolist()))
+    return tuple(result)
+
+
+def _names(counts: dict[int, Counter[str]]) -> dict[int, str]:
+    """A name for each person: the speaker whose sentences were most often said by that face, each name once."""
+    pairs = sorted(((n, p, name) for p, names in counts.items() for name, n in names.items()), reverse=True)
+    found: dict[int, str] = {}
+    for _, person, name in pairs:
+        if person not in found and name not in found.values():
+            found[person] = name
+    return found
+
+
+def _area(crop: FaceCrop) -> float:
+    x1, y1, x2, y2 = crop.box
+    return (x2 - x1) * (y2 - y1)
+
+
+def _jpeg(image: np.ndarray | None) -> str:
+    if image is None:
+        return ""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="JPEG", quality=85)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

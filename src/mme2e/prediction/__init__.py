@@ -1,0 +1,1 @@
+"""From one recording or thousands to timelines in files: the command `predict`."""
