@@ -40,3 +40,6 @@ class AnalysisSettings:
             raise UserError(f"window_s and hop_s must be more than 0 seconds, not {self.window_s} and {self.hop_s}")
         if self.smooth < 0 or (self.smooth and self.smooth % 2 == 0):
             raise UserError(f"smooth must be 0 or an odd number of segments, not {self.smooth}")
+
+
+DEFAULTS = AnalysisSettings()

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from mme2e.config import AnalysisSettings
+from mme2e.config.analysis import DEFAULTS, AnalysisSettings
 from mme2e.errors import UserError
-from mme2e.inference.analysis import Analysis, Progress
+from mme2e.inference.analysis import WHOLE, Analysis, Progress
 from mme2e.inference.recognizer import Recognizer
 from mme2e.inference.result import EmotionResult
 from mme2e.inference.timeline import Evidence, Segment, Timeline
@@ -37,8 +37,8 @@ class Request:
         look_for_words: Whether subtitles beside the recording and in it are read.
     """
 
-    settings: AnalysisSettings = AnalysisSettings()
-    interval: Interval = Interval()
+    settings: AnalysisSettings = DEFAULTS
+    interval: Interval = WHOLE
     video_track: int | None = None
     audio_track: int | None = None
     channel_per_speaker: bool = False

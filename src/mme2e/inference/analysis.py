@@ -21,11 +21,12 @@ import numpy as np
 from mme2e.config import AnalysisSettings
 from mme2e.faces.face_crop import FaceCrop
 from mme2e.faces.people import LargestFace, PeopleTracker, PersonFrame
-from mme2e.inference.batching import infer_many
-from mme2e.inference.evidence import evidence_of
-from mme2e.inference.model_input import MODALITIES, normalises_over_recording, uses
+from mme2e.inference.batching import Inference
+from mme2e.inference.evidence import evidence_of_many
+from mme2e.inference.model_input import MODALITIES, SegmentInput, normalises_over_recording, uses
 from mme2e.inference.quality import audio_flags, face_flags
-from mme2e.inference.recognizer import SURROUNDINGS_S, Inference, Recognizer
+from mme2e.inference.recognizer import SURROUNDINGS_S, Recognizer
+from mme2e.inference.result import Emotion
 from mme2e.inference.segments import Planned, plan
 from mme2e.inference.streams import AudioStream, FaceStream
 from mme2e.inference.timeline import Evidence, FaceAt, Person, PersonChoice, Segment, Timeline
@@ -36,6 +37,9 @@ from mme2e.perception.stopwatch import Stopwatch
 from mme2e.records import from_plain, plain
 from mme2e.transcripts.cues import Transcript, Turn
 from mme2e.transcripts.sentences import sentences
+
+WHOLE = Interval()
+"""From the start of a recording to its end."""
 
 GROUP = 8
 """Segments that go through the model together."""
@@ -132,7 +136,7 @@ class Analysis:
         transcript: Transcript | None = None,
         turns: Sequence[Turn] = (),
         recognise: Callable[[np.ndarray, float], str | None] | None = None,
-        interval: Interval = Interval(),
+        interval: Interval = WHOLE,
         video_track: int | None = None,
         audio_track: int | None = None,
         words_from: str = "",
@@ -374,50 +378,31 @@ class Analysis:
     def _answer(self, asked: Sequence[_Asked]) -> tuple[Segment, ...]:
         """The model's answers, one for each that was asked."""
         recognizer = self._recognizer
-        answerable = [place for place, each in enumerate(asked) if self._can_answer(each)]
-        observations = [asked[place].observation for place in answerable]
-        texts = [asked[place].planned.text for place in answerable]
-        inferences: dict[int, Inference] = {}
-        reasons: dict[int, Evidence] = {}
-        if answerable:
-            with self._stopwatch.stage("model"):
-                found = infer_many(recognizer, observations, texts)
-            inferences = dict(zip(answerable, found, strict=True))
-            if self._settings.evidence:
-                with self._stopwatch.stage("evidence"):
-                    why = evidence_of(recognizer, observations, texts, found)
-                reasons = dict(zip(answerable, why, strict=True))
+        inputs = [recognizer.read(each.observation, each.planned.text) for each in asked]
+        with self._stopwatch.stage("model"):
+            inferences = recognizer.infer_many(inputs)
+        reasons: list[Evidence | None] = [None] * len(inputs)
+        if self._settings.evidence:
+            with self._stopwatch.stage("evidence"):
+                reasons = evidence_of_many(recognizer, inputs, inferences)
         segments = tuple(
-            self._segment(each, inferences.get(place), reasons.get(place)) for place, each in enumerate(asked)
+            self._segment(each, read, inference, evidence)
+            for each, read, inference, evidence in zip(asked, inputs, inferences, reasons, strict=True)
         )
         self._segments += segments
         self.reached_s = max(self.reached_s, *(segment.end_s for segment in segments))
         return segments
 
-    def _can_answer(self, asked: _Asked) -> bool:
-        """Whether the model can say anything of what there is."""
-        info = self._recognizer.info
-        has = {
-            "visual": bool(asked.observation.faces),
-            "acoustic": bool(len(asked.observation.samples)),
-            "text": bool((asked.planned.text or "").strip()),
-        }
-        if "t" in info.model.required_modalities and not has["text"]:
-            return False
-        return any(has[name] and uses(info, name) for name in MODALITIES)
-
-    def _segment(self, asked: _Asked, inference: Inference | None, evidence: Evidence | None) -> Segment:
+    def _segment(
+        self, asked: _Asked, read: SegmentInput, inference: Inference | None, evidence: Evidence | None
+    ) -> Segment:
         planned, observation = asked.planned, asked.observation
-        emotions, uncertain = (), False
-        if inference is None:
-            missing = {note.modality: note.reason for note in observation.notes}
-            if planned.text is None and uses(self._recognizer.info, "text"):
-                missing["text"] = self._no_text(asked)
-            used: tuple[str, ...] = ()
-        else:
-            missing = dict(inference.missing)
-            if "text" in missing and uses(self._recognizer.info, "text"):
-                missing["text"] = self._no_text(asked)
+        emotions: tuple[Emotion, ...] = ()
+        uncertain, missing = False, dict(read.missing)
+        if "text" in missing and uses(self._recognizer.info, "text"):
+            missing["text"] = self._no_text(asked)
+        used: tuple[str, ...] = ()
+        if inference is not None:
             used = tuple(name for name in MODALITIES if name not in missing)
             emotions = self._recognizer.decide(inference.logits, used)
             uncertain = self._recognizer.is_uncertain([emotion.probability for emotion in emotions])
@@ -437,7 +422,7 @@ class Analysis:
             flags=asked.flags,
             frames=asked.frames,
             frames_with_face=len(observation.faces),
-            notes=() if inference is None else inference.notes,
+            notes=read.notes,
             evidence=evidence,
         )
 
@@ -538,8 +523,8 @@ class Analysis:
         last_s = max((cue.end_s for cue in self._cues if cue.end_s is not None), default=0.0)
         if self._complete and last_s > self._duration_s + 1.0 and self._interval.end_s is None:
             notes.append(
-                f"the transcript goes on until {last_s:.1f} s, the recording ends at {self._duration_s:.1f} s: is it of "
-                "another recording?"
+                f"the transcript goes on until {last_s:.1f} s, the recording ends at {self._duration_s:.1f} s: is it "
+                "of another recording?"
             )
         return tuple(dict.fromkeys(notes))
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from mme2e.atomic import replacing
 from mme2e.data.batch import Batch
 from mme2e.errors import UserError
+from mme2e.inference.batching import Inference
 from mme2e.inference.overlays import (
     DYNAMIC_RANGE_DB,
     band_of_frequency,
@@ -27,7 +28,6 @@ from mme2e.inference.overlays import (
     mel_colours,
     mel_image,
 )
-from mme2e.inference.recognizer import Inference
 from mme2e.inference.result import Emotion, EmotionResult, check_writable
 from mme2e.inference.selected_sites import SelectedSites, StageSelection
 from mme2e.media.audio import SAMPLE_RATE_HZ

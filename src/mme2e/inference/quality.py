@@ -22,8 +22,8 @@ CLIPPED_SHARE = 0.002
 FULL_SCALE = 32_700
 
 NOISY_DB = 11.0
-"""Distance of loud and quiet frames (90th and 5th percentile) below which audio is called noisy. Of clean sentences 95 %
-have more than 12.6 dB; with white noise at a signal-to-noise ratio of 5 dB, 95 % have less than 10.4 dB."""
+"""Distance of loud and quiet frames (90th and 5th percentile) below which audio is called noisy. Of clean sentences
+95 % have more than 12.6 dB; with white noise at a signal-to-noise ratio of 5 dB, 95 % have less than 10.4 dB."""
 
 _FRAME_SAMPLES = 800  # 50 ms
 

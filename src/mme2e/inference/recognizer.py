@@ -5,29 +5,21 @@ In three steps: `Recognizer.perceive` finds faces and audio in a file, `Recogniz
 """
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from mme2e.config import AnalysisSettings
-from mme2e.data.batch import Batch
+from mme2e.config.analysis import DEFAULTS, AnalysisSettings
 from mme2e.errors import MediaError, UserError
 from mme2e.faces.detector import FaceDetector
 from mme2e.faces.tracker import FaceTracker
-from mme2e.inference.model_input import (
-    MODALITIES,
-    batch_of,
-    missing_modalities,
-    normalises_over_recording,
-    tokens_of,
-    uses,
-)
+from mme2e.inference.batching import Inference, infer_segment, infer_segments
+from mme2e.inference.model_input import MODALITIES, SegmentInput, normalises_over_recording, segment_input, uses
 from mme2e.inference.result import Emotion, EmotionResult
-from mme2e.inference.selected_sites import SelectedSites, selected_sites
 from mme2e.inference.timeline import ModelIdentity, Timeline
 from mme2e.media.mel_statistics import statistics_of
 from mme2e.media.recording import Interval, ReadSettings
@@ -49,27 +41,6 @@ time do not follow the recording's length."""
 
 UTTERANCE_LIMIT_S = 30.0
 """Longer stretches get a note: the models are trained on utterances of a few seconds."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Inference:
-    """What the model made of an observation.
-
-    Attributes:
-        logits: (emotions,).
-        batch: What the model read: one utterance, on its device.
-        sites: What the stages of MESM kept; None where nobody asked.
-        text: What is said, as the model read it; None without.
-        missing: Modality -> why it could not be used.
-        notes: Anything else that a reader of the answer should know.
-    """
-
-    logits: Tensor
-    batch: Batch
-    sites: SelectedSites | None
-    text: str | None
-    missing: dict[str, str]
-    notes: tuple[str, ...]
 
 
 class Recognizer:
@@ -157,7 +128,7 @@ class Recognizer:
     def analyze(
         self,
         recording: str | Path,
-        settings: AnalysisSettings = AnalysisSettings(),
+        settings: AnalysisSettings = DEFAULTS,
         *,
         transcript: str | None = None,
         start_s: float = 0.0,
@@ -284,29 +255,44 @@ class Recognizer:
                 model that selects nothing.
         """
         self.require_text(transcript)
-        text = (transcript or "").strip() or None
-        missing = missing_modalities(observation, text, self.info, self.tokenizer)
-        if all(name in missing for name in MODALITIES):
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
-            file = observation.video_file or observation.audio_file
-            raise UserError(f"{file.name + ': ' if file else ''}nothing to recognise emotions from ({reasons})")
-        notes = [str(note) for note in observation.notes if note.quality is not Quality.MISSING]
-        with (stopwatch or Stopwatch()).stage("model"), torch.inference_mode():
-            tokens = None
-            if text is not None and "text" not in missing:
-                tokens, cut = tokens_of(text, self.info, self.tokenizer)
-                notes.extend(cut)
-            batch = batch_of(observation, tokens, missing, self.info).to(self.device).with_mel_chunks()
-            sites = selected_sites(self.model, batch) if trace else None
-            logits = self.model(batch) if sites is None else sites.logits
-        return Inference(
-            logits=logits[0],
-            batch=batch,
-            sites=sites,
-            text=None if tokens is None else text,
-            missing=missing,
-            notes=tuple(notes),
-        )
+        with (stopwatch or Stopwatch()).stage("model"):
+            segment = self.read(observation, transcript)
+            if not segment.used:
+                reasons = "; ".join(f"{name}: {reason}" for name, reason in segment.missing.items())
+                file = observation.video_file or observation.audio_file
+                raise UserError(f"{file.name + ': ' if file else ''}nothing to recognise emotions from ({reasons})")
+            return infer_segment(self.model, segment, self.device, trace=trace)
+
+    def read(
+        self, observation: Observation, transcript: str | None = None, *, missing: Mapping[str, str] | None = None
+    ) -> SegmentInput:
+        """What the model reads of a segment, for `infer_many`.
+
+        Args:
+            observation: Of `perceive`, or another with the same fields.
+            transcript: What is said; None or blank when not known.
+            missing: Modality -> why it must not be used, beside what the observation lacks.
+
+        Raises:
+            UserError: There is text, and the run reads text but has no tokenizer.
+        """
+        return segment_input(observation, transcript, self.info, self.tokenizer, missing=missing)
+
+    def can_answer(self, segment: SegmentInput) -> bool:
+        """Whether there is anything that the model uses, text included where it requires some."""
+        return bool(segment.used) and not ("t" in self.info.model.required_modalities and "text" not in segment.used)
+
+    def infer_many(self, segments: Sequence[SegmentInput]) -> list[Inference | None]:
+        """As `infer`, of many segments side by side, which may have different modalities.
+
+        Args:
+            segments: Of `read`, any number; several recordings may be among them.
+
+        Returns:
+            What `infer` returns of each, in their order; None for those of which `can_answer` is false.
+        """
+        answers = [self.can_answer(segment) for segment in segments]
+        return infer_segments(self.model, segments, self.device, answers=answers)
 
     def decide(self, logits: Tensor, used: Sequence[str] = MODALITIES) -> tuple[Emotion, ...]:
         """The third step: strictly above the threshold, or the most probable one for runs trained with `ce`, as in

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -141,9 +142,8 @@ def _speech(
         until_s = min(heard_s + TILE_S, audio.reached_s if audio.end_s is None else audio.end_s)
         if until_s <= heard_s:
             break
-        yield from map(
-            lambda each: _planned(each, start_s), segmenter.add(activity.add(audio.samples(heard_s, until_s)))
-        )
+        for stretch in segmenter.add(activity.add(audio.samples(heard_s, until_s))):
+            yield _planned(stretch, start_s)
         heard_s = until_s
     if heard_s > start_s:
         stretches = segmenter.add(activity.finish())
@@ -172,7 +172,7 @@ def _to_the_end(
 def _pieces(start_s: float, end_s: float, longest_s: float) -> Iterator[Planned]:
     count = max(1, int(np.ceil((end_s - start_s) / longest_s - 1e-9)))
     edges = np.linspace(start_s, end_s, count + 1).tolist()
-    for first_s, last_s in zip(edges, edges[1:], strict=False):
+    for first_s, last_s in pairwise(edges):
         yield Planned(start_s=first_s, end_s=last_s, kind="no speech")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mme2e.config import AnalysisSettings
+from mme2e.config.analysis import DEFAULTS, AnalysisSettings
 from mme2e.media.region import Region
 from mme2e.runs.starter import STARTER
 
@@ -37,7 +37,7 @@ def predict(
     jobs: int = 1,
     ray_address: str | None = None,
     device: str = "auto",
-    settings: AnalysisSettings = AnalysisSettings(),
+    settings: AnalysisSettings = DEFAULTS,
 ) -> "Predictions":
     """Recognises the emotions of recordings: who shows which, when, and what that rests on.
 

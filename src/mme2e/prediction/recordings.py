@@ -14,46 +14,11 @@ from mme2e.runs.info import CONFIG_FILE
 MARK = ".mme2e"
 """Before the suffix of every file that is written beside others: `talk.mme2e.json`."""
 
-MEDIA_SUFFIXES = frozenset(
-    [
-        ".3gp",
-        ".aac",
-        ".ac3",
-        ".aif",
-        ".aiff",
-        ".amr",
-        ".asf",
-        ".avi",
-        ".caf",
-        ".dv",
-        ".f4v",
-        ".flac",
-        ".flv",
-        ".m2ts",
-        ".m4a",
-        ".m4v",
-        ".mka",
-        ".mkv",
-        ".mov",
-        ".mp2",
-        ".mp3",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".oga",
-        ".ogg",
-        ".ogv",
-        ".opus",
-        ".ts",
-        ".vob",
-        ".wav",
-        ".webm",
-        ".wma",
-        ".wmv",
-    ]
-)
+MEDIA_SUFFIXES = (
+    ".3gp", ".aac", ".ac3", ".aif", ".aiff", ".amr", ".asf", ".avi", ".caf", ".dv", ".f4v", ".flac", ".flv", ".m2ts",
+    ".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".oga", ".ogg",
+    ".ogv", ".opus", ".ts", ".vob", ".wav", ".webm", ".wma", ".wmv",
+)  # fmt: skip
 """Of files that are taken from a folder; a file that is named is taken whatever it is called."""
 
 LONGEST_NAME_BYTES = 200
@@ -111,7 +76,9 @@ def _recordings_of(given: str | Path) -> Iterable[Path]:
     except ValueError as error:
         raise UserError(f"{given!r} is no name of a file: {error}") from error
     if glob.has_magic(str(given)):
-        return [found for found in map(Path, sorted(glob.glob(str(given), recursive=True))) if _is_recording(found)]
+        # Path.glob takes no pattern that begins at the root.
+        found = sorted(glob.glob(str(given), recursive=True))  # noqa: PTH207
+        return [Path(name) for name in found if _is_recording(Path(name))]
     raise UserError(f"there is no file {given}")
 
 

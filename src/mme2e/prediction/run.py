@@ -237,7 +237,8 @@ def _into_folder(
         ) from None
     except OSError as error:
         raise UserError(
-            f"cannot write to {folder} ({error.strerror or error}); what was finished is kept: make room, then call again"
+            f"cannot write to {folder} ({error.strerror or error}); what was finished is kept: make room, then call "
+            "again"
         ) from error
 
 
