@@ -21,7 +21,9 @@ KEEP_SHARE = 0.7  # the face that was followed stays chosen until another one is
 
 
 @dataclass(frozen=True)
-class _Sighting:
+class Sighting:
+    """A face in one frame: its box in pixels, its probability by the O-net, and how it was seen."""
+
     box: Box
     probability: float
     flag: FaceFlag
@@ -68,7 +70,7 @@ class _Follower:
         self._detector = detector
         self._spacing = KEY_SPACING if detector.settings.mode == "fast" else 1
         self._window: list[Frame] = []
-        self._key: _Sighting | None = None
+        self._key: Sighting | None = None
         self._key_s: float | None = None  # None before the first key frame
         self._last_box: Box | None = None
 
@@ -87,7 +89,7 @@ class _Follower:
         self._window = []
         return crops
 
-    def _crop(self, frame: Frame, sighting: _Sighting | None) -> FaceCrop:
+    def _crop(self, frame: Frame, sighting: Sighting | None) -> FaceCrop:
         if sighting is not None:
             self._last_box = sighting.box
             flag, probability = sighting.flag, sighting.probability
@@ -99,14 +101,14 @@ class _Follower:
             time_s=frame.requested_s, crop=crop, box=box, flag=flag, probability=probability, region=frame.region
         )
 
-    def _sightings(self) -> list[_Sighting | None]:
+    def _sightings(self) -> list[Sighting | None]:
         """Faces of the frames after one key frame up to the next, which is the last of the window."""
         *between, key_frame = self._window
         before = self._key if self._detector.settings.mode == "fast" else None
         key = _chosen(self._search([key_frame], before)[0], before)
-        found: list[_Sighting | None] = [None] * len(between)
-        if between and before is not None and key is not None and _overlap(before.box, key.box) >= SAME_FACE:
-            found = self._confirmed(between, before, self._key_s or 0.0, key, key_frame.time_s)
+        found: list[Sighting | None] = [None] * len(between)
+        if between and before is not None and key is not None and box_overlap(before.box, key.box) >= SAME_FACE:
+            found = confirm_between(self._detector, between, before, self._key_s or 0.0, key, key_frame.time_s)
         lost = [i for i, sighting in enumerate(found) if sighting is None]
         nearest = before
         for i, faces in zip(lost, self._search([between[i] for i in lost], before), strict=True):
@@ -114,58 +116,75 @@ class _Follower:
             found[i] = _chosen(faces, nearest)
         return [*found, key]
 
-    def _search(self, frames: Sequence[Frame], followed: _Sighting | None) -> list[Faces]:
+    def _search(self, frames: Sequence[Frame], followed: Sighting | None) -> list[Faces]:
         """Searches for faces that may be chosen: where one is followed, much smaller ones are not."""
-        images = [frame.image for frame in frames]
-        if followed is None:
-            return self._detector.detect(images)
-        smallest_px = SMALLER_SHARE * min(followed.box[2] - followed.box[0], followed.box[3] - followed.box[1])
-        found = self._detector.detect(images, smallest_px=smallest_px)
-        without = [i for i, faces in enumerate(found) if not len(faces)]
-        for i, faces in zip(without, self._detector.detect([images[i] for i in without]), strict=True):
-            found[i] = faces
-        return found
-
-    def _confirmed(
-        self, between: Sequence[Frame], before: _Sighting, before_s: float, after: _Sighting, after_s: float
-    ) -> list[_Sighting | None]:
-        """Looks where the face must be between two key frames; None where it is not surely there."""
-        times_s = [frame.time_s for frame in between]
-        share = np.interp(times_s, [before_s, after_s], [0.0, 1.0])[:, None]
-        expected = (1 - share) * np.array(before.box) + share * np.array(after.box)
-        boxes, probabilities = self._detector.confirm([frame.image for frame in between], expected)
-        found: list[_Sighting | None] = []
-        for box, where, probability in zip(boxes, expected, probabilities, strict=True):
-            sure = probability >= SURE and _overlap(_as_box(box), _as_box(where)) >= FOLLOWED_OVERLAP
-            found.append(_Sighting(_as_box(box), float(probability), FaceFlag.TRACKED) if sure else None)
-        return found
+        return search_frames(self._detector, frames, 0.0 if followed is None else SMALLER_SHARE * shorter_side(followed.box))
 
 
-def _chosen(faces: Faces, followed: _Sighting | None) -> _Sighting | None:
+def search_frames(detector: FaceDetector, frames: Sequence[Frame], smallest_px: float) -> list[Faces]:
+    """Searches frames in full, for smaller faces than `smallest_px` only where there is no larger one."""
+    images = [frame.image for frame in frames]
+    if not smallest_px:
+        return detector.detect(images)
+    found = detector.detect(images, smallest_px=smallest_px)
+    without = [i for i, faces in enumerate(found) if not len(faces)]
+    for i, faces in zip(without, detector.detect([images[i] for i in without]), strict=True):
+        found[i] = faces
+    return found
+
+
+def confirm_between(
+    detector: FaceDetector,
+    between: Sequence[Frame],
+    before: Sighting,
+    before_s: float,
+    after: Sighting,
+    after_s: float,
+) -> list[Sighting | None]:
+    """Looks where a face must be between two key frames; None where it is not surely there."""
+    times_s = [frame.time_s for frame in between]
+    share = np.interp(times_s, [before_s, after_s], [0.0, 1.0])[:, None]
+    expected = (1 - share) * np.array(before.box) + share * np.array(after.box)
+    boxes, probabilities = detector.confirm([frame.image for frame in between], expected)
+    found: list[Sighting | None] = []
+    for box, where, probability in zip(boxes, expected, probabilities, strict=True):
+        sure = probability >= SURE and box_overlap(as_box(box), as_box(where)) >= FOLLOWED_OVERLAP
+        found.append(Sighting(as_box(box), float(probability), FaceFlag.TRACKED) if sure else None)
+    return found
+
+
+def _chosen(faces: Faces, followed: Sighting | None) -> Sighting | None:
     """The largest face; the one that was followed stays chosen while it is nearly as large."""
     if not len(faces):
         return None
-    boxes = [_as_box(box) for box in faces.boxes]
+    boxes = [as_box(box) for box in faces.boxes]
     choice = 0
     if followed is not None:
-        same = [_overlap(box, followed.box) for box in boxes]
+        same = [box_overlap(box, followed.box) for box in boxes]
         nearest = same.index(max(same))
-        if same[nearest] >= SAME_FACE and _area(boxes[nearest]) >= KEEP_SHARE * _area(boxes[0]):
+        if same[nearest] >= SAME_FACE and box_area(boxes[nearest]) >= KEEP_SHARE * box_area(boxes[0]):
             choice = nearest
-    return _Sighting(boxes[choice], float(faces.probabilities[choice]), FaceFlag.DETECTED)
+    return Sighting(boxes[choice], float(faces.probabilities[choice]), FaceFlag.DETECTED)
 
 
-def _overlap(a: Box, b: Box) -> float:
+def box_overlap(a: Box, b: Box) -> float:
     """Intersection over union of two boxes; for a single pair, plain numbers are quicker than tensors."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     shared = max(width, 0.0) * max(height, 0.0)
-    return shared / max(_area(a) + _area(b) - shared, 1e-6)
+    return shared / max(box_area(a) + box_area(b) - shared, 1e-6)
 
 
-def _area(box: Box) -> float:
+def box_area(box: Box) -> float:
+    """In square pixels."""
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _as_box(values: np.ndarray) -> Box:
+def shorter_side(box: Box) -> float:
+    """In pixels."""
+    return min(box[2] - box[0], box[3] - box[1])
+
+
+def as_box(values: np.ndarray) -> Box:
+    """(4,) as plain numbers."""
     x1, y1, x2, y2 = map(float, values)
     return (x1, y1, x2, y2)
