@@ -30,6 +30,12 @@ def test_the_suffix_counts_without_its_capitals(tmp_path: Path) -> None:
     assert (tmp_path / "OUT.JSON").read_text(encoding="utf-8").startswith("{")
 
 
+def test_the_longest_name_and_one_that_is_not_utf_8_can_be_written(tmp_path: Path) -> None:
+    for name in ("a" * 251 + ".csv", "caf\udce9.csv"):
+        write_timeline(talk(), tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 0
+
+
 @pytest.mark.parametrize("name", ["out.docx", "out", ".srt", "out.srt.gz"])
 def test_an_unknown_suffix_is_an_error_that_lists_the_formats(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"unknown format '.*' of .*; choose from \.json, \.jsonl, .*, \.rttm") as error:
@@ -41,7 +47,8 @@ def test_an_unknown_suffix_is_an_error_that_lists_the_formats(name: str, tmp_pat
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_what_cannot_be_written_is_one_line_that_names_the_file(suffix: str, tmp_path: Path) -> None:
     (tmp_path / f"folder{suffix}").mkdir()
-    for path in (tmp_path / f"folder{suffix}", tmp_path / "nowhere" / f"out{suffix}"):
+    names = (f"folder{suffix}", f"nowhere/out{suffix}", f"{'a' * 300}{suffix}")
+    for path in (tmp_path / name for name in names):
         with pytest.raises(UserError) as error:
             write_timeline(talk(), path)
         assert str(path) in str(error.value)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,26 @@ def test_quotes_are_doubled(tmp_path: Path) -> None:
     texts = [line.split(" = ", 1)[1] for line in lines if line.lstrip().startswith(("text = ", "name = "))]
     assert any('""quoted""' in text for text in texts)
     assert all(text[0] == text[-1] == '"' and '"' not in text[1:-1].replace('""', "") for text in texts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('item [1]: class = "IntervalTier"', 'class = "TextTier"', "points [1]:", "intervals: size = 3"),
+        *(
+            "intervals [1]: xmin = 3",
+            'xmin = 5 "text = " ""',
+            'text = "',
+            "File type = ooTextFile short",
+            "!",
+            "<exists>",
+        ),
+    ],
+)
+def test_a_text_that_looks_like_the_format_is_a_label(text: str, tmp_path: Path) -> None:
+    segment = replace(talk().segments[0], text=text, person=None, speaker=text)
+    grid = written(replace(talk(), segments=(segment,)), tmp_path / "out.TextGrid")
+    assert [name.replace("\u2060", "") for name in grid.tierNames] == [
+        *(f"emotion@{text}", f"text@{text}", f"confidence@{text}")
+    ]
+    assert [interval.label.replace("\u2060", "") for interval in grid.tiers[1].entries] == ["", text, ""]

@@ -65,9 +65,9 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
         UserError: The suffix is unknown, or the file cannot be written.
     """
     suffix = require_format(path)
-    check_writable(path)
-    content = timeline_bytes(timeline, suffix)
     try:
+        check_writable(path)
+        content = timeline_bytes(timeline, suffix)
         with replacing(path) as temporary:
             temporary.write_bytes(content)
     except OSError as error:

@@ -1,5 +1,6 @@
 """Praat's TextGrid (the long text format, in UTF-8): for each person a tier of emotions, of text and of confidence."""
 
+import re
 from collections.abc import Callable, Iterable
 
 from mme2e.inference.timeline import Segment, Timeline
@@ -11,6 +12,9 @@ _CONTENTS: dict[str, Callable[[Segment], str]] = {
     "text": lambda segment: one_line(segment.text or ""),
     "confidence": lambda segment: "" if segment.confidence is None else f"{segment.confidence:.3f}",
 }
+_STRUCTURE = re.compile(r"(item|class|intervals|points|ooTextFile)(?= ?\[| ?=| short)")
+"""In a label: Praat reads it as text, but praatio looks for these words without regard to quotes."""
+
 _Interval = tuple[int, int, str]
 """Start and end in milliseconds, and the label."""
 
@@ -72,4 +76,5 @@ def _item(number: int, name: str, intervals: list[_Interval], end: int) -> Itera
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
+    """In quotes, with an invisible character (the word joiner) behind what looks like a part of the format."""
+    return '"' + _STRUCTURE.sub("\\1\u2060", text).replace('"', '""') + '"'
