@@ -55,8 +55,8 @@ def _rich_table(table: Table) -> RichTable:
     rich = RichTable(title=table.title, title_justify="left", box=SIMPLE, collapse_padding=True)
     for index, head in enumerate(table.heads):
         rich.add_column(head, justify="right" if index else "left", no_wrap=not index, overflow="fold")
-    names = [row[0] for row in table.rows]
-    for row, following in zip(table.rows, [*names[1:], None], strict=True):
+    following_names = [*(row[0] for row in table.rows[1:]), None]
+    for row, following in zip(table.rows, following_names, strict=False):
         ends = following in table.summary and row[0] not in table.summary
         rich.add_row(*row, style="bold" if row[0] == "average" else None, end_section=ends)
     return rich

@@ -18,7 +18,7 @@ class AnalysisSettings:
     longest_s: float = 10.0
     """Longest segment, in seconds; longer ones are cut at the quietest place."""
     window_s: float = 4.0
-    """Length of a window, in seconds."""
+    """Length of a window, in seconds; also the longest stretch in which nobody speaks that has one answer."""
     hop_s: float = 2.0
     """From the start of one window to the next, in seconds."""
     people: bool = True

@@ -18,7 +18,8 @@ from mme2e.perception.stopwatch import Stopwatch
 from mme2e.text_files import printable
 from mme2e.transcripts.cues import Cue, Transcript, Turn
 from mme2e.transcripts.embedded import embedded_transcript
-from mme2e.transcripts.read import find_sidecar, read_transcript_file
+from mme2e.transcripts.read import read_transcript_file
+from mme2e.transcripts.sidecar import find_sidecar
 from mme2e.transcripts.speech_recognition import Asr
 
 
@@ -113,7 +114,7 @@ def _analyse(
     listens = asr if transcript is None else None
     words_from = transcript.source if transcript is not None else ""
     if listens is not None:
-        words_from = f"speech recognition with {listens.name}"
+        words_from = f"speech recognition with {listens.model}"
     analysis = Analysis(
         recognizer,
         path,
@@ -132,7 +133,12 @@ def _analyse(
             journal.add(analysis.news())
         if on_group is not None:
             on_group(group, analysis.reached_s, analysis.claimed_s)
-    return analysis.timeline()
+    timeline = analysis.timeline()
+    if not any(segment.emotions for segment in timeline.segments):
+        reasons = timeline.segments[0].missing if timeline.segments else {}
+        listed = "; ".join([*(f"{name}: {reason}" for name, reason in reasons.items()), *timeline.notes])
+        raise UserError(f"{printable(path.name)}: nothing to recognise emotions from ({listed or 'it is empty'})")
+    return timeline
 
 
 def _by_channel(
@@ -241,7 +247,7 @@ def _found_words(recognizer: Recognizer, path: Path) -> Transcript | None:
 
 def all_words(transcript: Transcript) -> str | None:
     """The text of all cues; None where it is blank."""
-    return printable(" ".join(cue.text for cue in transcript.cues)).strip() or None
+    return printable(transcript.text).strip() or None
 
 
 def _recognise(asr: Asr) -> Callable[[np.ndarray, float], str | None]:

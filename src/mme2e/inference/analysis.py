@@ -20,7 +20,7 @@ import numpy as np
 
 from mme2e.config import AnalysisSettings
 from mme2e.faces.face_crop import FaceCrop
-from mme2e.faces.people import LargestFace, PeopleTracker, PersonFrame
+from mme2e.faces.people import PeopleTracker, PersonFrame
 from mme2e.inference.batching import Inference
 from mme2e.inference.evidence import evidence_of_many
 from mme2e.inference.model_input import MODALITIES, SegmentInput, normalises_over_recording, uses
@@ -31,6 +31,7 @@ from mme2e.inference.segments import Planned, plan
 from mme2e.inference.streams import AudioStream, FaceStream
 from mme2e.inference.timeline import Evidence, FaceAt, Person, PersonChoice, Segment, Timeline
 from mme2e.media.recording import Interval, ReadSettings, StreamReport
+from mme2e.media.video import Frame
 from mme2e.perception.active_speaker import MouthMotion
 from mme2e.perception.observation import Observation
 from mme2e.perception.stopwatch import Stopwatch
@@ -177,11 +178,8 @@ class Analysis:
         self._complete = False
         self._duration_s = 0.0
 
-    def _make_tracker(self, state: dict[str, Any] | None) -> Any:
-        detector = self._recognizer.detector() if self._reads_video else None
-        if not self._settings.people:
-            return LargestFace(detector)
-        return PeopleTracker(detector, state=state)
+    def _make_tracker(self, state: dict[str, Any] | None) -> "PeopleTracker | _Nobody":
+        return PeopleTracker(self._recognizer.detector(), state=state) if self._reads_video else _Nobody()
 
     def run(self) -> Iterator[tuple[Segment, ...]]:
         """Analyses to the end of the recording.
@@ -264,6 +262,8 @@ class Analysis:
         frames = faces.between(start_s, end_s)
         if not frames:  # shorter than the distance of two frames: the one on display
             frames = faces.between(start_s - self._step_ms / 1000, end_s)[-1:]
+        if not self._settings.people:
+            frames = [_with_largest_alone(frame) for frame in frames]
         seen: dict[int, list[FaceCrop]] = defaultdict(list)
         for frame in frames:
             for face in frame.faces:
@@ -527,6 +527,27 @@ class Analysis:
                 "of another recording?"
             )
         return tuple(dict.fromkeys(notes))
+
+
+class _Nobody:
+    """In place of a tracker, for models that read no video."""
+
+    def add(self, frame: Frame) -> list[PersonFrame]:
+        raise AssertionError("no frame is read")
+
+    def finish(self) -> list[PersonFrame]:
+        return []
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def thumbnail(self, person: int) -> np.ndarray:
+        raise KeyError(person)
+
+
+def _with_largest_alone(frame: PersonFrame) -> PersonFrame:
+    """The frame with its largest face only, always of the same person."""
+    return replace(frame, faces=tuple(replace(face, person=1) for face in frame.faces[:1]))
 
 
 def smoothed(segments: Sequence[Segment], width: int) -> tuple[Segment, ...]:

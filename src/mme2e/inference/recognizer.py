@@ -156,7 +156,7 @@ class Recognizer:
         request = Request(
             settings=settings,
             interval=Interval(start_s=start_s, end_s=end_s),
-            transcript=given_transcript(transcript),
+            transcript=None if transcript is None else given_transcript(transcript),
         )
         return analyse(self, Path(recording), request)
 

@@ -116,7 +116,7 @@ def _sentences(
         if _end_of_recording(audio, faces, cue_start_s) is not None:
             break
         if cue_start_s - reached_s >= SHORTEST_GAP_S:
-            yield from _pieces(reached_s, cue_start_s, settings.longest_s)
+            yield from _pieces(reached_s, cue_start_s, settings.window_s)
         ended_s = _end_of_recording(audio, faces, cue_end_s)
         yield Planned(
             start_s=cue_start_s,
@@ -143,29 +143,30 @@ def _speech(
         if until_s <= heard_s:
             break
         for stretch in segmenter.add(activity.add(audio.samples(heard_s, until_s))):
-            yield _planned(stretch, start_s)
+            yield from _planned(stretch, start_s, settings)
         heard_s = until_s
     if heard_s > start_s:
         stretches = segmenter.add(activity.finish())
         stretches += segmenter.finish(heard_s - start_s)
-        yield from (_planned(each, start_s) for each in stretches)
+        for stretch in stretches:
+            yield from _planned(stretch, start_s, settings)
     yield from _to_the_end(settings, audio, faces, heard_s, end_s)
 
 
-def _planned(stretch: Stretch, offset_s: float) -> Planned:
-    return Planned(
-        start_s=offset_s + stretch.start_s,
-        end_s=offset_s + stretch.end_s,
-        kind="speech" if stretch.speech else "no speech",
-    )
+def _planned(stretch: Stretch, offset_s: float, settings: AnalysisSettings) -> Iterator[Planned]:
+    first_s, last_s = offset_s + stretch.start_s, offset_s + stretch.end_s
+    if stretch.speech:
+        yield Planned(start_s=first_s, end_s=last_s, kind="speech")
+    else:
+        yield from _pieces(first_s, last_s, settings.window_s)
 
 
 def _to_the_end(
     settings: AnalysisSettings, audio: AudioStream, faces: FaceStream, reached_s: float, end_s: float | None
 ) -> Iterator[Planned]:
     """What is left after the last sentence or the end of the audio: nobody speaks there."""
-    for piece in _windows(settings.longest_s, settings.longest_s, "no speech", audio, faces, reached_s, end_s):
-        if piece.end_s - piece.start_s >= min(SHORTEST_GAP_S, settings.longest_s):
+    for piece in _windows(settings.window_s, settings.window_s, "no speech", audio, faces, reached_s, end_s):
+        if piece.end_s - piece.start_s >= min(SHORTEST_GAP_S, settings.window_s):
             yield piece
 
 

@@ -26,7 +26,7 @@ from mme2e.runs.confidence import check_abstain
 from mme2e.runs.info import read_info
 from mme2e.runs.starter import find_run
 from mme2e.transcripts.given import given_transcript
-from mme2e.transcripts.read import read_turns
+from mme2e.transcripts.turns import read_turns
 
 if TYPE_CHECKING:
     from mme2e.inference.recognizer import Recognizer
@@ -131,7 +131,7 @@ def _request(recordings: Sequence[Recording], call: Call) -> Request:
         video_track=call.video_track,
         audio_track=call.audio_track,
         channel_per_speaker=call.channel_per_speaker,
-        transcript=given_transcript(call.transcript),
+        transcript=None if call.transcript is None else given_transcript(call.transcript),
         turns=() if call.turns is None else read_turns(call.turns),
         look_for_words=not call.no_sidecars,
     )
