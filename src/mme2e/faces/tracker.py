@@ -118,7 +118,9 @@ class _Follower:
 
     def _search(self, frames: Sequence[Frame], followed: Sighting | None) -> list[Faces]:
         """Searches for faces that may be chosen: where one is followed, much smaller ones are not."""
-        return search_frames(self._detector, frames, 0.0 if followed is None else SMALLER_SHARE * shorter_side(followed.box))
+        return search_frames(
+            self._detector, frames, 0.0 if followed is None else SMALLER_SHARE * shorter_side(followed.box)
+        )
 
 
 def search_frames(detector: FaceDetector, frames: Sequence[Frame], smallest_px: float) -> list[Faces]:

@@ -1,11 +1,11 @@
 """Who of those in sight speaks: the one whose mouth moves, and moves with the audio.
 
-    motion, tracker = MouthMotion(), PeopleTracker(detector)
-    for event in decoder.read_recording(path, intervals, replace(settings, glance_interval_ms=80)):
-        if isinstance(event, Glance): motion.look(event)
-        elif isinstance(event, Frame): motion.locate(tracker.add(event))
-    motion.locate(tracker.finish())
-    choice = speaker_of(motion.between(3.0, 5.0), loudness(samples, start_s=0.0))
+motion, tracker = MouthMotion(), PeopleTracker(detector)
+for event in decoder.read_recording(path, intervals, replace(settings, glance_interval_ms=80)):
+    if isinstance(event, Glance): motion.look(event)
+    elif isinstance(event, Frame): motion.locate(tracker.add(event))
+motion.locate(tracker.finish())
+choice = speaker_of(motion.between(3.0, 5.0), loudness(samples, start_s=0.0))
 """
 
 from collections import defaultdict, deque
@@ -156,9 +156,7 @@ def loudness(samples: np.ndarray, *, start_s: float) -> Loudness:
     power = np.convolve((blocks**2).mean(1), np.full(5, 0.2), "same") if steps >= 5 else (blocks**2).mean(1)
     decibels = 10 * np.log10(power + 1.0)
     values = np.clip(1 + (decibels - decibels.max(initial=0.0)) / LOUDNESS_RANGE_DB, 0, 1)
-    return Loudness(
-        times_s=start_s + (np.arange(steps) + 0.5) * LOUDNESS_STEP_S, values=values.astype(np.float32)
-    )
+    return Loudness(times_s=start_s + (np.arange(steps) + 0.5) * LOUDNESS_STEP_S, values=values.astype(np.float32))
 
 
 def speaker_of(motions: Mapping[int, Motion], heard: Loudness | None) -> SpeakerChoice | None:
