@@ -10,7 +10,7 @@ from mme2e.faces.appearance import describe, distances
 from mme2e.faces.crop import crop_face
 from mme2e.faces.detector import FaceDetector, Faces
 from mme2e.faces.face_crop import FaceCrop, FaceFlag
-from mme2e.faces.gallery import CERTAIN, OTHER_LOOKS, SAME_LOOKS, Gallery
+from mme2e.faces.gallery import CERTAIN, NEW_LOOKS, OTHER_LOOKS, SAME_LOOKS, Gallery
 from mme2e.faces.shots import CUT, shot_change, shot_signature
 from mme2e.faces.tracker import (
     KEY_SPACING,
@@ -167,8 +167,9 @@ class PeopleTracker:
         if not self._window:
             return
         sightings = self._sightings()
+        doubtful = self._looks_changed(self._window[-1], sightings[-1])
         for frame, faces in zip(self._window, sightings, strict=True):
-            self._waiting.append((frame.requested_s, self._named(frame, faces)))
+            self._waiting.append((frame.requested_s, self._named(frame, faces, look_at_all=doubtful)))
         self._key, self._key_s = sightings[-1], self._window[-1].time_s
         self._window = []
 
@@ -204,30 +205,59 @@ class PeopleTracker:
         self._keys_since_thorough = 0
         return _all(search_frames(self._detector, [frame], 0.0)[0])
 
-    def _named(self, frame: Frame, faces: list[Sighting]) -> list[_Seen]:
-        """Gives each face of a frame to a track, and tracks to people."""
-        margin = self._detector.settings.margin
-        crops = [crop_face(frame.image, face.box, margin) for face in faces]
-        looks = [describe(frame.image, face.box, crop) for face, crop in zip(faces, crops, strict=True)]
+    def _looks_changed(self, frame: Frame, faces: list[Sighting]) -> bool:
+        """Whether a face of a key frame looks unlike the one that was at its place: there may have been a cut."""
+        for face in faces:
+            at_place = [track.looks for track in self._tracks if box_overlap(track.last.box, face.box) >= SAME_FACE]
+            if at_place and distances(self._described(frame, face)[1], np.stack(at_place)).min() > SAME_LOOKS:
+                return True
+        return False
+
+    def _described(self, frame: Frame, face: Sighting) -> tuple[np.ndarray, np.ndarray]:
+        """Crop and description."""
+        crop = crop_face(frame.image, face.box, self._detector.settings.margin)
+        return crop, describe(frame.image, face.box, crop)
+
+    def _named(self, frame: Frame, faces: list[Sighting], *, look_at_all: bool) -> list[_Seen]:
+        """Gives each face of a frame to a track, and tracks to people.
+
+        A face that was confirmed between two key frames which show it is who it was; it is described only to look at
+        all.
+        """
+        crops: list[np.ndarray] = []
+        looks: list[np.ndarray | None] = []
+        for face in faces:
+            if look_at_all or face.flag == FaceFlag.DETECTED:
+                crop, described = self._described(frame, face)
+                looks.append(described)
+            else:
+                crop = crop_face(frame.image, face.box, self._detector.settings.margin)
+                looks.append(None)
+            crops.append(crop)
         linked = self._linked(frame.time_s, faces, looks)
         taken = {track.person for track in linked.values() if track.person is not None}
         for i, track in linked.items():
-            track.last, track.last_s, track.looks = faces[i], frame.time_s, looks[i]
+            track.last, track.last_s = faces[i], frame.time_s
+            track.looks = track.looks if looks[i] is None else looks[i]
             track.sightings += 1
-        for i in range(len(faces)):
+        for i, face in enumerate(faces):
             if i not in linked:
-                linked[i] = _Track(faces[i], frame.time_s, looks[i])
+                described = looks[i]
+                linked[i] = _Track(
+                    face, frame.time_s, self._described(frame, face)[1] if described is None else described
+                )
                 self._tracks.append(linked[i])
         strangers = [i for i in sorted(linked) if linked[i].person is None]
-        for person, i in self._gallery.recognised({i: looks[i] for i in strangers}, taken, SAME_LOOKS):
+        for person, i in self._gallery.recognised({i: linked[i].looks for i in strangers}, taken, SAME_LOOKS):
             linked[i].person = person
         seen = []
         for i, (face, crop) in enumerate(zip(faces, crops, strict=True)):
             track = linked[i]
             if track.person is None and (track.sightings >= SIGHTINGS or face.probability >= CERTAIN):
                 track.person = self._gallery.new_person()
-            if track.person is not None:
-                self._gallery.learn(track.person, looks[i], face, crop, frame.image)
+                self._gallery.learn(track.person, track.looks, face, crop, frame.image)
+            elif track.person is not None and looks[i] is not None:
+                self._gallery.learn(track.person, track.looks, face, crop, frame.image)
             shown = FaceCrop(
                 time_s=frame.requested_s,
                 crop=crop,
@@ -240,7 +270,7 @@ class PeopleTracker:
         self._tracks = [track for track in self._tracks if frame.time_s - track.last_s <= LINK_S]
         return seen
 
-    def _linked(self, time_s: float, faces: list[Sighting], looks: list[np.ndarray]) -> dict[int, _Track]:
+    def _linked(self, time_s: float, faces: list[Sighting], looks: list[np.ndarray | None]) -> dict[int, _Track]:
         """The tracks that go on in a frame, by the position of their face."""
         candidates = []
         for track in self._tracks:
@@ -248,9 +278,7 @@ class PeopleTracker:
                 overlap = box_overlap(track.last.box, face.box)
                 if overlap < SAME_FACE:
                     continue
-                differing = float(distances(looks[i], track.looks[None])[0])
-                if track.person is not None:
-                    differing = min(differing, self._gallery.distance(track.person, looks[i]))
+                differing = self._differing(track, looks[i])
                 if differing > (OTHER_LOOKS if time_s - track.last_s <= LINK_S else SAME_LOOKS):
                     continue
                 candidates.append((overlap - differing, i, track))
@@ -259,6 +287,15 @@ class PeopleTracker:
             if i not in linked and all(track is not other for other in linked.values()):
                 linked[i] = track
         return linked
+
+    def _differing(self, track: _Track, looks: np.ndarray | None) -> float:
+        """How unlike its track a face looks."""
+        if looks is None:
+            return 0.0
+        latest = float(distances(looks, track.looks[None])[0])
+        if track.person is None or latest <= NEW_LOOKS:
+            return latest
+        return min(latest, self._gallery.distance(track.person, looks))
 
 
 def _all(faces: Faces) -> list[Sighting]:

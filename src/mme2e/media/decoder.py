@@ -25,9 +25,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from mme2e.errors import MediaError
 from mme2e.media import wire
-from mme2e.media.recording import Interval, IntervalEnd, ReadSettings
+from mme2e.media.recording import Interval, ReadSettings, RecordingEvent
 from mme2e.media.region import Region
-from mme2e.media.video import Frame, MediaInfo
+from mme2e.media.video import MediaInfo
 
 if TYPE_CHECKING:
     from mme2e.media.image import StillImage
@@ -95,7 +95,7 @@ class DecoderProcess:
 
     def read_recording(
         self, path: Path | str, intervals: Sequence[Interval], settings: ReadSettings
-    ) -> Iterator[Frame | IntervalEnd]:
+    ) -> Iterator[RecordingEvent]:
         """As `mme2e.media.recording.read_recording`. An iterator that is closed early ends the child.
 
         Raises:

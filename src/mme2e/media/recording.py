@@ -21,6 +21,7 @@ from mme2e.errors import MediaError
 from mme2e.media.audio import checked_samples, remark_silence
 from mme2e.media.audio_cuts import AudioCollector, AudioCut, collect
 from mme2e.media.cursor import VideoCursor
+from mme2e.media.glance import Glance, glance_times
 from mme2e.media.notes import Damage
 from mme2e.media.region import Region
 from mme2e.media.resampling import SAMPLE_RATE_HZ
@@ -57,6 +58,8 @@ class ReadSettings:
         video_track: Number among the video tracks, from 0; None: the one that a player takes.
         audio_track: The same of the audio tracks.
         square_pixels: Whether frames are scaled to square pixels, as a player shows them; else as they are stored.
+        glance_interval_ms: Time between two small grey images of all of the frame (`mme2e.media.glance`), at multiples
+            of it that lie in an interval; None: none are asked for.
     """
 
     frame_interval_ms: float = 500.0
@@ -65,6 +68,7 @@ class ReadSettings:
     video_track: int | None = None
     audio_track: int | None = None
     square_pixels: bool = True
+    glance_interval_ms: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,13 +112,16 @@ class IntervalEnd:
     audio: StreamReport
 
 
+RecordingEvent = Frame | Glance | IntervalEnd
+
+
 def read_recording(
     path: Path | str,
     intervals: Sequence[Interval],
     settings: ReadSettings,
     *,
     on_packet: Callable[[], None] | None = None,
-) -> Iterator[Frame | IntervalEnd]:
+) -> Iterator[RecordingEvent]:
     """Reads intervals of a recording. One pass; memory holds the audio of the intervals that are open, and two frames.
 
     A fault of the audio does not cost the video, nor the other way round: each has its report.
@@ -127,7 +134,8 @@ def read_recording(
 
     Yields:
         `Frame`s in the order of their requested times (one for each time and region, `Frame.intervals` are those that
-        it belongs to), and an `IntervalEnd` for each interval as soon as it is complete.
+        it belongs to), and an `IntervalEnd` for each interval as soon as it is complete. Where they are asked for,
+        `Glance`s among the frames, in the order of time.
 
     Raises:
         MediaError: The file cannot be read at all.
@@ -169,7 +177,7 @@ class _Reading:
         self._cursor: VideoCursor | None = None
         self._collector: AudioCollector | None = None
 
-    def events(self) -> Iterator[Frame | IntervalEnd]:
+    def events(self) -> Iterator[RecordingEvent]:
         settings = self._settings
         if self._is_plain():
             yield from self._plain_ends()
@@ -227,7 +235,7 @@ class _Reading:
                 audio=audio,
             )
 
-    def _watch(self, source: MediaSource) -> Iterator[Frame | IntervalEnd]:
+    def _watch(self, source: MediaSource) -> Iterator[RecordingEvent]:
         """The frames, and what ends on the way."""
         if source.video is None:
             self._video_fault = StreamReport(missing="the file has no video")
@@ -235,8 +243,13 @@ class _Reading:
         counted = 0
         try:
             self._cursor = VideoCursor(source, self._collector, square_pixels=self._settings.square_pixels)
-            wanted = _wanted(self._intervals, self._settings.frame_interval_ms)
+            wanted = _wanted(self._intervals, self._settings)
             for frame in frames_on_display(self._cursor, wanted, self._path, self._video_damage, self._misfits):
+                if isinstance(frame, Glance):
+                    self._video_passed_s = frame.time_s
+                    yield from self._ended()
+                    yield frame
+                    continue
                 self._video_passed_s = frame.requested_s
                 yield from self._ended()
                 for position in frame.intervals:
@@ -330,7 +343,17 @@ class _Reading:
         )
 
 
-def _wanted(intervals: Sequence[Interval], frame_interval_ms: float) -> Iterator[Wanted]:
+def _wanted(intervals: Sequence[Interval], settings: ReadSettings) -> Iterator[Wanted | float]:
+    """What is to be shown, in the order of time; glances after the frames of the same time."""
+    frames: Iterator[Wanted | float] = _wanted_frames(intervals, settings.frame_interval_ms)
+    if settings.glance_interval_ms is None:
+        return frames
+    spans = [(interval.start_s, interval.end_s) for interval in intervals]
+    glances: Iterator[Wanted | float] = glance_times(spans, settings.glance_interval_ms)
+    return heapq.merge(frames, glances, key=lambda each: each if isinstance(each, float) else each[0])
+
+
+def _wanted_frames(intervals: Sequence[Interval], frame_interval_ms: float) -> Iterator[Wanted]:
     """Times of all intervals in their order, each with the region to show then and the intervals that ask for it."""
     each = [
         zip(times_between(interval.start_s, interval.end_s, frame_interval_ms), itertools.repeat(position))

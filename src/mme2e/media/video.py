@@ -25,6 +25,7 @@ from av.video.reformatter import VideoReformatter
 from mme2e.errors import MediaError
 from mme2e.media.container import CONTAINER_TICKS_PER_S, NO_MEMORY, audio_tracks, video_tracks
 from mme2e.media.cursor import VideoCursor
+from mme2e.media.glance import Glance, Glancer
 from mme2e.media.notes import Damage
 from mme2e.media.region import Region, cut_region
 from mme2e.media.source import MediaSource
@@ -196,13 +197,18 @@ def _times_from(start_s: float, frame_interval_ms: float) -> Iterator[float]:
 
 
 def frames_on_display(
-    cursor: VideoCursor, wanted: Iterable[Wanted], path: Path | str, damage: Damage, misfits: dict[Region, str] | None
-) -> Iterator[Frame]:
-    """Moves a cursor forward and yields the frames that are asked for, until the video ends.
+    cursor: VideoCursor,
+    wanted: Iterable[Wanted | float],
+    path: Path | str,
+    damage: Damage,
+    misfits: dict[Region, str] | None,
+) -> Iterator[Frame | Glance]:
+    """Moves a cursor forward and yields the frames and glances that are asked for, until the video ends.
 
     Args:
         cursor: At or before the first time.
-        wanted: Times, ascending, with their regions; it is iterated over as they are reached, and may have no end.
+        wanted: Times, ascending, with their regions, or a time alone for a glance; it is iterated over as they are
+            reached, and may have no end.
         path: For messages.
         damage: The cursor's.
         misfits: Receives regions that do not fit into the frame, with the reason; their frames are left out.
@@ -211,18 +217,24 @@ def frames_on_display(
         MediaError: A region does not fit into the frame and there is no `misfits`.
     """
     # A frame's own converter is set up for it alone, with threads: ten times the work of converting it.
-    converter = VideoReformatter()
+    converter, glancer = VideoReformatter(), Glancer(cursor)
     lost_before = damage.lost_packets
     converted: Any = None
     upright: np.ndarray | None = None
     images: dict[Region | None, np.ndarray] = {}
-    for time_s, region, intervals in wanted:
+    for each in wanted:
+        time_s, region, intervals = (each, None, ()) if isinstance(each, float) else each
         shown = cursor.move_to(time_s)
         if shown is None and cursor.end_s is None:  # the video has not begun
             continue
         if shown is None:
             return
         shown_s, frame = shown
+        if isinstance(each, float):
+            glance = glancer.look(frame, time_s)
+            if glance is not None:
+                yield glance
+            continue
         if frame is not converted:
             converted, images = frame, {}
             try:
@@ -265,6 +277,8 @@ def _frames_of(
     source = MediaSource(path, video_track=video_track, video_damage=damage)
     try:
         cursor = VideoCursor(source, square_pixels=square_pixels)
-        yield from frames_on_display(cursor, wanted, path, damage, None)
+        for frame in frames_on_display(cursor, wanted, path, damage, None):
+            if isinstance(frame, Frame):
+                yield frame
     finally:
         source.close()

@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from mme2e.errors import MediaError
-from mme2e.media.recording import Interval, IntervalEnd, StreamReport
+from mme2e.media.glance import Glance
+from mme2e.media.recording import Interval, IntervalEnd, RecordingEvent, StreamReport
 from mme2e.media.region import Region
 from mme2e.media.video import Frame, MediaInfo
 
@@ -95,10 +96,12 @@ def interval_from(fields: dict[str, Any]) -> Interval:
     return Interval(**fields | {"region": region_from(fields["region"])})
 
 
-def message_of(event: Frame | IntervalEnd) -> tuple[dict[str, Any], np.ndarray]:
+def message_of(event: RecordingEvent) -> tuple[dict[str, Any], np.ndarray]:
     """Header and array of an event."""
     if isinstance(event, Frame):
         return {"kind": "frame", "fields": fields_of(event)}, event.image
+    if isinstance(event, Glance):
+        return {"kind": "glance", "fields": fields_of(event)}, event.image
     return {"kind": "end", "fields": fields_of(event)}, event.samples
 
 
@@ -132,7 +135,7 @@ def image_from(header: dict[str, Any], array: np.ndarray | None) -> "StillImage 
         raise WireError(f"a message of kind {header.get('kind')}: {error}") from error
 
 
-def event_from(header: dict[str, Any], array: np.ndarray | None) -> Frame | IntervalEnd:
+def event_from(header: dict[str, Any], array: np.ndarray | None) -> RecordingEvent:
     """What `message_of` made of an event.
 
     Raises:
@@ -145,6 +148,10 @@ def event_from(header: dict[str, Any], array: np.ndarray | None) -> Frame | Inte
         if header["kind"] == "frame":
             region, intervals = region_from(fields.pop("region")), tuple(fields.pop("intervals"))
             return Frame(**fields, region=region, intervals=intervals, image=array)
+        if header["kind"] == "glance":
+            if array.dtype != np.uint8 or array.ndim != 2:
+                raise WireError(f"a glance of {array.dtype} {array.shape}")
+            return Glance(**fields, image=array)
         video, audio = _report_from(fields.pop("video")), _report_from(fields.pop("audio"))
         return IntervalEnd(**fields, video=video, audio=audio, samples=array)
     except (KeyError, TypeError) as error:

@@ -156,13 +156,14 @@ class _Call:
             # A track that is not asked for is not missed either.
             video_track=self._settings.video_track if video else None,
             audio_track=self._settings.audio_track if audio else None,
+            glance_interval_ms=None,
         )
         asked = [self._intervals[position] for position in positions]
         with self._senses.decoders.borrowed() as decoder:
             for event in decoder.read_recording(path, asked, settings):
                 if isinstance(event, Frame):
                     yield replace(event, intervals=tuple(positions[i] for i in event.intervals))
-                else:
+                elif isinstance(event, IntervalEnd):
                     yield replace(event, position=positions[event.position])
 
     def read_in_any_case(
