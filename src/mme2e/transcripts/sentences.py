@@ -17,7 +17,7 @@ LONGEST_PAUSE_S = 1.0
 _CLOSING = "\"'\u201d\u2019\u00bb)]"
 _SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f")
 _CLAUSE_ENDS = (*_SENTENCE_ENDS, ",", ";", ":", "\u2013", "\u2014", "\uff0c", "\u3001", "\uff1b", "\uff1a")
-_TITLES = {"mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "vs.", "e.g.", "i.e.", "no.", "jr.", "sr."}
+_TITLES = {"mr.", "mrs.", "ms.", "dr.", "prof.", "vs.", "e.g.", "i.e."}
 _NO_SPACES = r"\u3040-\u30ff\u3400-\u9fff"
 _TOKEN = re.compile(rf"[{_NO_SPACES}][\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]*|[^\s{_NO_SPACES}]+")
 """A word; or a character of a script without spaces, with the punctuation behind it."""

@@ -1,6 +1,7 @@
 """Subtitles: SubRip, WebVTT, and (Advanced) SubStation Alpha."""
 
 import re
+import warnings
 
 from mme2e.times import seconds_of
 from mme2e.transcripts.cues import Cue
@@ -10,6 +11,8 @@ _TIMES = re.compile(r"\s*(\S+)\s*-->\s*(\S+)(?:\s.*)?")
 _VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^<>]*)>")
 _PREFIX = re.compile(r"(?:-\s*)?([^\W\d_][^\s:]{0,39}(?: [^\s:]{1,40}){0,3}):\s+(?=\S)")
 """A name of up to four words before a colon."""
+
+_VERSION_4 = re.compile(r"^\s*(?:\[V4 Styles\]|ScriptType:\s*v4\.00\s*$)", re.MULTILINE | re.IGNORECASE)
 
 _NAMED_SHARE = 0.5
 """Of the cues; where no more than that begin with a name and a colon, these are words as others are."""
@@ -44,8 +47,10 @@ def read_ass(text: str) -> Found:
 
     if not re.search(r"^\s*\[Events\]", text, re.MULTILINE | re.IGNORECASE):
         raise ValueError("it has no [Events]")
+    format_ = "ssa" if _VERSION_4.search(text) else "ass"
     try:
-        events = pysubs2.SSAFile.from_string(text.replace("\r", "\n"), format_="ass").events
+        with warnings.catch_warnings(action="ignore"):  # about styles and layers, which are not used
+            events = pysubs2.SSAFile.from_string(re.sub(r"\r\n?", "\n", text), format_=format_).events
     except (pysubs2.exceptions.Pysubs2Error, IndexError, KeyError, OverflowError) as error:
         raise ValueError(one_line(str(error))) from error
     found = Found()
