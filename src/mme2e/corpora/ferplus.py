@@ -13,9 +13,9 @@ from pathlib import Path
 from mme2e.corpora.collection import Collection
 from mme2e.corpora.raw_folder import existing_folder, files_below, rows_of
 from mme2e.corpora.row_groups import RowGroups
-from mme2e.corpora.times import number_of
 from mme2e.corpora.utterance import RawCorpus, Utterance
 from mme2e.errors import UserError
+from mme2e.times import number_of
 
 LABEL_NAMES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 """In the order of the columns."""

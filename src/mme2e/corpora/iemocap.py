@@ -15,10 +15,10 @@ from pathlib import Path
 
 from mme2e.corpora.collection import Collection
 from mme2e.corpora.raw_folder import existing_folder, files_of, lines_of
-from mme2e.corpora.times import seconds_of
 from mme2e.corpora.utterance import RawCorpus, Utterance
 from mme2e.errors import UserError
 from mme2e.media.region import Region
+from mme2e.times import seconds_of
 
 LABEL_NAMES = ("ang", "exc", "fru", "hap", "neu", "sad")
 """The six classes of Dai et al. 2021; turns with another label are skipped."""

@@ -18,11 +18,11 @@ from mme2e.corpora.collection import Collection
 from mme2e.corpora.file_finder import FileFinder, is_file, is_pattern
 from mme2e.corpora.manifest_rows import FACE_CROP, MISSING, ManifestRow, read_rows
 from mme2e.corpora.manifest_votes import votes_of, with_labels
-from mme2e.corpora.times import number_of, seconds_of
 from mme2e.corpora.utterance import RawCorpus, Utterance
 from mme2e.errors import UserError
 from mme2e.media.region import Region
 from mme2e.text_files import tidy_name
+from mme2e.times import number_of, seconds_of
 
 SPLIT_NAMES = {
     "train": "train",

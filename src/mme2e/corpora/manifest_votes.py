@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from mme2e.corpora.label_names import in_one_spelling
 from mme2e.corpora.manifest_rows import VOTES
-from mme2e.corpora.times import number_of
 from mme2e.corpora.utterance import Utterance
+from mme2e.times import number_of
 
 Votes = tuple[tuple[str, float], ...]
 """Label and votes; those above 0."""

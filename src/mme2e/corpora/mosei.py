@@ -14,10 +14,10 @@ from pathlib import Path
 
 from mme2e.corpora.collection import Collection
 from mme2e.corpora.raw_folder import existing_folder, files_of, first_folder, lines_of, rows_of
-from mme2e.corpora.times import number_of, seconds_of
 from mme2e.corpora.utterance import RawCorpus, Utterance
 from mme2e.errors import UserError
 from mme2e.text_files import composed
+from mme2e.times import number_of, seconds_of
 
 LABEL_NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 VIDEO_FOLDERS = ("Videos/Full/Combined",)

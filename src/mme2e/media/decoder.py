@@ -2,9 +2,9 @@
 
 Both read foreign bytes with C code: a damaged or malicious file can end the process in a segmentation fault, take all
 memory or never come back. What opens, probes, samples or listens to a recording, or reads an image, on behalf of
-`prepare` and `predict` therefore runs in a process of its own: `DecoderProcess.probe`, `read_recording` and
-`read_images` do what the functions of these names do, for one file after the other, and turn the death of the child,
-its memory limit and its silence into a `MediaError` that names the file. The next file gets a new child.
+`prepare` and `predict` therefore runs in a process of its own: `DecoderProcess.probe`, `read_recording`, `read_images`
+and `read_subtitles` do what the functions of these names do, for one file after the other, and turn the death of the
+child, its memory limit and its silence into a `MediaError` that names the file. The next file gets a new child.
 
 The child is started with `subprocess` and not with `multiprocessing`, which would import the caller's main script
 again; it imports numpy and av, takes a quarter of a second to start and some 60 MB. It sends arrays as they are in
@@ -27,6 +27,7 @@ from mme2e.errors import MediaError
 from mme2e.media import wire
 from mme2e.media.recording import Interval, ReadSettings, RecordingEvent
 from mme2e.media.region import Region
+from mme2e.media.subtitles import SubtitleLine, Subtitles
 from mme2e.media.video import MediaInfo
 
 if TYPE_CHECKING:
@@ -128,6 +129,19 @@ class DecoderProcess:
                 done += 1
                 yield error
             left = left[done:]
+
+    def read_subtitles(self, path: Path | str, track: int | None = None) -> Subtitles:
+        """As `mme2e.media.subtitles.read_subtitles`.
+
+        Raises:
+            MediaError: The file cannot be read, or it killed the child.
+        """
+        lines: list[SubtitleLine] = []
+        remarks: list[str] = []
+        for part in self._ask([path], {"call": "read_subtitles", "track": track}, wire.subtitles_from):
+            lines += part.lines
+            remarks += part.remarks
+        return Subtitles(lines=tuple(lines), remarks=tuple(remarks))
 
     def _ask(
         self,

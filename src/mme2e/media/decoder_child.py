@@ -17,6 +17,7 @@ from typing import IO, Any
 from mme2e.errors import MediaError
 from mme2e.media import wire
 from mme2e.media.recording import ReadSettings, read_recording
+from mme2e.media.subtitles import read_subtitles
 from mme2e.media.video import probe
 
 PROGRESS_EVERY_S = 0.5
@@ -80,6 +81,10 @@ def _answers(request: dict[str, Any], on_packet: Callable[[], None]) -> Iterator
     (path,) = request["paths"]
     if request["call"] == "probe":
         yield {"kind": "media", "fields": wire.fields_of(probe(path, **request["settings"]))}, None
+        return
+    if request["call"] == "read_subtitles":
+        subtitles = read_subtitles(path, request["track"], on_packet=on_packet)
+        yield from ((header, None) for header in wire.subtitle_messages(subtitles))
         return
     intervals = [wire.interval_from(fields) for fields in request["intervals"]]
     settings = ReadSettings(**request["settings"])

@@ -8,7 +8,7 @@ the process at the other end of the pipe decodes foreign bytes.
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from mme2e.errors import MediaError
 from mme2e.media.glance import Glance
 from mme2e.media.recording import Interval, IntervalEnd, RecordingEvent, StreamReport
 from mme2e.media.region import Region
+from mme2e.media.subtitles import SubtitleLine, Subtitles
 from mme2e.media.video import Frame, MediaInfo
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 MOST_HEADER_BYTES = 1 << 24  # a list of all utterances of a long recording takes a hundredth of it
 MOST_ARRAY_BYTES = 1 << 32
+LINES_AT_ONCE = 64
+"""Of subtitles in a message: with the longest ones it is within `MOST_HEADER_BYTES`."""
+
 _DTYPES = {"uint8": np.uint8, "int16": np.int16}
 
 
@@ -113,6 +117,27 @@ def media_from(header: dict[str, Any], array: np.ndarray | None) -> MediaInfo:
     """
     try:
         return MediaInfo(**header["fields"])
+    except (KeyError, TypeError) as error:
+        raise WireError(f"a message of kind {header.get('kind')}: {error}") from error
+
+
+def subtitle_messages(subtitles: Subtitles) -> Iterator[dict[str, Any]]:
+    """Headers that hold a subtitle track, some lines each."""
+    for first in range(0, len(subtitles.lines), LINES_AT_ONCE):
+        lines = subtitles.lines[first : first + LINES_AT_ONCE]
+        yield {"kind": "subtitles", "lines": [fields_of(line) for line in lines], "remarks": []}
+    yield {"kind": "subtitles", "lines": [], "remarks": list(subtitles.remarks)}
+
+
+def subtitles_from(header: dict[str, Any], array: np.ndarray | None) -> Subtitles:
+    """A part of a subtitle track, from a message.
+
+    Raises:
+        WireError: It is none.
+    """
+    try:
+        lines = tuple(SubtitleLine(**fields) for fields in header["lines"])
+        return Subtitles(lines=lines, remarks=tuple(header["remarks"]))
     except (KeyError, TypeError) as error:
         raise WireError(f"a message of kind {header.get('kind')}: {error}") from error
 
