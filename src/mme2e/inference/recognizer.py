@@ -302,16 +302,13 @@ class Recognizer:
             logits: (emotions,) of one utterance.
             used: Modalities that they rest on, which decide the temperature of runs trained with `ce`.
         """
-        logits = logits.float()
         names = self.info.label_names
+        probabilities = self.probabilities(logits, used).tolist()
         if self.info.loss == "ce":
-            letters = "".join(name[0] for name in used)
-            probabilities = (logits / self.info.confidence.temperature_of(letters)).softmax(dim=0).tolist()
             highest = probabilities.index(max(probabilities))
             decided = [place == highest and not self.is_uncertain(probabilities) for place in range(len(names))]
             thresholds: tuple[float | None, ...] = (None,) * len(names)
         else:
-            probabilities = logits.sigmoid().tolist()
             limits = self.info.thresholds or (0.5,) * len(names)
             decided = [probability > limit for probability, limit in zip(probabilities, limits, strict=True)]
             thresholds = limits
@@ -319,6 +316,21 @@ class Recognizer:
             Emotion(name=name, probability=probability, threshold=threshold, present=present)
             for name, probability, threshold, present in zip(names, probabilities, thresholds, decided, strict=True)
         )
+
+    def probabilities(self, logits: Tensor, used: Sequence[str] = MODALITIES) -> Tensor:
+        """Calibrated probabilities of the emotions.
+
+        Args:
+            logits: (..., emotions).
+            used: As in `decide`.
+
+        Returns:
+            (..., emotions) float32: softmax for runs trained with `ce`, else the sigmoid of each logit.
+        """
+        if self.info.loss != "ce":
+            return logits.float().sigmoid()
+        letters = "".join(name[0] for name in used)
+        return (logits.float() / self.info.confidence.temperature_of(letters)).softmax(dim=-1)
 
     def is_uncertain(self, probabilities: Sequence[float]) -> bool:
         """Whether the model abstains, of the probabilities of a run trained with `ce`."""

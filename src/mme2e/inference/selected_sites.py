@@ -81,12 +81,19 @@ def selected_sites(model: nn.Module, batch: Batch) -> SelectedSites:
         raise ValueError("the model is in training mode, where a forward pass changes it; call model.eval() first")
     trace = Trace()
     logits = model(batch, trace)
-    stages = model.stages
+    visual, acoustic = selections_of(model, trace)
+    return SelectedSites(logits=logits, visual=visual, acoustic=acoustic)
+
+
+def selections_of(
+    model: MESM, trace: Trace
+) -> tuple[tuple[StageSelection, ...] | None, tuple[StageSelection, ...] | None]:
+    """What a forward pass left in its trace, of the face crops and of the mel chunks; see `SelectedSites`."""
     visual, acoustic = (
-        _selections([stage for name, stage in stages.items() if name.startswith(modality)], trace)
+        _selections([stage for name, stage in model.stages.items() if name.startswith(modality)], trace)
         for modality in ("visual", "acoustic")
     )
-    return SelectedSites(logits=logits, visual=visual, acoustic=acoustic)
+    return visual, acoustic
 
 
 def _selections(stages: Sequence[SparseStage], trace: Trace) -> tuple[StageSelection, ...] | None:

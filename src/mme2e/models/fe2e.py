@@ -1,6 +1,7 @@
 """FE2E: the dense, fully end-to-end model (reference section 1; Dai et al. 2021, section 4)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -99,11 +100,36 @@ class SequenceBranch(nn.Module):
         Returns:
             (batch, out_dim).
         """
+        return self.gather(self.encode(maps, text, trace))
+
+    def encode(self, maps: Ragged, text: Tensor | None = None, trace: Trace | None = None) -> Ragged:
+        """The tower's vector of each map, (total, trans_dim); arguments as in `forward`."""
         values, lengths = maps.values, maps.lengths
         query = () if text is None else (text.repeat_interleave(lengths, dim=0, output_size=len(values)),)
         nothing = self.head.weight.new_zeros(0, self.head.in_features)
         vectors = self.tower(values, *query, trace=trace) if len(values) else nothing
-        return self.head(self.sequence(vectors, lengths))
+        return Ragged(vectors, lengths, maps.present)
+
+    def gather(self, vectors: Ragged) -> Tensor:
+        """Logits or features (batch, out_dim) of the vectors that `encode` gave."""
+        return self.head(self.sequence(vectors.values, vectors.lengths))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Encoded:
+    """What the encoders make of a batch; a modality that the model does not use or the batch lacks is None.
+
+    Attributes:
+        text: (batch, hidden_size).
+        text_present: (batch,) bool.
+        visual: A vector a face crop, (total_frames, trans_dim).
+        acoustic: A vector a mel chunk, (total_chunks, trans_dim).
+    """
+
+    text: Tensor | None
+    text_present: Tensor | None
+    visual: Ragged | None
+    acoustic: Ragged | None
 
 
 class FE2E(nn.Module):
@@ -188,29 +214,43 @@ class FE2E(nn.Module):
             batch: Utterances, on the model's device.
             trace: As in `forward`.
         """
+        return self.outputs_of(self.encode(batch, trace), len(batch))
+
+    def encode(self, batch: Batch, trace: Trace | None = None) -> Encoded:
+        """What the encoders make of each token, face crop and mel chunk, before the sequences are gathered.
+
+        Args:
+            batch: Utterances, on the model's device.
+            trace: As in `forward`.
+        """
         if self.acoustic is not None and batch.mel_chunks is None and batch.waveforms is not None:
             batch = batch.with_mel_chunks()
         text = None
         if self.text is not None and batch.tokens is not None:
             text = self.text.encode(batch.tokens)
         conditioned_on = self._conditioned_on(text)
-        faces, chunks = batch.face_crops, batch.mel_chunks
-        if self.visual is not None and faces is not None:
-            faces = face_maps(faces, self._settings.faces)
-        if self.acoustic is not None and chunks is not None:
-            chunks = audio_maps(chunks, self._settings.audio, batch.audio_context)
+        visual = acoustic = None
+        if self.visual is not None and batch.face_crops is not None:
+            faces = face_maps(batch.face_crops, self._settings.faces)
+            visual = self.visual.encode(faces, self._query(self.visual, conditioned_on, batch), trace)
+        if self.acoustic is not None and batch.mel_chunks is not None:
+            chunks = audio_maps(batch.mel_chunks, self._settings.audio, batch.audio_context)
+            acoustic = self.acoustic.encode(chunks, self._query(self.acoustic, conditioned_on, batch), trace)
+        present = None if text is None else batch.present("t")
+        return Encoded(text=text, text_present=present, visual=visual, acoustic=acoustic)
+
+    def outputs_of(self, encoded: Encoded, batch: int) -> ModalityOutputs:
+        """What each modality gives, of what `encode` gave for so many utterances."""
         # In the order of `fusion_order`.
         parts: list[tuple[Tensor | None, Tensor | None]] = []
         if self.text is not None:
-            parts.append((None, None) if text is None else (self.text.head(text), batch.present("t")))
-        for branch, maps in ((self.visual, faces), (self.acoustic, chunks)):
+            text = None if encoded.text is None else self.text.head(encoded.text)
+            parts.append((text, encoded.text_present))
+        for branch, vectors in ((self.visual, encoded.visual), (self.acoustic, encoded.acoustic)):
             if branch is not None:
-                if maps is None:
-                    parts.append((None, None))
-                else:
-                    parts.append((branch(maps, self._query(branch, conditioned_on, batch), trace), maps.present))
+                parts.append((None, None) if vectors is None else (branch.gather(vectors), vectors.present))
         head = next(branch.head for branch in (self.text, self.visual, self.acoustic) if branch is not None)
-        return ModalityOutputs.of(parts, batch=len(batch), width=head.out_features, like=head.weight)
+        return ModalityOutputs.of(parts, batch=batch, width=head.out_features, like=head.weight)
 
 
 def _dense_tower(settings: ModelSettings, source: TowerInput, channels: tuple[int, int, int, int]) -> Tower:
