@@ -20,7 +20,7 @@ from mme2e.inference.timeline import (
 
 LABELS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'too' \u2028 {{ 7 * 7 }} <!--"
-CARD = "# Card\n\nTrained **end to end**, see [the paper](https://example.org/a).\n\n- one\n- two\n\n|a|b|\n|---|---|\n|1|2|\n"
+CARD = "# Card\n\nTrained **end to end**, see [it](https://example.org).\n\n- one\n- two\n\n|a|b|\n|---|---|\n|1|2|\n"
 SENTENCE = "I did not think that it would end like this, but here we are."
 
 

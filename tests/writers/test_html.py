@@ -198,7 +198,7 @@ def test_times_and_shares_are_written_for_people() -> None:
 def test_a_model_card_becomes_blocks() -> None:
     assert markdown_blocks("---\nlicense: mit\n---\n" + CARD) == [
         ("heading", "Card"),
-        ("paragraph", "Trained end to end, see the paper (https://example.org/a)."),
+        ("paragraph", "Trained end to end, see it (https://example.org)."),
         ("list", ["one", "two"]),
         ("table", [["a", "b"], ["1", "2"]]),
     ]

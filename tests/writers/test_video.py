@@ -72,6 +72,26 @@ def test_audio_packets_are_kept_as_they_are(tmp_path: Path) -> None:
     assert len(frames_of(tmp_path / "out.mp4")) == 25
 
 
+def test_a_clock_that_begins_later_is_set_to_zero_for_both_tracks(tmp_path: Path) -> None:
+    tone = (8000 * np.sin(np.arange(32_000) / 9)).astype(np.int16)
+    clip, late = tmp_path / "clip.mp4", tmp_path / "late.ts"
+    write_with_audio(clip, [grey_image(100)] * 25, tone[:, None])
+    with av.open(str(clip)) as source, av.open(str(late), "w") as container:
+        streams = {stream.type: container.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.dts, packet.pts = (ticks + round(5 / packet.time_base) for ticks in (packet.dts, packet.pts))
+                packet.stream = streams[packet.stream.type]
+                container.mux(packet)
+    annotate(made_timeline(1), late, tmp_path / "out.mp4")
+    found, before = audio_packets(tmp_path / "out.mp4"), audio_packets(late)
+    shifts_s = [float(old[0] - new[0]) for old, new in zip(before, found, strict=True)]
+    assert min(shifts_s) == pytest.approx(max(shifts_s), abs=1e-4)
+    assert shifts_s[0] == pytest.approx(5, abs=2)  # FFmpeg adds a delay of its own
+    assert float(times_of(late)[0] - times_of(tmp_path / "out.mp4")[0]) == pytest.approx(shifts_s[0], abs=1e-4)
+    assert all(old[1].endswith(new[1]) for old, new in zip(before, found, strict=True))  # without the ADTS header
+
+
 def test_audio_that_players_do_not_expect_in_mp4_becomes_aac(tmp_path: Path) -> None:
     tone = (8000 * np.sin(np.arange(32_000) / 9)).astype(np.int16)
     clip = tmp_path / "clip.avi"

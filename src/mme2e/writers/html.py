@@ -178,12 +178,8 @@ def decision_shares(segments: Iterable[Segment]) -> list[tuple[str, float]]:
     time_s: defaultdict[str, float] = defaultdict(float)
     for segment in segments:
         time_s[segment.decision] += max(0.0, segment.end_s - segment.start_s)
-    total_s = sum(time_s.values())
-    return (
-        [(decision, each_s / total_s) for decision, each_s in sorted(time_s.items(), key=lambda item: -item[1])]
-        if total_s > 0
-        else []
-    )
+    total_s = sum(time_s.values()) or 1.0
+    return sorted(((name, each_s / total_s) for name, each_s in time_s.items()), key=lambda pair: -pair[1])
 
 
 def headline(timeline: Timeline) -> str:

@@ -77,7 +77,7 @@ def annotate(timeline: Timeline, video: Path, out: Path, *, progress: Callable[[
     try:
         with replacing(out) as temporary:
             _Annotator(timeline, source, progress).write(temporary, _FORMATS[out.suffix.lower()])
-    except OSError as error:
+    except (OSError, av.FFmpegError) as error:
         raise UserError(f"{out} cannot be written: {error.strerror or error}") from error
     finally:
         source.close()
@@ -144,7 +144,7 @@ class Overlay:
             name = self._name(person)
             label = self._face(f"{name}: {segment.decision}" if segment else name, colour)
             top = round(box[1]) - label.height_px
-            label.lay(planes, max(0, round(box[0])), top if top >= 0 else round(box[3]))
+            label.lay(planes, max(0, round(box[0])), top if top >= 0 else max(0, round(box[1])))
 
     def _colour_of(self, segment: Segment | None) -> tuple[int, int, int]:
         """Of the decision; grey where there is none."""
@@ -221,7 +221,7 @@ class _Annotator:
         even = width_px + width_px % 2, height_px + height_px % 2
         overlay = Overlay(self._timeline, *even)
         self._source.video.thread_type = "AUTO"
-        with av.open(str(path), "w", format=container_format, options=self._muxing_options()) as container:
+        with av.open(f"file:{path}", "w", format=container_format, options=self._muxing_options()) as container:
             video = self._add_video(container, even)
             audio, copied = self._add_audio(container)
             last = -1
@@ -274,6 +274,10 @@ class _Annotator:
         video.width, video.height = size_px
         video.pix_fmt = "yuv420p"
         video.codec_context.time_base = video.time_base = source.time_base
+        for name in ("color_primaries", "color_trc", "colorspace"):
+            setattr(video.codec_context, name, getattr(source.codec_context, name))
+        if source.codec_context.pix_fmt == "yuv420p":  # others are turned into video's range
+            video.codec_context.color_range = source.codec_context.color_range
         return video
 
     def _add_audio(self, container: Any) -> tuple[Any, bool]:
@@ -291,6 +295,7 @@ class _Annotator:
         """Video frames, and audio as packets or as frames, in the order of the file."""
         source = self._source
         origin_ticks = 0 if source.audio is None else self._origin_ticks(source.audio)
+        last_dts = -math.inf
         for packet in source.packets():
             if packet.stream is source.video:
                 for frame in decoded([packet], source.video_damage):
@@ -299,7 +304,8 @@ class _Annotator:
                 for frame in decoded([packet], source.audio_damage):
                     if frame.pts is not None:
                         yield "audio", frame
-            elif packet.dts is not None and packet.size and not packet.is_corrupt:
+            elif packet.dts is not None and packet.size and packet.dts > last_dts:
+                last_dts = packet.dts
                 packet.dts -= origin_ticks
                 packet.pts = packet.dts if packet.pts is None else packet.pts - origin_ticks
                 yield "audio", packet
