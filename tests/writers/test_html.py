@@ -16,7 +16,8 @@ from report_timeline import CARD, HOSTILE, LABELS, made_timeline
 
 from mme2e.errors import UserError
 from mme2e.inference.timeline import Moment, Timeline
-from mme2e.writers.html import clock, decision_shares, duration, headline, markdown_blocks, share, write_report
+from mme2e.writers.html import clock, decision_shares, duration, headline, share, write_report
+from mme2e.writers.model_card import markdown_blocks
 from mme2e.writers.palette import DARK_BACKGROUND, LIGHT_BACKGROUND, emotion_colours, rgb
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -12,8 +12,9 @@ from report_timeline import HOSTILE, made_segment, made_timeline
 from mme2e.errors import MediaError, UserError
 from mme2e.generated.encoding import write_video as write_with_audio
 from mme2e.inference.timeline import FaceAt, ModelIdentity, Person, Segment, Timeline
-from mme2e.writers.video import Overlay, annotate
+from mme2e.writers.video import annotate
 from mme2e.writers.video_labels import Label, subtitle_pages, to_yuv
+from mme2e.writers.video_overlay import Overlay
 
 UNDECIDED = (180, 186, 196)
 

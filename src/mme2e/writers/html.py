@@ -5,11 +5,7 @@ Texts of users are data: the template escapes them, and the script only ever set
 """
 
 import base64
-import binascii
 import hashlib
-import io
-import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,39 +17,15 @@ from urllib.parse import quote
 
 from mme2e.atomic import write_text
 from mme2e.errors import UserError
-from mme2e.inference.timeline import Evidence, Moment, Person, Segment, Timeline
+from mme2e.inference.timeline import Person, Segment, Timeline
 from mme2e.text_files import printable
+from mme2e.writers.model_card import markdown_blocks
 from mme2e.writers.palette import emotion_colours
-
-MOST_IMAGE_PX = 1024
-"""Larger images than that in a timeline are no face crops, and are left out."""
+from mme2e.writers.report_data import FLAG_MEANINGS, data_island, small_image
 
 STYLE_WITHOUT_SCRIPTS = ".script-only{display:none}.paper{display:block}"
 """Where scripts do not run, the table of all segments stands in place of what they draw."""
 
-IMAGE_QUALITY = 80
-"""Of WebP, 0..100: a face crop takes a tenth of its PNG."""
-
-FLAG_MEANINGS = {
-    "no face": "No face was seen, so the answer rests on voice and words.",
-    "small face": "The face is less than 48 pixels wide or high: expressions are hard to read.",
-    "low light": "The face is dark.",
-    "blur": "The face is out of focus or moves fast.",
-    "silence": "The audio is silent or nearly so.",
-    "clipping": "The recording was too loud: the audio is distorted.",
-    "noise": "The voice is not much louder than what is around it.",
-    "no words": "No transcript covers this time, so the words were not read.",
-    "no speech": "Nobody speaks here.",
-    "damage": "Part of the file could not be decoded.",
-}
-KIND_MEANINGS = {"speech": "speech", "no speech": "no speech", "window": "window", "whole": "whole stretch"}
-CHOICE_MEANINGS = {
-    "mouth": "the mouth moves with the voice",
-    "largest": "the largest face",
-    "only": "the only face",
-    "turn": "named by the speaker turns",
-    "asked": "every visible person was asked for",
-}
 LIMITS = (
     "The model reads what is expressed in face, voice and words. It does not know what a person feels.",
     "A probability is calibrated on the collections the model was trained on. Other cameras, languages, ages and "
@@ -104,7 +76,7 @@ def report_html(timeline: Timeline, *, video: str | None = None) -> str:
         plain_style=STYLE_WITHOUT_SCRIPTS,
         plain_hash=_hash(STYLE_WITHOUT_SCRIPTS),
         script_hash=_hash(script),
-        data=_data_island(timeline, colours),
+        data=data_island(timeline, colours),
         video_source=None if video is None else "./" + quote(video.encode("utf-8", "surrogateescape")),
         headline=headline(timeline),
         people=[_person_row(person, timeline) for person in timeline.people],
@@ -206,7 +178,7 @@ def _person_row(person: Person, timeline: Timeline) -> _PersonRow:
     return _PersonRow(
         person=person,
         name=person.name or person.id,
-        thumbnail=_image(person.thumbnail),
+        thumbnail=small_image(person.thumbnail),
         segments=len(own),
         shares=decision_shares(own)[:5],
     )
@@ -256,151 +228,3 @@ def _missing_rows(timeline: Timeline) -> list[tuple[str, str, int]]:
     """Modality, why it was missing, in how many segments."""
     counts = Counter(reason for segment in timeline.segments for reason in segment.missing.items())
     return [(modality, reason, number) for (modality, reason), number in counts.most_common(20)]
-
-
-def _data_island(timeline: Timeline, colours: dict[str, list[str]]) -> str:
-    """What the script draws, as JSON that cannot end its `<script>` element."""
-    found = {
-        "source": timeline.source,
-        "duration": _rounded(max([timeline.duration_s, *(segment.end_s for segment in timeline.segments)])),
-        "labels": timeline.label_names,
-        "colours": colours,
-        "people": [{"id": each.id, "name": each.name or each.id} for each in timeline.people],
-        "flags": FLAG_MEANINGS,
-        "kinds": KIND_MEANINGS,
-        "choices": CHOICE_MEANINGS,
-        "segments": [_segment(each) for each in sorted(timeline.segments, key=lambda each: each.start_s)],
-    }
-    text = json.dumps(found, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for letter in "<>&\u2028\u2029":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return text
-
-
-def _segment(segment: Segment) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "start": _rounded(segment.start_s),
-        "end": _rounded(segment.end_s),
-        "kind": segment.kind,
-        "person": segment.person,
-        "chosenBy": segment.chosen_by,
-        "choice": _rounded(segment.choice_confidence),
-        "speaker": segment.speaker,
-        "text": segment.text,
-        "names": [emotion.name for emotion in segment.emotions],
-        "probabilities": [_rounded(emotion.probability) for emotion in segment.emotions],
-        "thresholds": [_rounded(emotion.threshold) for emotion in segment.emotions],
-        "decided": segment.decided,
-        "decision": segment.decision,
-        "uncertain": segment.uncertain,
-        "used": segment.used,
-        "missing": segment.missing,
-        "flags": segment.flags,
-        "frames": segment.frames,
-        "faces": segment.frames_with_face,
-        "notes": segment.notes,
-        "smoothed": None if segment.smoothed is None else [_rounded(each) for each in segment.smoothed],
-        "evidence": None if segment.evidence is None else _evidence(segment.evidence),
-    }
-    # Zero stays: a time or a probability of 0 is an answer.
-    return {name: value for name, value in found.items() if value or (value == 0 and value is not False)}
-
-
-def _evidence(evidence: Evidence) -> dict[str, Any]:
-    return {
-        "emotion": evidence.emotion,
-        "probability": _rounded(evidence.probability),
-        "without": {name: _rounded(value) for name, value in evidence.without.items()},
-        "words": [[word.text, _rounded(word.effect)] for word in evidence.words],
-        "moments": [_moment(moment) for moment in evidence.moments],
-    }
-
-
-def _moment(moment: Moment) -> dict[str, Any]:
-    return {
-        "modality": moment.modality,
-        "start": _rounded(moment.start_s),
-        "end": _rounded(moment.end_s),
-        "effect": _rounded(moment.effect),
-        "image": _image(moment.image),
-        "sites": [[round(each, 2) for each in row] for row in moment.sites],
-    }
-
-
-def _rounded(number: float | None) -> float | None:
-    """To four places; what is no number becomes 0, since JSON has no form for it."""
-    if number is None:
-        return None
-    return round(number, 4) if number == number and abs(number) != float("inf") else 0.0
-
-
-def _image(encoded: str) -> str:
-    """An image of a timeline as a small `data:` address; empty where it is none."""
-    from PIL import Image
-
-    if not encoded:
-        return ""
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(encoded, validate=True)), formats=("PNG", "JPEG")) as image:
-            if max(image.size) > MOST_IMAGE_PX:
-                return ""
-            small = io.BytesIO()
-            image.convert("RGB").save(small, "WEBP", quality=IMAGE_QUALITY)
-    except (binascii.Error, OSError, ValueError, SyntaxError):
-        return ""
-    return "data:image/webp;base64," + base64.b64encode(small.getvalue()).decode()
-
-
-_HEADING = re.compile(r"(#{1,6})\s+(.*)")
-_ITEM = re.compile(r"\s*[-*+]\s+(.*)")
-_RULE = re.compile(r"[\s|:-]+")
-
-
-def markdown_blocks(text: str) -> list[tuple[str, Any]]:
-    """The few forms of Markdown that a model card has, as blocks that the template writes.
-
-    Returns:
-        ("heading", text), ("paragraph", text), ("list", items), ("table", rows of cells), ("code", text).
-    """
-    blocks: list[tuple[str, Any]] = []
-    open_block = ""  # what the next line may go on with
-    for line in _without_front_matter(printable(text)).splitlines():
-        if line.lstrip().startswith("```"):
-            open_block = "" if open_block == "code" else "code"
-            if open_block:
-                blocks.append(("code", ""))
-        elif open_block == "code":
-            blocks[-1] = ("code", f"{blocks[-1][1]}{line}\n")
-        elif not line.strip():
-            open_block = ""
-        elif heading := _HEADING.fullmatch(line):
-            blocks.append(("heading", _plain(heading[2])))
-            open_block = ""
-        elif line.lstrip().startswith("|"):
-            if open_block != "table":
-                blocks.append(("table", []))
-            open_block = "table"
-            if not _RULE.fullmatch(line):
-                blocks[-1][1].append([_plain(cell) for cell in line.strip().strip("|").split("|")])
-        elif item := _ITEM.fullmatch(line):
-            if open_block != "list":
-                blocks.append(("list", []))
-            open_block = "list"
-            blocks[-1][1].append(_plain(item[1]))
-        elif open_block == "list":
-            blocks[-1][1][-1] += " " + _plain(line)
-        elif open_block == "paragraph":
-            blocks[-1] = ("paragraph", f"{blocks[-1][1]} {_plain(line)}")
-        else:
-            blocks.append(("paragraph", _plain(line)))
-            open_block = "paragraph"
-    return blocks
-
-
-def _without_front_matter(text: str) -> str:
-    head, mark, rest = text.removeprefix("---\n").partition("\n---\n")
-    return rest if text.startswith("---\n") and mark and head else text
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r"\1 (\2)", text.strip()).replace("**", "").replace("`", "")
