@@ -26,6 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     "mme2e.media.video": {"av"},
     "mme2e.corpora.readers": {"av"},
     "mme2e.faces.detector": {"torch", "av"},
+    "mme2e.voice.segmenter": set(),
+    "mme2e.voice.activity": {"torch"},
     "mme2e.models": {"torch", "av"},
     "mme2e.ops.sparse_conv2d": {"torch"},
     "mme2e.writers.table": set(),

@@ -95,7 +95,8 @@ def test_what_the_wheel_contains(dist):
     assert package | metadata == set(names)
     assert {name.suffix for name in package} <= SUFFIXES
     sources = {path.relative_to(ROOT / "src") for path in (ROOT / "src" / "mme2e").rglob("*.[ch]")}
-    weights = {path.relative_to(ROOT / "src") for path in (ROOT / "src" / "mme2e" / "faces" / "weights").iterdir()}
+    folders = [ROOT / "src" / "mme2e" / room / "weights" for room in ("faces", "voice")]
+    weights = {path.relative_to(ROOT / "src") for folder in folders for path in folder.iterdir()}
     assert sources
     assert weights
     starter = {path.relative_to(ROOT / "src") for path in (ROOT / "src" / "mme2e" / "starter").rglob("*.*")}
