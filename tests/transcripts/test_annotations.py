@@ -5,7 +5,7 @@ from mme2e.errors import UserError
 from mme2e.transcripts.cues import Cue, TimedWord
 from mme2e.transcripts.read import read_transcript_file
 
-ENTRIES = [(0.5, 1.5, 'She said "yes"'), (2.0, 3.0, "I – know")]
+ENTRIES = [(0.5, 1.5, 'She said "yes"'), (2.0, 3.0, "I \u2013 know")]
 
 
 def write_text_grid(path, tiers, form="long_textgrid"):
@@ -26,7 +26,7 @@ def test_what_praatio_writes_is_read(tmp_path, form, encoding, name):
     assert transcript.cues == (
         Cue(start_s=0.5, end_s=1.5, text='She said "yes"', speaker="Anna"),
         Cue(start_s=1.0, end_s=2.5, text="no", speaker="Ben"),
-        Cue(start_s=2.0, end_s=3.0, text="I – know", speaker="Anna"),
+        Cue(start_s=2.0, end_s=3.0, text="I \u2013 know", speaker="Anna"),
     )
     assert transcript.remarks == ()
 

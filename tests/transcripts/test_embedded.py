@@ -1,4 +1,5 @@
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -76,11 +77,14 @@ def test_which_track_is_read(tmp_path, decoder):
     assert read_subtitles(path, 2) == Subtitles(remarks=("there is no subtitle track 2; it has 2",))
 
 
-def test_images_are_no_text(tmp_path, decoder, monkeypatch):
+def test_images_are_no_text(tmp_path, monkeypatch):
     path = write(tmp_path / "a.mkv", ["subrip"])
     monkeypatch.setattr("mme2e.media.subtitles._has_text", lambda stream: False)
     assert read_subtitles(path) == Subtitles(remarks=("its subtitles are images, not text",))
     assert read_subtitles(path, 0) == Subtitles(remarks=("subtitle track 0 consists of images, not text",))
+    here = SimpleNamespace(read_subtitles=read_subtitles)
+    transcript = embedded_transcript(path, here)
+    assert (transcript.cues, transcript.remarks) == ((), ("its subtitles are images, not text",))
 
 
 def test_recordings_without_subtitles_and_files_that_are_none(tmp_path, decoder):

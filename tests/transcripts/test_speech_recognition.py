@@ -76,7 +76,7 @@ def test_unknown_models_are_one_line(fake, tmp_path):
         UserError, match=r"is not a folder of a Whisper model .*: config.json, model.bin, tokenizer.json"
     ):
         Asr(str(tmp_path), "cpu")
-    with pytest.raises(UserError, match="there is no folder ./gone"):
+    with pytest.raises(UserError, match=r"there is no folder \./gone"):
         Asr("./gone", "cpu")
 
 
@@ -109,7 +109,7 @@ def test_a_real_whisper_understands_real_speech(shared):
             frames = [each for frame in container.decode(audio=0) for each in resampler.resample(frame)]
         samples = np.concatenate([frame.to_ndarray().ravel() for frame in frames])
         cues = asr.transcribe(samples, 5.0)
-        expected = "kids are talking by the door" if file.name[13:15] == "01" else "dogs are sitting by the door"
+        expected = "kids are talking by the door" if file.stem.split("-")[4] == "01" else "dogs are sitting by the door"
         right += re.findall("[a-z]+", " ".join(cue.text for cue in cues).lower()) == expected.split()
         times = [time_s for cue in cues for word in cue.words for time_s in (word.start_s, word.end_s)]
         assert times == sorted(times)

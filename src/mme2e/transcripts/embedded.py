@@ -14,7 +14,9 @@ _BREAK = re.compile(r"\\[Nnh]")
 
 
 def embedded_transcript(path: Path, decoder: DecoderProcess, track: int | None = None) -> Transcript | None:
-    """The transcript of a recording's subtitle track; None where it has none, or none of text.
+    """The transcript of a recording's subtitle track; None where it has no such track.
+
+    Where its tracks are images it has no cues, and a remark that says so.
 
     Args:
         path: Recording.
@@ -32,4 +34,4 @@ def embedded_transcript(path: Path, decoder: DecoderProcess, track: int | None =
     if not any(cue.speaker for _, cue in found.cues):
         found = named(found)
     transcript = tidied(found, SOURCE)
-    return transcript if transcript.cues else None
+    return transcript if transcript.cues or transcript.remarks else None
