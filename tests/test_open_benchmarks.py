@@ -1,30 +1,35 @@
 """The benchmarks on open collections that take a corpus: their logic, at toy sizes."""
 
+import argparse
 import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tiny_corpus import write_tiny_corpus
+from tiny_corpus import LABEL_NAMES, write_tiny_corpus
 from tiny_runs import TINY_MODEL, write_tiny_run
 
+from mme2e.config import TrainSettings
 from mme2e.data.corpus import load_corpus
+from mme2e.records import to_yaml
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-NAMES = ("smaller_corpus", "fine_tuning", "real_attention", "fe2e", "instruction_sets")
+NAMES = ("smaller_corpus", "fine_tuning", "left_out", "real_attention", "fe2e", "instruction_sets")
 
 
 @pytest.fixture
 def benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import fine_tuning
+    import left_out
     import real_attention
     import smaller_corpus
 
-    yield {"fine": fine_tuning, "attention": real_attention, "smaller": smaller_corpus}
+    yield {"left": left_out, "fine": fine_tuning, "attention": real_attention, "smaller": smaller_corpus}
     for name in NAMES:
         sys.modules.pop(name, None)
 
@@ -97,3 +102,25 @@ def test_settings_of_the_modes_differ_in_nothing_else(benchmarks: dict[str, Modu
     assert frozen.model.attention.mode == "frozen"
     assert fe2e.model.name == "fe2e"
     assert {settings.model.tower_channels for settings in (frozen, gate, fe2e)} == {(16, 24, 48, 96)}
+
+
+def test_each_collection_from_the_other_alone(
+    benchmarks: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(benchmarks["left"], "LABELS", LABEL_NAMES)
+    names = ("one", "two")
+    for seed, name in enumerate(names):
+        write_tiny_corpus(tmp_path / name, utterances_per_split=6 + 3 * seed, seed=seed)
+    config = tmp_path / "settings.yaml"
+    settings = replace(TrainSettings(), model=replace(TINY_MODEL, modalities="a"), loss="ce")
+    config.write_text(to_yaml(settings), encoding="utf-8")
+    words = [str(tmp_path / "out"), *(f"{name.upper()}={tmp_path / name}=2" for name in names)]
+    benchmarks["left"].main([*words, "--config", str(config), "--results", str(tmp_path / "results")])
+    found = json.loads((tmp_path / "out" / "left_out.json").read_text())
+    assert {name: each["utterances"] for name, each in found.items()} == {"TWO": 9, "ONE": 6}
+    assert len((tmp_path / "results" / "left_out.md").read_text().splitlines()) >= 6
+
+
+def test_a_collection_that_is_not_named_in_full_is_an_error(benchmarks: dict[str, ModuleType]) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="NAME=CORPUS=EPOCHS, not 'corpora/emodb'"):
+        benchmarks["left"].Collection.parse("corpora/emodb")
