@@ -71,7 +71,8 @@ dist: $(BIN)/.installed ## wheel and source distribution, in dist/
 	$(BIN)/python -m build --outdir dist
 
 # Those that want data or trained runs as arguments are left out.
-WITH_ARGUMENTS := $(patsubst %,benchmarks/%.py,attention before_after evidence importance_kept open_data people predict voice_activity words_in_towers)
+WITH_ARGUMENTS := $(patsubst %,benchmarks/%.py,attention before_after evidence fine_tuning importance_kept left_out open_data people \
+	predict real_attention timeline voice_activity words_in_towers)
 bench: $(BIN)/.installed ## every benchmark that needs no data; results land in benchmarks/results, some ten minutes
 	for benchmark in $(filter-out $(WITH_ARGUMENTS),$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
 

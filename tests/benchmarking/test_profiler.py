@@ -1,6 +1,7 @@
 import itertools
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -34,10 +35,10 @@ def make_batch() -> Batch:
     )
 
 
-def make_model(name: str, modalities: str = "tav") -> nn.Module:
+def make_model(name: str, modalities: str = "tav", **others: Any) -> nn.Module:
     torch.manual_seed(0)
     encoder = load_text(TINY_MODEL.text, texts=["it was a furious lovely gloomy day"]).encoder
-    settings = replace(TINY_MODEL, name=name, modalities=modalities)
+    settings = replace(TINY_MODEL, name=name, modalities=modalities, **others)
     return build_model(settings, num_emotions=3, text_encoder=encoder if "t" in modalities else None).eval()
 
 
@@ -104,6 +105,13 @@ class TestCount:
         layer = TOKENS * (4 * hidden * hidden + 2 * hidden * intermediate) + 2 * TOKENS * TOKENS * hidden
         assert counted.parts["text encoder"] == len(FRAMES) * (layer + hidden * 3)
         assert torch.backends.mha.get_fastpath_enabled()
+
+    def test_without_text_what_stands_for_it_is_no_obstacle(self):
+        attention = replace(TINY_MODEL.attention, no_text_query=True)
+        model = make_model("mesm", modalities="av", attention=attention)
+        counted = count_operations(model, [replace(make_batch(), tokens=None)])
+        assert counted.multiply_adds > 0
+        assert all(weight.requires_grad for weight in model.parameters())
 
     @pytest.mark.usefixtures("always_gather")
     @pytest.mark.parametrize("top_p", [0.3, 1.0])

@@ -139,7 +139,7 @@ def count_operations(model: FE2E, batches: Sequence[Batch]) -> OperationCounts:
 
     parts = parts_of(model)
     counter = FlopCounterMode(display=False)
-    with torch.inference_mode(), _plain_transformer(), counter, ExitStack() as hooks:
+    with torch.inference_mode(), _plain_transformer(), _no_gradients(model), counter, ExitStack() as hooks:
         # Before those of the parts around them, so that a part's count has what was added.
         for low in (each for each in model.modules() if isinstance(each, LowLevel)):
             hooks.callback(low.register_forward_hook(add_first_layer).remove)
@@ -253,6 +253,18 @@ def _plain_transformer() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def _no_gradients(model: nn.Module) -> Iterator[None]:
+    """Weights that ask for no gradient: the counter wants the graph of one that a module is called with (`no_text`)."""
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    model.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in learning:
+            weight.requires_grad_()
 
 
 @contextmanager
