@@ -114,7 +114,7 @@ def _analyse(
     listens = asr if transcript is None else None
     words_from = transcript.source if transcript is not None else ""
     if listens is not None:
-        words_from = f"speech recognition with {listens.model}"
+        words_from = f"speech recognition with {listens.name}"
     analysis = Analysis(
         recognizer,
         path,
@@ -198,7 +198,7 @@ def whole(recognizer: Recognizer, path: Path, request: Request, text: str | None
         from mme2e.inference.evidence import evidence_of
 
         with stopwatch.stage("evidence"):
-            (evidence,) = evidence_of(recognizer, [observation], [text], [inference])
+            (evidence,) = evidence_of(recognizer, [recognizer.read(observation, text)])
     return one_segment(recognizer, result, text, evidence, request.settings)
 
 

@@ -22,7 +22,7 @@ from mme2e.config import AnalysisSettings
 from mme2e.faces.face_crop import FaceCrop
 from mme2e.faces.people import PeopleTracker, PersonFrame
 from mme2e.inference.batching import Inference
-from mme2e.inference.evidence import evidence_of_many
+from mme2e.inference.evidence import evidence_of
 from mme2e.inference.model_input import MODALITIES, SegmentInput, normalises_over_recording, uses
 from mme2e.inference.quality import audio_flags, face_flags
 from mme2e.inference.recognizer import SURROUNDINGS_S, Recognizer
@@ -32,7 +32,7 @@ from mme2e.inference.streams import AudioStream, FaceStream
 from mme2e.inference.timeline import Evidence, FaceAt, Person, PersonChoice, Segment, Timeline
 from mme2e.media.recording import Interval, ReadSettings, StreamReport
 from mme2e.media.video import Frame
-from mme2e.perception.active_speaker import MouthMotion
+from mme2e.perception.active_speaker import loudness, speaker_of
 from mme2e.perception.observation import Observation
 from mme2e.perception.stopwatch import Stopwatch
 from mme2e.records import from_plain, plain
@@ -209,7 +209,6 @@ class Analysis:
         if self._reads_video and not sees:
             faces.missing = "the file has no video"
         self._audio, self._faces = audio, faces
-        self._motion = MouthMotion()
         try:
             group: list[_Asked] = []
             planned = plan(
@@ -308,10 +307,12 @@ class Analysis:
         if not speaks:
             return largest, "largest", None
         assert self._faces is not None
-        found = self._motion.speaker(
-            planned.start_s, planned.end_s, self._faces.glances, frames, sorted(often), samples
-        )
-        return found if found is not None else (largest, "largest", 1 / len(often))
+        motions = self._faces.motion.between(planned.start_s, planned.end_s)
+        heard = loudness(samples, start_s=planned.start_s) if len(samples) else None
+        choice = speaker_of({person: motion for person, motion in motions.items() if person in often}, heard)
+        if choice is None or choice.how == "only":  # of several in sight, the mouth of one at most was seen
+            return largest, "largest", 1 / len(often)
+        return choice.person, choice.how, choice.confidence
 
     def _ask(
         self,
@@ -384,7 +385,7 @@ class Analysis:
         reasons: list[Evidence | None] = [None] * len(inputs)
         if self._settings.evidence:
             with self._stopwatch.stage("evidence"):
-                reasons = evidence_of_many(recognizer, inputs, inferences)
+                reasons = evidence_of(recognizer, inputs)
         segments = tuple(
             self._segment(each, read, inference, evidence)
             for each, read, inference, evidence in zip(asked, inputs, inferences, reasons, strict=True)

@@ -19,6 +19,7 @@ from mme2e.media.mel_statistics import statistics_of
 from mme2e.media.recording import Glance, Interval, IntervalEnd, ReadSettings, StreamReport
 from mme2e.media.resampling import SAMPLE_RATE_HZ
 from mme2e.media.video import Frame
+from mme2e.perception.active_speaker import MouthMotion
 from mme2e.perception.decoders import Decoders
 
 TILE_S = 12 * CHUNK_SAMPLES / SAMPLE_RATE_HZ
@@ -228,7 +229,7 @@ class FaceStream:
 
     Attributes:
         frames: Those that are kept, in order.
-        glances: Small grey frames in between, where the settings ask for them.
+        motion: How mouths move, where the settings ask for glances.
         end_s: Where the video ended; None before that is known.
         missing: Why there is none, or no more; None where nothing went wrong.
     """
@@ -243,7 +244,7 @@ class FaceStream:
         reader: FaceReader,
     ) -> None:
         self.frames: deque[PersonFrame] = deque()
-        self.glances: deque[Glance] = deque()
+        self.motion = MouthMotion()
         self.end_s: float | None = interval.start_s if path is None else None
         self.missing: str | None = None if path is not None else "the model was trained without it"
         self.unreadable = False
@@ -277,7 +278,7 @@ class FaceStream:
             elif isinstance(event, IntervalEnd):
                 self._end_of_tile(event)
             else:
-                self.glances.append(event)
+                self.motion.look(event)
 
     def between(self, start_s: float, end_s: float) -> list[PersonFrame]:
         """The frames between two times."""
@@ -287,8 +288,7 @@ class FaceStream:
         """Frees frames before a time."""
         while self.frames and self.frames[0].time_s < time_s:
             self.frames.popleft()
-        while self.glances and self.glances[0].time_s < time_s:
-            self.glances.popleft()
+        self.motion.forget(time_s)
 
     def close(self) -> None:
         """Ends the decoder process if it is in the middle of its answer."""
@@ -296,6 +296,7 @@ class FaceStream:
 
     def _take(self, found: Sequence[PersonFrame]) -> None:
         self.frames.extend(found)
+        self.motion.locate(found)
         if found:
             self._ready_s = found[-1].time_s + self._step_s
 
@@ -310,6 +311,7 @@ class FaceStream:
 
     def _finish(self, missing: str | None, *, unreadable: bool = False, at_s: float | None = None) -> None:
         self._take(self._reader.finish())
+        self.motion.finish()
         self.end_s = self._ready_s if at_s is None else at_s
         self.missing, self.unreadable = missing, unreadable
         self.close()
