@@ -48,6 +48,8 @@ class Gallery:
     """
 
     def __init__(self, state: Sequence[Mapping[str, Any]] | None = None) -> None:
+        if state is not None and not isinstance(state, (list, tuple)):
+            raise ValueError(f"this is no state of a PeopleTracker: expected a list of people, not {state!r}")
         self._people = [_person_from(each) for each in state or ()]
 
     def __len__(self) -> int:
