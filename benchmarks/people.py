@@ -99,14 +99,15 @@ def identity(folder: Path, made: Path, detector: FaceDetector) -> list[str]:
         right = f"{max(counts.values()) / with_face:.0%}" if with_face else "-"
         lines.append(f"| {name} | 500 ms | {len(found)} | {with_face} | {len(counts)} | {right} |")
     for interval_ms in INTERVALS_MS:
-        tracker, found = follow(sample_frames(made, interval_ms), detector)
+        frames = list(sample_frames(made, interval_ms))
+        tracker, found = follow(frames, detector)
         # A frame is right where one person is seen, the one whom the first frame of theirs showed.
-        expected = [int(frame.time_s + 1e-6) // PIECE_S % 2 + 1 for frame in found]
-        right = sum([face.person for face in frame.faces] == [who] for frame, who in zip(found, expected, strict=True))
+        expected = [int(frame.time_s + 1e-3) // PIECE_S % 2 + 1 for frame in frames]
+        same = [[face.person for face in each.faces] == [who] for each, who in zip(found, expected, strict=True)]
         with_face = sum(bool(frame.faces) for frame in found)
         lines.append(
             f"| two alternating | {interval_ms} ms | {len(found)} | {with_face} | {tracker.people} "
-            f"| {right / len(found):.1%} |"
+            f"| {sum(same) / len(found):.1%} |"
         )
     return lines
 

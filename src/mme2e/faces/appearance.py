@@ -17,6 +17,7 @@ GRADIENT_ANGLES = 8  # bins of half a turn
 CHROMA_BINS, LUMA_BINS = 10, 8  # of the colours, each way
 CHROMA_BIN = 10.0  # width of a bin, of -128..127; what is more colourful falls into the outermost
 SAMPLES = 24  # pixels that are looked at in a region, each way
+GRADIENTS_WEIGHT = 0.4  # beside colours: a hand or a smile changes a face's shape as much as another person's face does
 LEAST_VISIBLE = 0.3  # of a region; of less, nothing is said
 REGIONS = {
     # left, top, right, bottom in shares of the face box
@@ -53,10 +54,10 @@ def distances(one: np.ndarray, others: np.ndarray) -> np.ndarray:
         others: (n, `VALUES`).
 
     Returns:
-        (n,) float32, 0 for equal looks, up to 2: one minus the cosine of the gradients, plus the mean over the regions
-        that both show of one minus the overlap of their colours.
+        (n,) float32, 0 for equal looks, up to 1.4: 0.4 times one minus the cosine of the gradients, plus the mean over
+        the regions that both show of one minus the overlap of their colours.
     """
-    faces = 1 - others[:, :FACE_VALUES] @ one[:FACE_VALUES]
+    faces = GRADIENTS_WEIGHT * (1 - others[:, :FACE_VALUES] @ one[:FACE_VALUES])
     colours = others[:, FACE_VALUES:].reshape(len(others), len(REGIONS), COLOUR_VALUES)
     mine = one[FACE_VALUES:].reshape(len(REGIONS), COLOUR_VALUES)
     shown = (colours.any(2) & mine.any(1)).astype(np.float32)

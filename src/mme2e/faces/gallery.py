@@ -14,15 +14,15 @@ from mme2e.faces.appearance import VALUES, distances
 from mme2e.faces.face_crop import LUMA, Box
 from mme2e.faces.tracker import Sighting, shorter_side
 
-SAME_LOOKS = 0.24
-"""Most distance of one person's looks from those that are remembered. Measured: one person of a recording 0.07 (nine of
-ten sights, 0.1 across changes of light), two people dressed alike in equal rooms from 0.26, of different recordings
-from 0.46."""
+SAME_LOOKS = 0.22
+"""Most distance of one person's looks from those that are remembered. Measured: two sights of one person in a recording,
+a hand before the face included, mostly up to 0.16; two people side by side in equal light from 0.24; people of different
+recordings from 0.37."""
 
-OTHER_LOOKS = 0.45  # from so much on, a face at the same place is another person: a cut was missed
+OTHER_LOOKS = 0.33  # from so much on, a face at the same place is another person: a cut was missed
 CERTAIN = 0.99  # least probability of a face that needs no second sight
 REMEMBERED = 12  # descriptions of a person
-NEW_LOOKS = 0.05  # least distance of a description that is worth remembering
+NEW_LOOKS = 0.03  # least distance of a description that is worth remembering
 SURE = 0.9  # least probability of a face whose looks are remembered
 THUMBNAIL_PX = 96
 THUMBNAIL_MARGIN = 0.25  # of the face, on each side
@@ -48,6 +48,8 @@ class Gallery:
     """
 
     def __init__(self, state: Sequence[Mapping[str, Any]] | None = None) -> None:
+        if state is not None and not isinstance(state, (list, tuple)):
+            raise ValueError(f"this is no state of a PeopleTracker: expected a list of people, not {state!r}")
         self._people = [_person_from(each) for each in state or ()]
 
     def __len__(self) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mme2e.faces.appearance import describe, distances
+from mme2e.faces.appearance import VALUES, describe, distances
 from mme2e.faces.crop import crop_face
 from mme2e.faces.detector import FaceDetector, Faces
 from mme2e.faces.face_crop import FaceCrop, FaceFlag
@@ -101,7 +101,7 @@ class PeopleTracker:
         self._key_s = 0.0
         self._keys_since_thorough = 0
         self._signature: np.ndarray | None = None
-        self._tracks: list[_Track] = []
+        self._tracks = [] if state is None else [_track_from(each) for each in state.get("tracks", ())]
         self._waiting: list[tuple[float, list[_Seen]]] = []
 
     @property
@@ -140,7 +140,19 @@ class PeopleTracker:
 
         It covers the frames that were returned: go on with the one after them.
         """
-        return {"people": self._gallery.state()}
+        return {
+            "people": self._gallery.state(),
+            "tracks": [
+                {
+                    "person": track.person,
+                    "box": list(track.last.box),
+                    "time_s": track.last_s,
+                    "looks": [round(value, 4) for value in track.looks.tolist()],
+                }
+                for track in self._tracks
+                if track.person is not None
+            ],
+        }
 
     def _known(self, *, last: bool) -> list[PersonFrame]:
         """The frames whose faces all have their answer; on the last ones none is waited for."""
@@ -191,8 +203,8 @@ class PeopleTracker:
                 found[n] = sure if len(sure) == len(faces) else None
         lost = [n for n, faces in enumerate(found) if faces is None]
         searched = search_frames(self._detector, [between[n] for n in lost], _smallest_px([*(before or []), *key]))
-        for n, faces in zip(lost, searched, strict=True):
-            found[n] = _all(faces)
+        for n, searched_faces in zip(lost, searched, strict=True):
+            found[n] = _all(searched_faces)
         return [*(faces or [] for faces in found), key]
 
     def _key_sightings(self, frame: Frame, before: list[Sighting] | None) -> list[Sighting]:
@@ -228,8 +240,8 @@ class PeopleTracker:
         looks: list[np.ndarray | None] = []
         for face in faces:
             if look_at_all or face.flag == FaceFlag.DETECTED:
-                crop, described = self._described(frame, face)
-                looks.append(described)
+                crop, found = self._described(frame, face)
+                looks.append(found)
             else:
                 crop = crop_face(frame.image, face.box, self._detector.settings.margin)
                 looks.append(None)
@@ -238,7 +250,8 @@ class PeopleTracker:
         taken = {track.person for track in linked.values() if track.person is not None}
         for i, track in linked.items():
             track.last, track.last_s = faces[i], frame.time_s
-            track.looks = track.looks if looks[i] is None else looks[i]
+            described = looks[i]
+            track.looks = track.looks if described is None else described
             track.sightings += 1
         for i, face in enumerate(faces):
             if i not in linked:
@@ -296,6 +309,15 @@ class PeopleTracker:
         if track.person is None or latest <= NEW_LOOKS:
             return latest
         return min(latest, self._gallery.distance(track.person, looks))
+
+
+def _track_from(state: dict[str, Any]) -> _Track:
+    try:
+        last = Sighting(as_box(np.array(state["box"])), 1.0, FaceFlag.TRACKED)
+        looks = np.array(state["looks"], np.float32).reshape(VALUES)
+        return _Track(last, float(state["time_s"]), looks, int(state["person"]), SIGHTINGS)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"this is no state of a PeopleTracker: {error}") from error
 
 
 def _all(faces: Faces) -> list[Sighting]:

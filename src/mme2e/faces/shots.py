@@ -11,7 +11,7 @@ BLOCK_CHANGE = 80.0  # of 255, mean over the blocks: counts as much as a histogr
 
 
 def shot_signature(image: np.ndarray) -> np.ndarray:
-    """(height, width, 3) uint8 RGB -> (LEVELS**3 + 144,) float32: shares of colours, and mean colours of 6 x 8 blocks."""
+    """(height, width, 3) uint8 RGB -> (208,) float32: shares of 64 colours, then mean colours of 6 x 8 blocks."""
     rows = np.linspace(0, image.shape[0] - 1, ROWS).astype(np.int64)
     columns = np.linspace(0, image.shape[1] - 1, COLUMNS).astype(np.int64)
     pixels = image[rows[:, None], columns]

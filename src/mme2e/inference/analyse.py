@@ -195,7 +195,7 @@ def whole(recognizer: Recognizer, path: Path, request: Request, text: str | None
     result = recognizer.result(path.name, observation, inference, stopwatch)
     evidence = None
     if request.settings.evidence:
-        from mme2e.inference.evidence import evidence_of
+        from mme2e.inference.evidence.evidence import evidence_of
 
         with stopwatch.stage("evidence"):
             (evidence,) = evidence_of(recognizer, [recognizer.read(observation, text)])

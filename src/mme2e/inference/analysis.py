@@ -22,7 +22,7 @@ from mme2e.config import AnalysisSettings
 from mme2e.faces.face_crop import FaceCrop
 from mme2e.faces.people import PeopleTracker, PersonFrame
 from mme2e.inference.batching import Inference
-from mme2e.inference.evidence import evidence_of
+from mme2e.inference.evidence.evidence import evidence_of
 from mme2e.inference.model_input import MODALITIES, SegmentInput, normalises_over_recording, uses
 from mme2e.inference.quality import audio_flags, face_flags
 from mme2e.inference.recognizer import SURROUNDINGS_S, Recognizer

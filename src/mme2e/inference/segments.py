@@ -14,7 +14,7 @@ from mme2e.voice.activity import VoiceActivity
 from mme2e.voice.segmenter import SpeechSegmenter, Stretch
 
 SHORTEST_GAP_S = 1.0
-"""Between two sentences of a transcript; shorter pauses have no answer of their own."""
+"""Between two stretches of speech; shorter pauses have no answer of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ def _planned(stretch: Stretch, offset_s: float, settings: AnalysisSettings) -> I
     first_s, last_s = offset_s + stretch.start_s, offset_s + stretch.end_s
     if stretch.speech:
         yield Planned(start_s=first_s, end_s=last_s, kind="speech")
-    else:
+    elif last_s - first_s >= SHORTEST_GAP_S:
         yield from _pieces(first_s, last_s, settings.window_s)
 
 
