@@ -7,6 +7,7 @@ AAC, one after the other until it is long enough; a transcript with a sentence e
 row is one call of `mme2e predict` in a process of its own.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +20,11 @@ from pathlib import Path
 import av
 import numpy as np
 import psutil
-from recordings import write_results
+
+from mme2e.atomic import write_text
+from mme2e.environment import environment
+
+RESULTS = Path(__file__).parent / "results"
 
 WIDTH, HEIGHT, RATE = 640, 360, 25
 SENTENCES = (
@@ -43,9 +48,9 @@ def encode(clips: list[Path], out: Path, length_s: float) -> None:
             for clip in clips:
                 with av.open(str(clip)) as source:
                     first = frames
-                    for frame in source.decode(video=0):
-                        while frames - first <= frame.time * RATE and frames < length_s * RATE:
-                            shown = frame.reformat(WIDTH, HEIGHT, "yuv420p")
+                    for picture in source.decode(video=0):
+                        while frames - first <= (picture.time or 0) * RATE and frames < length_s * RATE:
+                            shown = picture.reformat(WIDTH, HEIGHT, "yuv420p")
                             shown.pts, shown.time_base = frames, Fraction(1, RATE)
                             target.mux(video.encode(shown))
                             frames += 1
@@ -83,7 +88,7 @@ def repeat(recording: Path, out: Path, times: int) -> None:
                     if stream.index not in streams:
                         streams[stream.index] = target.add_stream_from_template(stream)
                 for packet in source.demux():
-                    if packet.dts is None:
+                    if packet.dts is None or packet.pts is None:
                         continue
                     base, shift = packet.time_base, round(offset_s / packet.time_base)
                     end_s = max(end_s, offset_s + (packet.pts + (packet.duration or 0)) * base)
@@ -110,7 +115,9 @@ def write_transcript(out: Path, length_s: float) -> None:
 def measure(words: list[str]) -> dict[str, float]:
     """Seconds, seconds to the first line, and the most memory of all its processes together."""
     began_s = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "mme2e", *words], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "mme2e", *words], stdout=subprocess.PIPE, text=True
+    )
     most = 0
     ended = threading.Event()
 
@@ -190,8 +197,25 @@ def main() -> None:
                         "report, MB": None if report is None else round(report.stat().st_size / 1e6, 2),
                     }
                 )
-                print(rows[-1], flush=True)  # noqa: T201
-    write_results("timeline", rows, notes=[f"`import torch` takes {torch_s:.1f} s, which is taken off all times."])
+                print(rows[-1], flush=True)
+    heads = list(rows[0])
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines += ["| " + " | ".join("" if row[head] is None else str(row[head]) for head in heads) + " |" for row in rows]
+    text = "\n".join(
+        [
+            "# Timelines of long recordings",
+            "",
+            f"640 x 360, 25 frames a second, H.264 and AAC; a sentence of the transcript every four seconds. Each row is "
+            f"one call of `mme2e predict` in a process of its own, less the {torch_s:.1f} s of `import torch`. Memory is "
+            "that of all its processes together.",
+            "",
+            *lines,
+            "",
+        ]
+    )
+    write_text(RESULTS / "timeline.md", text)
+    content = json.dumps({"environment": environment(), "torch_s": torch_s, "rows": rows}, indent=2)
+    write_text(RESULTS / "timeline.json", content + "\n")
 
 
 if __name__ == "__main__":
