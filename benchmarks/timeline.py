@@ -1,10 +1,10 @@
 """How fast, and in how much memory, a long recording becomes a timeline; and how soon the first answer is there.
 
-    python benchmarks/timeline.py MEDIA_FOLDER [MINUTES ...]
+    python benchmarks/timeline.py CLIPS SPEECH [MINUTES ...]
 
-The recording is made of the clips of a folder (those with a face), scaled to 640 x 360 at 25 frames a second, H.264 and
-AAC, one after the other until it is long enough; a transcript with a sentence every four seconds lies beside it. Each
-row is one call of `mme2e predict` in a process of its own.
+The recording is made of the pictures of the clips of a folder, scaled to 640 x 360 at 25 frames a second, H.264, one
+after the other until it is long enough, and of the audio files of another folder, AAC. A transcript with a sentence
+every four seconds lies beside it. Each row is one call of `mme2e predict` in a process of its own.
 """
 
 import json
@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from fractions import Fraction
+from itertools import cycle
 from pathlib import Path
 
 import av
@@ -27,6 +28,7 @@ from mme2e.environment import environment
 RESULTS = Path(__file__).parent / "results"
 
 WIDTH, HEIGHT, RATE = 640, 360, 25
+AUDIO_RATE, BLOCK = 16000, 1024
 SENTENCES = (
     "I did not expect that at all, what a surprise.",
     "We were so happy when the letter came.",
@@ -36,44 +38,43 @@ SENTENCES = (
 )
 
 
-def encode(clips: list[Path], out: Path, length_s: float) -> None:
-    """Writes the clips one after the other, again and again, until they are long enough."""
+def encode(clips: list[Path], speech: list[Path], out: Path, length_s: float) -> None:
+    """Writes the pictures of clips and the audio of others, again and again, until they are long enough."""
     with av.open(str(out), "w") as target:
         video = target.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "crf": "23"})
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        audio = target.add_stream("aac", rate=48000)
-        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=48000)
+        audio = target.add_stream("aac", rate=AUDIO_RATE, layout="mono")
+        sounds = cycle(speech)
+        heard = np.zeros(0, np.float32)
         frames = samples = 0
-        while frames < length_s * RATE:
-            for clip in clips:
-                with av.open(str(clip)) as source:
-                    first = frames
-                    for picture in source.decode(video=0):
-                        while frames - first <= (picture.time or 0) * RATE and frames < length_s * RATE:
-                            shown = picture.reformat(WIDTH, HEIGHT, "yuv420p")
-                            shown.pts, shown.time_base = frames, Fraction(1, RATE)
-                            target.mux(video.encode(shown))
-                            frames += 1
-                with av.open(str(clip)) as source:
-                    if source.streams.audio:
-                        for frame in source.decode(audio=0):
-                            for piece in resampler.resample(frame):
-                                if samples >= frames / RATE * 48000:
-                                    break
-                                piece.pts, piece.time_base = samples, Fraction(1, 48000)
-                                samples += piece.samples
-                                target.mux(audio.encode(piece))
-                missing = round(frames / RATE * 48000) - samples
-                while missing > 0:
-                    silence = av.AudioFrame.from_ndarray(
-                        np.zeros((2, min(1024, missing)), np.float32), "fltp", "stereo"
-                    )
-                    silence.sample_rate, silence.pts, silence.time_base = 48000, samples, Fraction(1, 48000)
-                    samples += silence.samples
-                    missing -= silence.samples
-                    target.mux(audio.encode(silence))
+        for clip in cycle(clips):
+            first = frames
+            with av.open(str(clip)) as source:
+                for picture in source.decode(video=0):
+                    while frames - first <= (picture.time or 0) * RATE and frames < length_s * RATE:
+                        shown = picture.reformat(WIDTH, HEIGHT, "yuv420p")
+                        shown.pts, shown.time_base = frames, Fraction(1, RATE)
+                        target.mux(video.encode(shown))
+                        frames += 1
+            while samples + BLOCK <= frames / RATE * AUDIO_RATE:
+                while len(heard) < BLOCK:
+                    heard = np.concatenate([heard, samples_of(next(sounds))])
+                block = av.AudioFrame.from_ndarray(heard[None, :BLOCK], "fltp", "mono")
+                block.sample_rate, block.pts, block.time_base = AUDIO_RATE, samples, Fraction(1, AUDIO_RATE)
+                target.mux(audio.encode(block))
+                heard, samples = heard[BLOCK:], samples + BLOCK
+            if frames >= length_s * RATE:
+                break
         target.mux(video.encode(None))
         target.mux(audio.encode(None))
+
+
+def samples_of(clip: Path) -> np.ndarray:
+    """(samples,) float32 of its audio, 16 kHz mono."""
+    with av.open(str(clip)) as source:
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=AUDIO_RATE)
+        pieces = [piece for frame in source.decode(audio=0) for piece in resampler.resample(frame)]
+    return np.concatenate([piece.to_ndarray()[0] for piece in pieces])
 
 
 def repeat(recording: Path, out: Path, times: int) -> None:
@@ -154,16 +155,17 @@ def import_torch_s() -> float:
 
 def main() -> None:
     """Measures, and writes benchmarks/results/timeline.*."""
-    if len(sys.argv) < 2:
+    if len(sys.argv) < 3:
         raise SystemExit(__doc__)
-    media = Path(sys.argv[1])
-    minutes = [float(word) for word in sys.argv[2:]] or [10.0, 120.0]
+    media, speech_folder = map(Path, sys.argv[1:3])
+    minutes = [float(word) for word in sys.argv[3:]] or [10.0, 120.0]
+    speech = sorted(speech_folder.glob("*.flac"))[:400:2] or sorted(speech_folder.glob("*.wav"))
     clips = sorted(path for path in media.iterdir() if path.suffix in (".mp4", ".mov") and "no_face" not in path.name)
     torch_s = min(import_torch_s() for _ in range(3))
     rows = []
     with tempfile.TemporaryDirectory(dir=os.environ.get("MME2E_SCRATCH")) as scratch:
         ten = Path(scratch) / "ten.mp4"
-        encode(clips, ten, 600)
+        encode(clips, speech, ten, 600)
         for length in minutes:
             recording = ten
             if length != 10:
@@ -171,7 +173,7 @@ def main() -> None:
                 if length > 10:
                     repeat(ten, recording, round(length / 10))
                 else:
-                    encode(clips, recording, 60 * length)
+                    encode(clips, speech, recording, 60 * length)
             transcript = Path(scratch) / f"{recording.stem}.srt"
             write_transcript(transcript, 60 * length)
             ways = {"people followed": ["--transcript", str(transcript), "--formats", "json"]}
@@ -205,9 +207,9 @@ def main() -> None:
         [
             "# Timelines of long recordings",
             "",
-            f"640 x 360, 25 frames a second, H.264 and AAC; a sentence of the transcript every four seconds. Each row is "
-            f"one call of `mme2e predict` in a process of its own, less the {torch_s:.1f} s of `import torch`. Memory is "
-            "that of all its processes together.",
+            "640 x 360, 25 frames a second, H.264 and AAC; a sentence of the transcript every four seconds. A row is "
+            f"one call of `mme2e predict` in a process of its own, less the {torch_s:.1f} s of `import torch`. Memory "
+            "is that of all its processes together.",
             "",
             *lines,
             "",
