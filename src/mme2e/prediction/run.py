@@ -25,6 +25,7 @@ from mme2e.prediction.result import Failed, Predictions, segment_line, summary_r
 from mme2e.runs.confidence import check_abstain
 from mme2e.runs.info import read_info
 from mme2e.runs.starter import find_run
+from mme2e.scheduling.cores import a_core_for_the_decoder
 from mme2e.transcripts.given import given_transcript
 from mme2e.transcripts.turns import read_turns
 
@@ -75,11 +76,12 @@ def run_predict(given: Sequence[str | Path], call: Call) -> Predictions:
     recordings = find_recordings(given)
     request = _request(recordings, call)
     formats = tuple(dict.fromkeys(("json", *check_formats(call.formats))))
-    if len(recordings) == 1 and call.engine == "local" and not (call.out is not None and not call.to_file):
-        return _one(recordings[0], request, call)
-    if call.out is None:
-        return _each_on_screen(recordings, request, call)
-    return _into_folder(recordings, request, call, formats)
+    with a_core_for_the_decoder():
+        if len(recordings) == 1 and call.engine == "local" and (call.out is None or call.to_file):
+            return _one(recordings[0], request, call)
+        if call.out is None:
+            return _each_on_screen(recordings, request, call)
+        return _into_folder(recordings, request, call, formats)
 
 
 def _request(recordings: Sequence[Recording], call: Call) -> Request:

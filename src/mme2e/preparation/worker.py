@@ -6,7 +6,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from mme2e.perception.stopwatch import Stopwatch
 from mme2e.preparation.journal import SETTINGS_FILE, Journal, RecordingEntry, fingerprint
 from mme2e.preparation.recording import RecordingTask, prepare_utterances
 from mme2e.preparation.writer import RowWriter
+from mme2e.scheduling.cores import a_core_for_the_decoder
 from mme2e.scheduling.job import StoppedError
 
 OUTPUT_ERRORS = {
@@ -72,19 +73,6 @@ def no_tracker(settings: FaceSettings) -> Tracker:
     return _NoTracker()
 
 
-@contextmanager
-def _a_core_for_the_decoder() -> Iterator[None]:
-    """Leaves a core to the decoder process: threads of torch that share theirs with it make all the others wait."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads - 1))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 @dataclass(frozen=True, kw_only=True)
 class RecordingWorker:
     """Does recordings, in whatever process; a job of `mme2e.scheduling`.
@@ -114,7 +102,7 @@ class RecordingWorker:
             return lambda task: self._attempt(task, tracker, decoders, stopped)
 
         def attempt(task: RecordingTask) -> Outcome:
-            with _a_core_for_the_decoder():
+            with a_core_for_the_decoder():
                 return self._attempt(task, tracker, decoders, lambda: False)
 
         return attempt
