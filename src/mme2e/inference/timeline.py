@@ -260,7 +260,7 @@ class Timeline:
 
     def to_json(self) -> str:
         """The text of its JSON file, which `read_timeline` reads."""
-        return to_json(self)
+        return to_json(self, indent=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, ready for JSON."""
