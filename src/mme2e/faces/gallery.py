@@ -15,9 +15,9 @@ from mme2e.faces.face_crop import LUMA, Box
 from mme2e.faces.tracker import Sighting, shorter_side
 
 SAME_LOOKS = 0.22
-"""Most distance of one person's looks from those that are remembered. Measured: two sights of one person in a recording,
-a hand before the face included, mostly up to 0.16; two people side by side in equal light from 0.24; people of different
-recordings from 0.37."""
+"""Most distance of one person's looks from those that are remembered. Measured: two sights of one person in a
+recording, a hand before the face included, mostly up to 0.16; two people side by side in equal light from 0.24; people
+of different recordings from 0.37."""
 
 OTHER_LOOKS = 0.33  # from so much on, a face at the same place is another person: a cut was missed
 CERTAIN = 0.99  # least probability of a face that needs no second sight
