@@ -17,7 +17,7 @@ GRADIENT_ANGLES = 8  # bins of half a turn
 CHROMA_BINS, LUMA_BINS = 10, 8  # of the colours, each way
 CHROMA_BIN = 10.0  # width of a bin, of -128..127; what is more colourful falls into the outermost
 SAMPLES = 24  # pixels that are looked at in a region, each way
-GRADIENTS_WEIGHT = 0.4  # beside colours: a hand or a smile changes a face's shape as much as another person's face does
+GRADIENTS_WEIGHT = 0.4  # beside colours: a hand before a face changes its shape as much as another person does
 LEAST_VISIBLE = 0.3  # of a region; of less, nothing is said
 REGIONS = {
     # left, top, right, bottom in shares of the face box

@@ -126,9 +126,9 @@ def cut_thumbnail(image: np.ndarray, box: Box) -> np.ndarray:
     """The square around a face and a margin, (96, 96, 3) uint8 RGB; what is beyond the image repeats its edge."""
     side = max(box[2] - box[0], box[3] - box[1], 1.0) * (1 + 2 * THUMBNAIL_MARGIN)
     x, y = (box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2
-    side_px = min(round(side), 2 * max(image.shape[:2]))
-    rows = np.clip(np.arange(side_px) + round(y), 0, image.shape[0] - 1)
-    columns = np.clip(np.arange(side_px) + round(x), 0, image.shape[1] - 1)
+    places = np.linspace(0, side, min(max(round(side), 1), 2 * THUMBNAIL_PX), endpoint=False)
+    rows = np.clip(places + y, 0, image.shape[0] - 1).astype(np.int64)
+    columns = np.clip(places + x, 0, image.shape[1] - 1).astype(np.int64)
     square = torch.from_numpy(image[rows[:, None], columns]).permute(2, 0, 1)[None].float()
     small = F.interpolate(square, (THUMBNAIL_PX, THUMBNAIL_PX), mode="bilinear", antialias=True)
     return np.ascontiguousarray(small[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy())

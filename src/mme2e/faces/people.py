@@ -100,6 +100,7 @@ class PeopleTracker:
         self._key: list[Sighting] | None = None  # None where a shot begins
         self._key_s = 0.0
         self._keys_since_thorough = 0
+        self._key_looks: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # of the window's key frame, by id of the face
         self._signature: np.ndarray | None = None
         self._tracks = [] if state is None else [_track_from(each) for each in state.get("tracks", ())]
         self._waiting: list[tuple[float, list[_Seen]]] = []
@@ -179,6 +180,7 @@ class PeopleTracker:
         if not self._window:
             return
         sightings = self._sightings()
+        self._key_looks = {}
         doubtful = self._looks_changed(self._window[-1], sightings[-1])
         for frame, faces in zip(self._window, sightings, strict=True):
             self._waiting.append((frame.requested_s, self._named(frame, faces, look_at_all=doubtful)))
@@ -221,12 +223,17 @@ class PeopleTracker:
         """Whether a face of a key frame looks unlike the one that was at its place: there may have been a cut."""
         for face in faces:
             at_place = [track.looks for track in self._tracks if box_overlap(track.last.box, face.box) >= SAME_FACE]
-            if at_place and distances(self._described(frame, face)[1], np.stack(at_place)).min() > SAME_LOOKS:
+            if not at_place:
+                continue
+            described = self._key_looks[id(face)] = self._described(frame, face)
+            if distances(described[1], np.stack(at_place)).min() > SAME_LOOKS:
                 return True
         return False
 
     def _described(self, frame: Frame, face: Sighting) -> tuple[np.ndarray, np.ndarray]:
         """Crop and description."""
+        if id(face) in self._key_looks:
+            return self._key_looks[id(face)]
         crop = crop_face(frame.image, face.box, self._detector.settings.margin)
         return crop, describe(frame.image, face.box, crop)
 
