@@ -101,7 +101,7 @@ def test_settings_of_the_modes_differ_in_nothing_else(benchmarks: dict[str, Modu
     assert fe2e.anneal_epochs == 0
     assert frozen.model.attention.mode == "frozen"
     assert fe2e.model.name == "fe2e"
-    assert {settings.model.tower_channels for settings in (frozen, gate, fe2e)} == {(16, 24, 48, 96)}
+    assert {settings.model.tower_channels for settings in (frozen, gate, fe2e)} == {(8, 16, 32, 64)}
 
 
 def test_each_collection_from_the_other_alone(
