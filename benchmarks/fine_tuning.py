@@ -13,7 +13,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,22 +63,42 @@ SCRATCH_RATE, START_RATE = 1e-3, 3e-4
 """Learning rates; neither was tuned."""
 
 
-def settings_of(start: str | None, like: str, *, seed: int, epochs: int, modalities: str) -> TrainSettings:
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a training begins with.
+
+    Attributes:
+        name: In tables.
+        run: Run folder or `starter`; None: from scratch.
+        rate: Learning rate.
+    """
+
+    name: str
+    run: str | None
+    rate: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Start":
+        """Reads RUN, NAME=RUN, NAME=RUN@RATE."""
+        rest, _, rate = text.partition("@")
+        name, _, run = rest.rpartition("=")
+        return cls(name=name or Path(run).name, run=run, rate=float(rate or START_RATE))
+
+
+def settings_of(start: Start, like: str, *, seed: int, epochs: int, modalities: str) -> TrainSettings:
     """How a start is trained: alike but for the learning rate, and top-p, which falls only for what begins at random.
 
     Args:
-        start: Run folder or `starter`; None: from scratch.
+        start: What it begins with.
         like: Run whose network is used from scratch.
         seed: Of the training.
         epochs: Of the training.
         modalities: That the network reads.
     """
-    model = replace(read_info(find_run(like if start is None else start)).model, modalities=modalities)
-    common = replace(BASE, model=model, seed=seed, epochs=epochs)
-    if start is None:
-        anneal = min(2, epochs - 1) if model.name == "mesm" else 0
-        return replace(common, learning_rate=SCRATCH_RATE, anneal_epochs=anneal)
-    return replace(common, learning_rate=START_RATE, init=InitSettings(run=start))
+    model = replace(read_info(find_run(start.run or like)).model, modalities=modalities)
+    anneal = min(2, epochs - 1) if model.name == "mesm" and start.run is None else 0
+    common = replace(BASE, model=model, seed=seed, epochs=epochs, anneal_epochs=anneal)
+    return replace(common, learning_rate=start.rate, init=InitSettings(run=start.run))
 
 
 def score(run: Path, corpus_folder: Path) -> Score:
@@ -103,21 +123,22 @@ def train_and_score(settings: TrainSettings, corpus: Path, run: Path) -> Score:
 
 def measure(given: argparse.Namespace) -> list[Score]:
     """All scores, seed after seed."""
-    starts = dict(each.split("=", 1) if "=" in each else (each, each) for each in given.start or ["starter"])
-    like = next(iter(starts.values()))
+    starts = [Start.parse(each) for each in given.start or ["starter"]]
+    runs = {each.run: each.name for each in reversed(starts) if each.run is not None}
+    like = starts[0].run or ""
     rows: list[Score] = [
-        {"start": name, "clips": 0, "seed": None, **score(find_run(run), given.corpus)} for name, run in starts.items()
+        {"start": name, "clips": 0, "seed": None, **score(find_run(run), given.corpus)} for run, name in runs.items()
     ]
     for seed in range(given.seeds):
         for clips in given.clips:
             part = given.out / "corpora" / f"{clips}-{seed}"
             count = write_smaller(given.corpus, part, train=clips, seed=seed, balanced=True)
-            for name, start in {SCRATCH: None, **starts}.items():
+            for start in (Start(name=SCRATCH, run=None, rate=SCRATCH_RATE), *starts):
                 settings = settings_of(start, like, seed=seed, epochs=given.epochs, modalities=given.modalities)
-                run = given.out / "runs" / f"{name.replace(' ', '_')}-{clips}-{seed}"
+                run = given.out / "runs" / f"{start.name.replace(' ', '_')}-{clips}-{seed}"
                 found = train_and_score(settings, part, run)
-                rows.append({"start": name, "clips": count, "seed": seed, **found})
-                print(f"seed {seed}, {count} clips, {name}: UAR {100 * found['uar']:.1f}", flush=True)
+                rows.append({"start": start.name, "clips": count, "seed": seed, **found})
+                print(f"seed {seed}, {count} clips, {start.name}: UAR {100 * found['uar']:.1f}", flush=True)
     return rows
 
 
@@ -177,9 +198,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     emotions = {label[0] for label in corpus.columns("valid", ["labels"])["labels"].to_pylist()}
     about = (
         f"{corpus.info.name}, {corpus.info.counts['valid']} validation utterances of {len(emotions)} emotions; "
-        f"{given.seeds} seeds, {given.epochs} epochs of batches of {BASE.batch_size}; learning rate "
-        f"{SCRATCH_RATE:g} from scratch, {START_RATE:g} from a run, neither tuned. The epoch is chosen on the same "
-        f"validation utterances. 0 clips: the run as it is, which may answer with emotions that the corpus lacks.\n\n"
+        f"{given.seeds} seed(s), {given.epochs} epochs of batches of {BASE.batch_size}; learning rate "
+        f"{SCRATCH_RATE:g} from scratch, {START_RATE:g} from a run where the name tells no other, neither tuned. The "
+        "epoch is chosen on the same validation utterances. 0 clips: the run as it is, which may answer with emotions "
+        "that the corpus lacks.\n\n"
         f"{processor()}; commit {where['git_commit']}."
     )
     given.results.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,8 @@
 For instance `RAVDESS=starter/corpora/ravdess=28 EMO-DB=starter/corpora/emodb=45`, of what `mme2e build-starter` has
 prepared. The epoch is chosen on the validation split of the collection that is learned; those of the others decide
 nothing. With two collections OUT/left_out.json is what the starter's card takes: the scores of each from the other
-alone. What is finished is not trained again. Writes benchmarks/results/left_out.md.
+alone. To compare with, a support vector machine on mean and deviation of the mel bands, each normalised by speaker
+(requires scikit-learn). What is finished is not trained again. Writes benchmarks/results/left_out.md.
 """
 
 import argparse
@@ -14,16 +15,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from fe2e import processor
 from fine_tuning import Score, score, train_and_score
+from numpy.typing import NDArray
 
 from mme2e.atomic import write_text
 from mme2e.command_line import read_settings
 from mme2e.config import TrainSettings
-from mme2e.data.corpus import load_corpus
+from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.environment import environment
 from mme2e.evaluation.tables import markdown_table
+from mme2e.media.mel_statistics import BandStatistics
 from mme2e.preparation.merge import merge
+from mme2e.scores.metrics import Floats
 
 RESULTS = Path(__file__).parent / "results"
 CONFIG = Path(__file__).with_suffix(".yaml")
@@ -72,6 +77,36 @@ def measure(collections: Sequence[Collection], out: Path, base: TrainSettings) -
     return found
 
 
+def statistics_of(corpus: Corpus, split: str) -> tuple[Floats, NDArray[np.str_]]:
+    """Mean and deviation of the mel bands of each utterance, in units of how they vary over its speaker; its label."""
+    columns = corpus.columns(split, ["mel_statistics", "speaker", "labels"]).to_pydict()
+    mean, deviation = BandStatistics.unpacked(columns["mel_statistics"]).mean_and_deviation()
+    features: Floats = np.concatenate([mean.numpy(), deviation.numpy()], axis=1).astype(np.float64)
+    speakers = np.array(columns["speaker"])
+    for speaker in set(columns["speaker"]):
+        here = features[speakers == speaker]
+        features[speakers == speaker] = (here - here.mean(axis=0)) / (here.std(axis=0) + 1e-6)
+    return features, np.array([labels[0] for labels in columns["labels"]])
+
+
+def measure_simple(collections: Sequence[Collection]) -> dict[str, dict[str, Score]]:
+    """As `measure`, of a support vector machine."""
+    from sklearn.svm import SVC
+
+    corpora = {each.name: load_corpus(each.corpus) for each in collections}
+    found: dict[str, dict[str, Score]] = {}
+    for learned, corpus in corpora.items():
+        machine = SVC(C=3, class_weight="balanced").fit(*statistics_of(corpus, "train"))
+        found[learned] = {}
+        for heard, other in corpora.items():
+            features, labels = statistics_of(other, "valid")
+            right = machine.predict(features) == labels
+            recall = [right[labels == label].mean() for label in np.unique(labels)]
+            scores = {"uar": float(np.mean(recall)), "accuracy": float(right.mean())}
+            found[learned][heard] = {**scores, "utterances": len(labels)}
+    return found
+
+
 def left_out(found: dict[str, dict[str, Score]]) -> dict[str, Score]:
     """For the card: scores of each of two collections from the other alone."""
     (first, scores), (second, others) = found.items()
@@ -87,12 +122,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     found = measure(given.collections, given.out, read_settings(given.config, TrainSettings))
+    models = {"branch": found, "support vector machine": measure_simple(given.collections)}
     rows = [
-        [learned, heard, str(each["utterances"]), f"{100 * each['accuracy']:.1f}", f"{100 * each['uar']:.1f}"]
-        for learned, scores in found.items()
+        [model, learned, heard, str(each["utterances"]), f"{100 * each['accuracy']:.1f}", f"{100 * each['uar']:.1f}"]
+        for model, by_learned in models.items()
+        for learned, scores in by_learned.items()
         for heard, each in scores.items()
     ]
-    table = markdown_table(["learned", "scored on validation of", "utterances", "accuracy %", "UAR %"], rows)
+    heads = ["", "learned", "scored on validation of", "utterances", "accuracy %", "UAR %"]
+    table = markdown_table(heads, rows)
     if len(found) == 2:
         write_text(given.out / "left_out.json", json.dumps(left_out(found), indent=2) + "\n")
     epochs = ", ".join(f"{each.name} {each.epochs}" for each in given.collections)

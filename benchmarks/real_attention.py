@@ -1,6 +1,6 @@
 """Which way of learning MESM's attention scores best on real faces: every mode at p = 0.5 and FE2E, several seeds.
 
-    python benchmarks/real_attention.py CORPUS OUT [--photographs 4000] [--seeds 3] [--epochs 6]
+    python benchmarks/real_attention.py CORPUS OUT [--photographs 6000] [--seeds 3] [--epochs 10]
 
 CORPUS holds faces, prepared (`mme2e build-starter configs/starter/starter.yaml --until prepare`, or `mme2e prepare
 ferplus`); the same random photographs of its training split are learned by all, narrow towers, labels without votes.
@@ -43,7 +43,7 @@ BASE = TrainSettings(
         top_p=TOP_P,
         faces=FaceInputSettings(colour="grey", normalise="crop"),
         text=TextSettings(hidden_dim=128),
-        tower_channels=(16, 24, 48, 96),
+        tower_channels=(8, 16, 32, 64),
         tower_dim=128,
         trans_dim=64,
         num_layers=1,
@@ -137,9 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, help="prepared corpus with faces")
     parser.add_argument("out", type=Path, help="folder of the smaller corpus and of the runs")
-    parser.add_argument("--photographs", type=int, default=4000, help="that are learned")
+    parser.add_argument("--photographs", type=int, default=6000, help="that are learned")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     part = given.out / f"corpus-{given.photographs}"

@@ -82,6 +82,13 @@ def test_fine_tuning_from_scratch_and_from_a_run(benchmarks: dict[str, ModuleTyp
     assert trained == [path.stat().st_mtime_ns for path in sorted((tmp_path / "out").rglob("model.safetensors"))]
 
 
+def test_a_start_may_have_a_name_and_a_learning_rate(benchmarks: dict[str, ModuleType]) -> None:
+    fine = benchmarks["fine"]
+    assert fine.Start.parse("starter") == fine.Start(name="starter", run="starter", rate=fine.START_RATE)
+    assert fine.Start.parse("runs/a") == fine.Start(name="a", run="runs/a", rate=fine.START_RATE)
+    assert fine.Start.parse("fast=runs/a@1e-3") == fine.Start(name="fast", run="runs/a", rate=0.001)
+
+
 def test_attention_on_faces(benchmarks: dict[str, ModuleType], tmp_path: Path) -> None:
     source = write_tiny_corpus(tmp_path / "corpus", utterances_per_split=6)
     words = [str(source), str(tmp_path / "out"), "--photographs", "4", "--seeds", "1", "--epochs", "3"]
@@ -101,7 +108,7 @@ def test_settings_of_the_modes_differ_in_nothing_else(benchmarks: dict[str, Modu
     assert fe2e.anneal_epochs == 0
     assert frozen.model.attention.mode == "frozen"
     assert fe2e.model.name == "fe2e"
-    assert {settings.model.tower_channels for settings in (frozen, gate, fe2e)} == {(16, 24, 48, 96)}
+    assert {settings.model.tower_channels for settings in (frozen, gate, fe2e)} == {(8, 16, 32, 64)}
 
 
 def test_each_collection_from_the_other_alone(
