@@ -9,7 +9,7 @@ import numpy as np
 
 from mme2e.config.analysis import DEFAULTS, AnalysisSettings
 from mme2e.errors import UserError
-from mme2e.inference.analysis import WHOLE, Analysis, Progress
+from mme2e.inference.analysis import NOBODY_SPEAKS, WHOLE, Analysis, Progress
 from mme2e.inference.recognizer import Recognizer
 from mme2e.inference.result import EmotionResult
 from mme2e.inference.timeline import Evidence, Segment, Timeline
@@ -136,8 +136,9 @@ def _analyse(
     timeline = analysis.timeline()
     if not any(segment.emotions for segment in timeline.segments):
         reasons = timeline.segments[0].missing if timeline.segments else {}
-        listed = "; ".join([*(f"{name}: {reason}" for name, reason in reasons.items()), *timeline.notes])
-        raise UserError(f"{printable(path.name)}: nothing to recognise emotions from ({listed or 'it is empty'})")
+        listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "it is empty"
+        advice = "; --segments whole listens all the same" if NOBODY_SPEAKS in reasons.values() else ""
+        raise UserError(f"{printable(path.name)}: nothing to recognise emotions from ({listed}){advice}")
     return timeline
 
 

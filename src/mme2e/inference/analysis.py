@@ -49,6 +49,7 @@ GLANCE_INTERVAL_MS = 80.0
 """Between two looks at mouths: twelve a second, several for every syllable."""
 
 NOBODY_SPEAKS = "nobody speaks"
+SILENT = "the audio is silent"
 SOMEBODY_ELSE_SPEAKS = "somebody else speaks"
 
 _LEAST_SHARE = 0.25
@@ -166,6 +167,7 @@ class Analysis:
         self.claimed_s = media.duration_s
         self._has_video, self._has_audio = media.has_video, media.has_audio
         self.reached_s = interval.start_s if progress is None else progress.reached_s
+        self._noted_s = self.reached_s
         self._segments: list[Segment] = []
         self._people: dict[int, _Someone] = defaultdict(_Someone)
         self._tracker = self._make_tracker(None if progress is None else progress.tracker)
@@ -273,7 +275,8 @@ class Analysis:
             planned = replace(planned, speaker=turn)
         samples = audio.samples(start_s, end_s)
         person, how, confidence = self._choose(planned, frames, seen, samples, speaks)
-        self._note_faces(frames)
+        self._note_faces(faces.between(self._noted_s, end_s))
+        self._noted_s = max(self._noted_s, end_s)
         if person is not None and speaks:
             self._people[person].speaking_s += end_s - start_s
             if planned.speaker:
@@ -332,9 +335,11 @@ class Analysis:
         start_s, end_s = planned.start_s, planned.end_s
         crops = tuple(seen[person]) if person is not None else ()
         reports = self._audio.reports(start_s, end_s)
-        silent = None if speaks else SOMEBODY_ELSE_SPEAKS if other else NOBODY_SPEAKS
-        reason = silent or (self._audio.missing if not len(samples) else None)
-        heard = samples if speaks and self._reads_audio else samples[:0]
+        sound = audio_flags(samples, speech=speaks) if self._has_audio and not other else []
+        reason = SOMEBODY_ELSE_SPEAKS if other else NOBODY_SPEAKS
+        if speaks:
+            reason = SILENT if len(samples) else self._audio.missing or "the audio has ended"
+        heard = samples if speaks and self._reads_audio and "silence" not in sound else samples[:0]
         observation = Observation(
             position=0,
             start_s=start_s,
@@ -346,15 +351,12 @@ class Analysis:
             video_file=self._path if self._reads_video else None,
             audio_file=self._path if self._reads_audio else None,
             video=StreamReport(missing=None if crops else self._no_face(frames)),
-            audio=StreamReport(missing=None if len(heard) else reason or "there is none here"),
+            audio=StreamReport(missing=None if len(heard) else reason),
             surroundings=self._audio.statistics(start_s - SURROUNDINGS_S, end_s + SURROUNDINGS_S),
         )
         flags = face_flags(crops) if self._reads_video else []
-        if not other:
-            flags += ["no speech"] if not speaks else []
-            flags += audio_flags(samples, speech=speaks) if self._has_audio else ["silence"]
-        if speaks and not planned.text:
-            flags.append("no words")
+        flags += ["no speech"] * (not speaks and not other) + sound
+        flags += ["no words"] * (speaks and self._has_audio and not planned.text)
         damaged = any(report.damage or report.unreadable for report in reports)
         damaged = damaged or any(start_s <= time_s < end_s for time_s, _ in self._faces.damage)
         flags += ["damage"] * damaged
@@ -441,7 +443,8 @@ class Analysis:
         return name if share > 0 else ""
 
     def _note_faces(self, frames: Sequence[PersonFrame]) -> None:
-        for frame in frames:
+        """Keeps where faces are, between segments as well."""
+        for frame in frames if self._settings.people else map(_with_largest_alone, frames):
             for face in frame.faces:
                 kept = self._people[face.person].faces
                 if not kept or kept[-1].time_s < frame.time_s:

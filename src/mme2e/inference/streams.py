@@ -302,8 +302,9 @@ class FaceStream:
 
     def _end_of_tile(self, end: IntervalEnd) -> None:
         self.remarks.update(dict.fromkeys(end.video.remarks))
-        if end.video.damage:
-            self.damage.append((end.end_s - VIDEO_TILE_S, end.video.damage))
+        lost = any(time_s >= end.end_s - VIDEO_TILE_S for time_s, _ in self.damage)
+        if end.video.damage and not lost:  # after the last frame that was asked for, or the file breaks off
+            self.damage.append((self._ready_s, end.video.damage))
         if end.video.missing is not None:
             self._finish(end.video.missing, unreadable=end.video.unreadable)
         elif end.video.end_s is not None:

@@ -71,11 +71,11 @@ class Predictions(Result):
         for failed in self.failed:
             yield f"failed: {failed.source}: {failed.reason}"
         if self.already:
-            yield f"{self.already} recordings were done before"
+            yield f"{self.already} {'recording was' if self.already == 1 else 'recordings were'} done before"
         if self.folder is not None:
             names = [path.name for path in self.files]
-            shown = ", ".join(names) if 0 < len(names) <= 6 else f"{len(names)} files"
-            yield printable(f"written to {self.folder}: {shown}")
+            shown = ", ".join(names) if len(names) <= 6 else f"{len(names)} files"
+            yield printable(f"written to {self.folder}: {shown}" if names else f"nothing new to write to {self.folder}")
         elif self.files:
             yield printable("written: " + ", ".join(map(str, self.files)))
 
