@@ -246,7 +246,8 @@ def test_a_prediction_with_its_picture(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "kept.png"
     seen = mme2e.predict(video, run=run, transcript="it was a lovely day", picture=out)
     plain = mme2e.load(run).predict(video, transcript="it was a lovely day")
-    assert seen.emotions == plain.emotions
+    (segment,) = seen.timeline.segments
+    assert segment.emotions == plain.emotions
     with Image.open(out) as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
     # Her face has colours, and nothing is drawn of sound that is not there.

@@ -172,8 +172,11 @@ def test_from_the_command_line(run: Path, media: Path, tmp_path: Path, capsys: p
     printed = capsys.readouterr().out
     assert "without acoustic: face.mp4: the file has no audio" in printed
     written = json.loads(out.read_text(encoding="utf-8"))
-    assert [emotion["name"] for emotion in written["emotions"]] == list(LABELS)
-    assert written["used"] == ["text", "visual"]
+    (segment,) = written["segments"]
+    assert [emotion["name"] for emotion in segment["emotions"]] == list(LABELS)
+    assert segment["used"] == ["text", "visual"]
+    assert segment["kind"] == "whole"
+    assert segment["text"] == "what a day"
 
 
 def test_a_mistake_on_the_command_line(media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -316,9 +319,9 @@ def test_a_run_in_the_place_of_the_recording_is_named(
 ) -> None:
     for words in ([str(run)], [str(run), str(media / "face.mp4")]):
         assert main(["predict", *words]) == 2
-        assert f"is a run folder, not a recording: mme2e predict VIDEO --run {run}" in capsys.readouterr().err
+        assert f"is a run folder, not a recording: mme2e predict RECORDING --run {run}" in capsys.readouterr().err
     assert main(["predict", str(tmp_path)]) == 2
-    assert "is a folder; expected is a file" in capsys.readouterr().err
+    assert f"{tmp_path} holds no recording: expected are files" in capsys.readouterr().err
 
 
 def write_choosing_run(folder: Path, **info: object) -> Path:

@@ -227,7 +227,8 @@ class TestBuild:
         assert 0 < run.info.confidence.abstain_below < 1
         assert run.info.model.text.model == "encoder"
         result = mme2e.predict(folder / "data" / "valid00.flac", run=whole.model, transcript=TEXTS[0])
-        assert result.used == ("text", "acoustic")
+        (segment,) = result.timeline.segments
+        assert segment.used == ("text", "acoustic")
 
     def test_the_card_has_sources_licences_and_scores(self, built):
         *_, whole = built

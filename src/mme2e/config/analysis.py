@@ -5,6 +5,9 @@ from typing import Literal
 
 from mme2e.errors import UserError
 
+LEAST_LONGEST_S = 0.5
+"""Shorter segments of speech say nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisSettings:
@@ -31,12 +34,14 @@ class AnalysisSettings:
     """Segments of a person over which probabilities are averaged, an odd number; 0: none. Raw ones stay in the data."""
 
     def __post_init__(self) -> None:
+        if not self.longest_s >= LEAST_LONGEST_S:
+            raise UserError(f"longest_s must be at least {LEAST_LONGEST_S} seconds, not {self.longest_s}")
         if not 0 < self.shortest_s <= self.longest_s:
             raise UserError(
                 f"shortest_s and longest_s must be 0 < shortest_s <= longest_s, not {self.shortest_s} and "
                 f"{self.longest_s}"
             )
-        if self.window_s <= 0 or self.hop_s <= 0:
+        if not (self.window_s > 0 and self.hop_s > 0):
             raise UserError(f"window_s and hop_s must be more than 0 seconds, not {self.window_s} and {self.hop_s}")
         if self.smooth < 0 or (self.smooth and self.smooth % 2 == 0):
             raise UserError(f"smooth must be 0 or an odd number of segments, not {self.smooth}")

@@ -1,67 +1,25 @@
 """One recording to its timeline: where its words come from, how it is cut, and what is kept of an interrupted try."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from mme2e.config.analysis import DEFAULTS, AnalysisSettings
+from mme2e.config.analysis import AnalysisSettings
 from mme2e.errors import UserError
-from mme2e.inference.analysis import NOBODY_SPEAKS, WHOLE, Analysis, Progress
+from mme2e.inference.analysis import NOBODY_SPEAKS, Analysis
 from mme2e.inference.recognizer import Recognizer
+from mme2e.inference.request import Journal, OnGroup, Request
 from mme2e.inference.result import EmotionResult
 from mme2e.inference.timeline import Evidence, Segment, Timeline
-from mme2e.media.recording import Interval
 from mme2e.perception.stopwatch import Stopwatch
 from mme2e.text_files import printable
-from mme2e.transcripts.cues import Cue, Transcript, Turn
+from mme2e.transcripts.cues import Cue, Transcript
 from mme2e.transcripts.embedded import embedded_transcript
 from mme2e.transcripts.read import read_transcript_file
 from mme2e.transcripts.sidecar import find_sidecar
 from mme2e.transcripts.speech_recognition import Asr
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """How recordings are analysed; plain data, which travels to other processes.
-
-    Attributes:
-        settings: Segments, people, evidence.
-        interval: Stretch, region and channel.
-        video_track: Number among the video tracks; None: the one that a player takes.
-        audio_track: The same of the audio tracks.
-        channel_per_speaker: Whether each audio channel is one speaker, as calls are recorded.
-        transcript: What is said, for a single recording.
-        turns: Who speaks when, for a single recording.
-        look_for_words: Whether subtitles beside the recording and in it are read.
-    """
-
-    settings: AnalysisSettings = DEFAULTS
-    interval: Interval = WHOLE
-    video_track: int | None = None
-    audio_track: int | None = None
-    channel_per_speaker: bool = False
-    transcript: Transcript | None = None
-    turns: tuple[Turn, ...] = ()
-    look_for_words: bool = True
-
-
-class Journal(Protocol):
-    """Keeps what an analysis finds, so that it can go on after an interruption."""
-
-    def read(self) -> Progress | None:
-        """What an interrupted try had found."""
-        ...
-
-    def add(self, news: Progress) -> None:
-        """Keeps more."""
-        ...
-
-
-OnGroup = Callable[[tuple[Segment, ...], float, float | None], None]
-"""Called with new segments, the time up to where all are known, and the length that the file claims."""
 
 
 def analyse(

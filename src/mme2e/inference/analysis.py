@@ -22,10 +22,10 @@ from mme2e.config import AnalysisSettings
 from mme2e.faces.face_crop import FaceCrop
 from mme2e.faces.people import PeopleTracker, PersonFrame
 from mme2e.inference.batching import Inference
-from mme2e.inference.evidence.evidence import evidence_of
 from mme2e.inference.model_input import MODALITIES, SegmentInput, normalises_over_recording, uses
 from mme2e.inference.quality import audio_flags, face_flags
 from mme2e.inference.recognizer import SURROUNDINGS_S, Recognizer
+from mme2e.inference.request import WHOLE, Progress
 from mme2e.inference.result import Emotion
 from mme2e.inference.segments import Planned, plan
 from mme2e.inference.streams import AudioStream, FaceStream
@@ -38,9 +38,6 @@ from mme2e.perception.stopwatch import Stopwatch
 from mme2e.records import from_plain, plain
 from mme2e.transcripts.cues import Transcript, Turn
 from mme2e.transcripts.sentences import sentences
-
-WHOLE = Interval()
-"""From the start of a recording to its end."""
 
 GROUP = 8
 """Segments that go through the model together."""
@@ -80,31 +77,6 @@ class _Someone:
     faces: list[FaceAt] = field(default_factory=list)
     speaking_s: float = 0.0
     names: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Progress:
-    """What an analysis has found, as plain data, to go on from after an interruption. They add up: see `+`.
-
-    Attributes:
-        reached_s: Up to where all segments are known.
-        segments: They, as JSON has them.
-        faces: Person -> times and boxes, in order.
-        people: Person -> for how long they spoke, and how often under which name.
-        tracker: State of what tells people apart.
-    """
-
-    reached_s: float
-    segments: tuple[dict[str, Any], ...] = ()
-    faces: dict[str, list[list[float]]] = field(default_factory=dict)
-    people: dict[str, dict[str, Any]] = field(default_factory=dict)
-    tracker: dict[str, Any] | None = None
-
-    def __add__(self, later: "Progress") -> "Progress":
-        faces = {
-            person: [*self.faces.get(person, []), *later.faces.get(person, [])] for person in self.faces | later.faces
-        }
-        return replace(later, segments=self.segments + later.segments, faces=faces)
 
 
 class Analysis:
@@ -386,6 +358,8 @@ class Analysis:
             inferences = recognizer.infer_many(inputs)
         reasons: list[Evidence | None] = [None] * len(inputs)
         if self._settings.evidence:
+            from mme2e.inference.evidence.evidence import evidence_of  # brings libraries that draw
+
             with self._stopwatch.stage("evidence"):
                 reasons = evidence_of(recognizer, inputs)
         segments = tuple(

@@ -28,13 +28,12 @@ from mme2e.inference.overlays import (
     mel_colours,
     mel_image,
 )
-from mme2e.inference.result import Emotion, EmotionResult, check_writable
+from mme2e.inference.refusals import check_picture
+from mme2e.inference.result import Emotion, EmotionResult
 from mme2e.inference.selected_sites import SelectedSites, StageSelection
 from mme2e.media.audio import SAMPLE_RATE_HZ
 from mme2e.media.mel import CHUNK_SAMPLES
 from mme2e.perception.observation import Observation
-
-PICTURE_FORMATS = (".png", ".svg", ".pdf")
 
 CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE_HZ
 MAX_FRAMES = 10
@@ -80,17 +79,6 @@ class Caption:
     labels: tuple[str, ...] | None = None
     frame_times_s: tuple[float, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
-
-
-def check_picture(path: Path) -> None:
-    """Refuses a file name that cannot become a picture, before work is done for it.
-
-    Raises:
-        UserError: It ends in something else than .png, .svg or .pdf, it is a folder, or its folder does not exist.
-    """
-    check_writable(path)
-    if path.suffix.lower() not in PICTURE_FORMATS:
-        raise UserError(f"{path} is not the name of a picture: it must end in {', '.join(PICTURE_FORMATS)}")
 
 
 def draw_selection(path: Path, *, sites: SelectedSites, batch: Batch, caption: Caption) -> None:

@@ -19,6 +19,7 @@ from mme2e.faces.detector import FaceDetector
 from mme2e.faces.tracker import FaceTracker
 from mme2e.inference.batching import Inference, infer_segment, infer_segments
 from mme2e.inference.model_input import MODALITIES, SegmentInput, normalises_over_recording, segment_input, uses
+from mme2e.inference.refusals import require_recordings
 from mme2e.inference.result import Emotion, EmotionResult
 from mme2e.inference.timeline import ModelIdentity, Timeline
 from mme2e.media.mel_statistics import statistics_of
@@ -178,11 +179,7 @@ class Recognizer:
         Raises:
             UserError: The model reads hand-crafted features.
         """
-        if self.info.model.hand_crafted:
-            raise UserError(
-                f"{self.info.model.name} reads hand-crafted features, not recordings: make them with 'mme2e features' "
-                "and score them with 'mme2e evaluate', or predict with a run of fe2e or mesm"
-            )
+        require_recordings(self.info)
 
     def perceive(
         self,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mme2e.data.batch import Batch
-from mme2e.errors import UserError
+from mme2e.inference.refusals import check_selects
 from mme2e.models import MESM
 from mme2e.models.sparse_tower import SparseStage
 from mme2e.models.trace import Selected, Trace
@@ -53,16 +53,6 @@ class SelectedSites:
     acoustic: tuple[StageSelection, ...] | None
 
 
-def check_selects(model: nn.Module) -> None:
-    """Refuses a model that selects no sites.
-
-    Raises:
-        UserError: It is no MESM.
-    """
-    if not isinstance(model, MESM):
-        raise UserError(f"{type(model).__name__.lower()} computes all sites: only a run of mesm selects some to show")
-
-
 @torch.inference_mode()
 def selected_sites(model: nn.Module, batch: Batch) -> SelectedSites:
     """Runs the model and returns what its stages kept; threads may do so side by side.
@@ -75,7 +65,7 @@ def selected_sites(model: nn.Module, batch: Batch) -> SelectedSites:
         UserError: The model is no MESM, the batch has no text, or an utterance has none of the model's modalities.
         ValueError: The model is in training mode.
     """
-    check_selects(model)
+    check_selects(type(model).__name__.lower())
     assert isinstance(model, MESM)
     if model.training:
         raise ValueError("the model is in training mode, where a forward pass changes it; call model.eval() first")

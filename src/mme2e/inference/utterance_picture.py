@@ -8,9 +8,10 @@ from mme2e.data.batch import collate
 from mme2e.data.corpus import Corpus, load_corpus
 from mme2e.data.hand_crafted import open_dataset
 from mme2e.errors import UserError
-from mme2e.inference.pictures import Caption, check_picture, draw_selection
+from mme2e.inference.pictures import Caption, draw_selection
 from mme2e.inference.recognizer import load
-from mme2e.inference.selected_sites import SelectedSites, check_selects, selected_sites
+from mme2e.inference.refusals import check_picture, check_selects
+from mme2e.inference.selected_sites import SelectedSites, selected_sites
 from mme2e.report import Result
 
 
@@ -41,7 +42,7 @@ def draw_utterance(run: Path, *, data: Path, utterance: str, out: Path, device: 
     corpus = load_corpus(data)
     split, row_number = _find(corpus, utterance)
     recognizer = load(run, device=device)
-    check_selects(recognizer.model)
+    check_selects(recognizer.info.model.name)
     settings = recognizer.info.model
     dataset = open_dataset(corpus, split, settings, recognizer.tokenizer)
     if utterance in dataset.left_out:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mme2e.inference.analysis import Progress
+from mme2e.inference.request import Progress
 from mme2e.records import from_plain, plain
 
 DONE_FILE = ".mme2e-done.jsonl"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mme2e.errors import MediaError, UserError
-from mme2e.inference.analyse import OnGroup, Request, analyse
+from mme2e.inference.request import OnGroup, Request
 from mme2e.inference.timeline import read_timeline
 from mme2e.prediction.journal import Done, PartialJournal, fingerprint
 from mme2e.prediction.outputs import write_outputs
@@ -101,6 +101,8 @@ class Worker:
         Raises:
             OSError: The folder is full or cannot be written.
         """
+        from mme2e.inference.analyse import analyse
+
         journal = PartialJournal(self.folder, task.name, task.key)
         try:
             timeline = analyse(recognizer, task.path, self.request, asr=asr, journal=journal, on_group=on_group)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from mme2e import console
 from mme2e.config import AnalysisSettings
 from mme2e.errors import UserError
-from mme2e.inference.analyse import OnGroup, Request, analyse, one_segment
+from mme2e.inference.refusals import check_picture, check_selects, require_recordings
+from mme2e.inference.request import OnGroup, Request
 from mme2e.inference.result import check_writable
 from mme2e.inference.timeline import Segment, Timeline
 from mme2e.locking import locked
@@ -73,63 +74,84 @@ class Call:
 
 def run_predict(given: Sequence[str | Path], call: Call) -> Predictions:
     """Does what `mme2e.predict` does, with its errors."""
-    recordings = find_recordings(given)
-    request = _request(recordings, call)
+    _check(call)
     formats = tuple(dict.fromkeys(("json", *check_formats(call.formats))))
+    info = read_info(find_run(call.run))
+    require_recordings(info)
+    if call.picture is not None:
+        check_selects(info.model.name)
+    recordings = find_recordings(given)
+    if len(recordings) > 1:
+        _check_for_many(call, len(recordings))
+    request = _request(call)
     with a_core_for_the_decoder():
         if len(recordings) == 1 and call.engine == "local" and (call.out is None or call.to_file):
             return _one(recordings[0], request, call)
         if call.out is None:
             return _each_on_screen(recordings, request, call)
-        return _into_folder(recordings, request, call, formats)
+        return _into_folder(recordings, request, call, formats, info.weights_sha256)
 
 
-def _request(recordings: Sequence[Recording], call: Call) -> Request:
-    """How the recordings are analysed.
+def _check(call: Call) -> None:
+    """Refuses arguments that are wrong whatever the recordings are.
 
     Raises:
-        UserError: Arguments contradict each other.
+        UserError: One is, or two contradict each other.
     """
     if call.abstain is not None:
         check_abstain(call.abstain)
     if call.jobs < 1:
         raise UserError(f"jobs must be 1 or more, not {call.jobs}")
-    if call.start_s < 0 or (call.end_s is not None and call.end_s <= call.start_s):
+    if not call.start_s >= 0 or (call.end_s is not None and not call.end_s > call.start_s):
         raise UserError(
             f"start_s {call.start_s} and end_s {call.end_s} are not a stretch of time: 0 <= start_s < end_s"
         )
+    if isinstance(call.region, str):
+        parse_region(call.region)
+    if call.to_file:
+        assert call.out is not None
+        check_writable(call.out)
+        check_output(call.out)
+    if call.picture is not None:
+        check_picture(call.picture)
+        if call.settings.segments not in ("auto", "whole"):
+            raise UserError("--picture shows one utterance: it requires --segments whole")
+    if call.annotate is not None:
+        check_writable(call.annotate)
+    if call.channel_per_speaker and call.audio_channel is not None:
+        raise UserError("--channel-per-speaker reads all channels; --audio-channel reads one")
+
+
+def _check_for_many(call: Call, count: int) -> None:
+    """Refuses what is about a single recording.
+
+    Raises:
+        UserError: Something is.
+    """
     single = {
         "transcript": call.transcript,
         "turns": call.turns,
         "annotate": call.annotate,
         "picture": call.picture,
     }
-    if len(recordings) > 1:
-        for name, value in single.items():
-            if value is not None:
-                raise UserError(f"--{name} is for a single recording, and there are {len(recordings)}")
-        if call.to_file:
-            raise UserError(f"--out {call.out} is a file, and there are {len(recordings)} recordings: give a folder")
+    for name, value in single.items():
+        if value is not None:
+            raise UserError(f"--{name} is for a single recording, and there are {count}")
     if call.to_file:
-        assert call.out is not None
-        check_writable(call.out)
-        check_output(call.out)
-    settings = call.settings
-    if call.picture is not None:
-        from mme2e.inference.pictures import check_picture
+        raise UserError(f"--out {call.out} is a file, and there are {count} recordings: give a folder")
 
-        check_picture(call.picture)
-        if settings.segments not in ("auto", "whole"):
-            raise UserError("--picture shows one utterance: it requires --segments whole")
-        settings = replace(settings, segments="whole")
-    if call.annotate is not None:
-        check_writable(call.annotate)
-    if call.channel_per_speaker and call.audio_channel is not None:
-        raise UserError("--channel-per-speaker reads all channels; --audio-channel reads one")
-    rectangle = parse_region(call.region) if isinstance(call.region, str) else call.region
+
+def _request(call: Call) -> Request:
+    """How the recordings are analysed.
+
+    Raises:
+        UserError: Transcript or turns cannot be read.
+    """
+    settings = call.settings if call.picture is None else replace(call.settings, segments="whole")
+    region = parse_region(call.region) if isinstance(call.region, str) else call.region
     return Request(
         settings=settings,
-        interval=Interval(start_s=call.start_s, end_s=call.end_s, region=rectangle, audio_channel=call.audio_channel),
+        interval=Interval(start_s=call.start_s, end_s=call.end_s, region=region, audio_channel=call.audio_channel),
         video_track=call.video_track,
         audio_track=call.audio_track,
         channel_per_speaker=call.channel_per_speaker,
@@ -153,6 +175,8 @@ def _worker(request: Request, call: Call, folder: Path, formats: tuple[str, ...]
 
 def _one(recording: Recording, request: Request, call: Call) -> Predictions:
     """A single recording, for the screen or into one file."""
+    from mme2e.inference.analyse import analyse
+
     worker = _worker(request, call, Path(), ())
     recognizer, asr = worker.loaded()
     if call.picture is not None:
@@ -169,13 +193,11 @@ def _one(recording: Recording, request: Request, call: Call) -> Predictions:
 
 
 def _with_picture(recognizer: "Recognizer", path: Path, request: Request, picture: Path) -> Timeline:
-    from mme2e.inference.analyse import all_words
+    from mme2e.inference.analyse import all_words, one_segment
     from mme2e.inference.pictures import draw_prediction
-    from mme2e.inference.selected_sites import check_selects
 
     text = None if request.transcript is None else all_words(request.transcript)
     recognizer.require_text(text)
-    check_selects(recognizer.model)
     stopwatch, interval = Stopwatch(), request.interval
     observation = recognizer.perceive(
         path,
@@ -208,6 +230,8 @@ def _each_on_screen(recordings: Sequence[Recording], request: Request, call: Cal
     """Several recordings without a folder: their tables, as far as memory is concerned a few."""
     if len(recordings) > MOST_KEPT or call.engine == "ray" or call.jobs > 1:
         raise UserError(f"{len(recordings)} recordings require --out FOLDER, where their answers are kept")
+    from mme2e.inference.analyse import analyse
+
     recognizer, asr = _worker(request, call, Path(), ()).loaded()
     timelines, failed = [], []
     for recording in recordings:
@@ -221,7 +245,7 @@ def _each_on_screen(recordings: Sequence[Recording], request: Request, call: Cal
 
 
 def _into_folder(
-    recordings: Sequence[Recording], request: Request, call: Call, formats: tuple[str, ...]
+    recordings: Sequence[Recording], request: Request, call: Call, formats: tuple[str, ...], weights: str
 ) -> Predictions:
     folder = call.out
     assert folder is not None
@@ -232,7 +256,7 @@ def _into_folder(
         with locked(
             folder / LOCK_FILE, f"another process writes to {folder}: wait for its end, or give another folder"
         ):
-            return _do_all(recordings, request, call, folder, formats)
+            return _do_all(recordings, request, call, folder, formats, weights)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"interrupted; what was finished is kept in {folder}; the same command goes on"
@@ -245,10 +269,14 @@ def _into_folder(
 
 
 def _do_all(
-    recordings: Sequence[Recording], request: Request, call: Call, folder: Path, formats: tuple[str, ...]
+    recordings: Sequence[Recording],
+    request: Request,
+    call: Call,
+    folder: Path,
+    formats: tuple[str, ...],
+    weights: str,
 ) -> Predictions:
     worker = _worker(request, call, folder.absolute(), formats)
-    weights = read_info(find_run(call.run)).weights_sha256
     tasks = tasks_of(recordings, request, worker, weights)
     known = read_done(folder)
     done = {task.name: known[task.name] for task in tasks if task.name in known and known[task.name].key == task.key}
