@@ -59,7 +59,11 @@ def refuse_run_folder(given: str | Path) -> None:
     Raises:
         UserError: It is one.
     """
-    if (Path(given) / CONFIG_FILE).is_file():
+    try:
+        is_run = (Path(given) / CONFIG_FILE).is_file()
+    except (OSError, ValueError):  # too long for a name, or of characters that none has
+        return
+    if is_run:
         raise UserError(f"{given} is a run folder, not a recording: mme2e predict RECORDING --run {given}")
 
 
