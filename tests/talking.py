@@ -1,9 +1,11 @@
 """Small recordings in which a face is seen and somebody speaks now and then."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
+import av
 import matplotlib.cbook
 import numpy as np
 from PIL import Image
@@ -49,7 +51,23 @@ def write_talk(
 ) -> Path:
     """Writes a video of a face, with sound of its length or another one."""
     images = [portrait() if image is None else image] * round(seconds * FRAMES_PER_SECOND)
-    write_video(path, images, speech(seconds if sound_s is None else sound_s, spoken)[:, None])
+    samples = speech(seconds if sound_s is None else sound_s, spoken)
+    if len(samples) <= seconds * SAMPLE_RATE_HZ:
+        write_video(path, images, samples[:, None])
+        return path
+    with av.open(str(path), "w") as container:
+        video, audio = container.add_stream("mpeg4", rate=Fraction(25, 2)), container.add_stream("mp2", rate=16_000)
+        video.height, video.width = images[0].shape[:2]
+        video.pix_fmt = "yuv420p"
+        for place, each in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(each, format="rgb24")
+            frame.pts, frame.time_base = place, Fraction(2, 25)
+            container.mux(video.encode(frame))
+        sound = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        sound.sample_rate, sound.pts = SAMPLE_RATE_HZ, 0
+        container.mux(audio.encode(sound))
+        for stream in (video, audio):
+            container.mux(stream.encode(None))
     return path
 
 

@@ -10,9 +10,11 @@ face crops, and nothing of what is over.
 
 import base64
 import io
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,8 @@ from mme2e.inference.quality import audio_flags, face_flags
 from mme2e.inference.recognizer import SURROUNDINGS_S, Recognizer
 from mme2e.inference.request import WHOLE, Progress
 from mme2e.inference.result import Emotion
-from mme2e.inference.segments import Planned, plan
-from mme2e.inference.streams import AudioStream, FaceStream
+from mme2e.inference.segments import Planned, is_given, plan
+from mme2e.inference.streams import TILE_S, AudioStream, FaceStream
 from mme2e.inference.timeline import Evidence, FaceAt, Person, PersonChoice, Segment, Timeline
 from mme2e.media.recording import Interval, ReadSettings, StreamReport
 from mme2e.media.video import Frame
@@ -164,12 +166,19 @@ class Analysis:
         Raises:
             MediaError: The file cannot be read at all, or has no such track.
         """
-        start = replace(self._interval, start_s=self.reached_s)
+        begin_s = self._interval.start_s
+        # Segments that are known beforehand may overlap: the next one may begin as early as the last one that is done.
+        given = is_given(self._settings, self._cues)
+        done = sum(segment.chosen_by != "asked" for segment in self._segments) if given else 0
+        go_on_s = self._segments[-1].start_s if done else self.reached_s
+        # The same frames and tiles as without an interruption.
+        start = replace(self._interval, start_s=_on_grid(go_on_s, begin_s, self._step_ms / 1000))
         statistics = normalises_over_recording(self._recognizer.info)
         decoders = self._recognizer.decoders
         hears = self._has_audio
         # The audio before it is heard once more after an interruption: it normalises what follows.
-        audio_from = replace(start, start_s=max(self._interval.start_s, start.start_s - SURROUNDINGS_S * statistics))
+        heard_from_s = max(begin_s, start.start_s - SURROUNDINGS_S * statistics)
+        audio_from = replace(start, start_s=_on_grid(heard_from_s, begin_s, TILE_S))
         audio = AudioStream(
             self._path if hears else None, decoders, self._read, audio_from, self.claimed_s, statistics=statistics
         )
@@ -189,13 +198,13 @@ class Analysis:
                 self._settings,
                 audio,
                 faces,
-                [cue for cue in self._cues if cue.end_s is not None and cue.end_s > start.start_s],
+                self._cues,
                 self._recognise,
-                start.start_s,
+                begin_s if given else self.reached_s,
                 self._interval.end_s,
             )
             first = True
-            for segment in self._stopwatch.each("audio", planned):
+            for segment in self._stopwatch.each("audio", islice(planned, done, None)):
                 group += self._perceive(segment)
                 # The first answer comes at once; later ones in groups, which the model is quicker with.
                 if len(group) >= (1 if first else GROUP):
@@ -205,6 +214,7 @@ class Analysis:
                 yield self._answer(group)
             if not self._segments:
                 yield from self._whole(audio, faces)
+            self._note_faces(math.inf)
             self._complete = True
             self._duration_s = max(audio.end_s or 0.0, faces.end_s or 0.0, self.reached_s)
         finally:
@@ -247,8 +257,7 @@ class Analysis:
             planned = replace(planned, speaker=turn)
         samples = audio.samples(start_s, end_s)
         person, how, confidence = self._choose(planned, frames, seen, samples, speaks)
-        self._note_faces(faces.between(self._noted_s, end_s))
-        self._noted_s = max(self._noted_s, end_s)
+        self._note_faces(end_s)
         if person is not None and speaks:
             self._people[person].speaking_s += end_s - start_s
             if planned.speaker:
@@ -416,8 +425,11 @@ class Analysis:
         (name, share) = max(shares.items(), key=lambda each: each[1], default=("", 0.0))
         return name if share > 0 else ""
 
-    def _note_faces(self, frames: Sequence[PersonFrame]) -> None:
-        """Keeps where faces are, between segments as well."""
+    def _note_faces(self, end_s: float) -> None:
+        """Keeps where faces are up to a time, also between segments."""
+        assert self._faces is not None
+        frames = self._faces.between(self._noted_s, end_s)
+        self._noted_s = max(self._noted_s, end_s)
         for frame in frames if self._settings.people else map(_with_largest_alone, frames):
             for face in frame.faces:
                 kept = self._people[face.person].faces
@@ -556,6 +568,11 @@ def _names(counts: dict[int, Counter[str]]) -> dict[int, str]:
         if person not in found and name not in found.values():
             found[person] = name
     return found
+
+
+def _on_grid(time_s: float, begin_s: float, step_s: float) -> float:
+    """The last multiple of a step since a begin that is not after a time."""
+    return begin_s + max(0, math.floor((time_s - begin_s) / step_s + 1e-6)) * step_s
 
 
 def _area(crop: FaceCrop) -> float:

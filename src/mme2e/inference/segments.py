@@ -16,6 +16,9 @@ from mme2e.voice.segmenter import SpeechSegmenter, Stretch
 SHORTEST_GAP_S = 1.0
 """Between two stretches of speech; shorter pauses have no answer of their own."""
 
+LEAST_WINDOW = 0.1
+"""Part of a window that must be left of the recording for a last, shorter one: codecs fill up their last frame."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
@@ -67,6 +70,11 @@ def plan(
                 text = recognise(audio.samples(segment.start_s, segment.end_s), segment.start_s)
                 segment = Planned(start_s=segment.start_s, end_s=segment.end_s, kind="speech", text=text)
             yield _with_words(segment, cues) if cues else segment
+
+
+def is_given(settings: AnalysisSettings, cues: Sequence[Cue]) -> bool:
+    """Whether the segments do not depend on what is heard, so that each is the same wherever the reading began."""
+    return settings.segments == "window" or (settings.segments == "auto" and bool(cues))
 
 
 def _with_words(segment: Planned, cues: Sequence[Cue]) -> Planned:
@@ -194,7 +202,7 @@ def _windows(
         ended_s = _end_of_recording(audio, faces, last_s)
         if ended_s is not None:
             last_s = min(last_s, ended_s)
-        if last_s <= first_s + 1e-9:
+        if last_s - first_s <= (window_s * LEAST_WINDOW if number else 1e-9):
             return
         yield Planned(start_s=first_s, end_s=last_s, kind=kind)
         if ended_s is not None or (end_s is not None and last_s >= end_s):

@@ -178,6 +178,8 @@ class Segment:
         # Files' names and foreign transcripts need not be Unicode.
         object.__setattr__(self, "missing", {name: printable(reason) for name, reason in self.missing.items()})
         object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
+        object.__setattr__(self, "speaker", printable(self.speaker))
+        object.__setattr__(self, "text", None if self.text is None else printable(self.text))
 
     @property
     def top(self) -> Emotion | None:
@@ -256,6 +258,7 @@ class Timeline:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "source", printable(self.source))
+        object.__setattr__(self, "words_from", printable(self.words_from))
         object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
 
     def to_json(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mme2e.errors import UserError
 from mme2e.runs.info import CONFIG_FILE
+from mme2e.text_files import printable
 
 MARK = ".mme2e"
 """Before the suffix of every file that is written beside others: `talk.mme2e.json`."""
@@ -111,7 +112,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
     names = [path.stem if stems[path.stem.casefold()] == 1 else path.name for path in paths]
     taken: set[str] = set()
     unique = []
-    for name in map(_short, names):
+    for name in (_short(printable(each)) for each in names):
         free, number = name, 1
         while free.casefold() in taken:
             number += 1
