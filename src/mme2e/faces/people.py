@@ -18,6 +18,7 @@ from mme2e.faces.tracker import (
     SMALLER_SHARE,
     Sighting,
     as_box,
+    box_area,
     box_overlap,
     confirm_between,
     search_frames,
@@ -168,7 +169,7 @@ class PeopleTracker:
                 time_s=time_s,
                 faces=tuple(
                     PersonFace(person=seen.track.person, crop=seen.crop)
-                    for seen in faces
+                    for seen in sorted(faces, key=lambda seen: -box_area(seen.crop.box))
                     if seen.track.person is not None
                 ),
             )

@@ -1,5 +1,6 @@
 """One recording to its timeline: where its words come from, how it is cut, and what is kept of an interrupted try."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from mme2e.inference.analysis import NOBODY_SPEAKS, Analysis
 from mme2e.inference.recognizer import Recognizer
 from mme2e.inference.request import Journal, OnGroup, Request
 from mme2e.inference.result import EmotionResult
+from mme2e.inference.segments import Planned, with_words
 from mme2e.inference.timeline import Evidence, Segment, Timeline
+from mme2e.media.recording import Interval
 from mme2e.perception.stopwatch import Stopwatch
 from mme2e.text_files import printable
 from mme2e.transcripts.cues import Cue, Transcript
@@ -45,19 +48,20 @@ def analyse(
         MediaError: The file cannot be read, or what was asked for by region, channel or track is not in it.
         UserError: The model reads no recordings, or nothing that it uses is there.
     """
-    transcript = request.transcript
-    if transcript is None and request.look_for_words:
-        transcript = _found_words(recognizer, path)
+    transcript = words_of(recognizer, path, request)
     if request.settings.segments == "whole" or (transcript is not None and not transcript.timed):
         if request.settings.segments not in ("whole", "auto"):
             raise UserError(
                 f"the transcript {transcript.source if transcript else ''} has no times, so that its words cannot be "
                 f"given to segments: --segments whole takes the stretch as one utterance"
             )
-        return whole(recognizer, path, request, None if transcript is None else all_words(transcript))
+        timeline = whole(recognizer, path, request, transcript, asr)
+        if on_group is not None:
+            on_group(timeline.segments, timeline.duration_s, timeline.duration_s)
+        return timeline
     if request.channel_per_speaker:
-        return _by_channel(recognizer, path, request, transcript, asr, on_group)
-    return _analyse(recognizer, path, request, transcript, asr, journal, on_group)
+        return _require_answers(_by_channel(recognizer, path, request, transcript, asr, on_group))
+    return _require_answers(_analyse(recognizer, path, request, transcript, asr, journal, on_group))
 
 
 def _analyse(
@@ -72,7 +76,7 @@ def _analyse(
     listens = asr if transcript is None else None
     words_from = transcript.source if transcript is not None else ""
     if listens is not None:
-        words_from = f"speech recognition with {listens.name}"
+        words_from = _name_of(listens)
     analysis = Analysis(
         recognizer,
         path,
@@ -91,12 +95,20 @@ def _analyse(
             journal.add(analysis.news())
         if on_group is not None:
             on_group(group, analysis.reached_s, analysis.claimed_s)
-    timeline = analysis.timeline()
+    return analysis.timeline()
+
+
+def _require_answers(timeline: Timeline) -> Timeline:
+    """The timeline.
+
+    Raises:
+        UserError: No segment of it has an answer.
+    """
     if not any(segment.emotions for segment in timeline.segments):
         reasons = timeline.segments[0].missing if timeline.segments else {}
         listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "it is empty"
         advice = "; --segments whole listens all the same" if NOBODY_SPEAKS in reasons.values() else ""
-        raise UserError(f"{printable(path.name)}: nothing to recognise emotions from ({listed}){advice}")
+        raise UserError(f"{timeline.source}: nothing to recognise emotions from ({listed}){advice}")
     return timeline
 
 
@@ -113,13 +125,22 @@ def _by_channel(
         channels = decoder.probe(path, audio_track=request.audio_track).audio_channels
     if channels < 2:
         raise UserError(f"{path.name} has {channels} audio channels; --channel-per-speaker requires two or more")
+    names = [f"channel {channel}" for channel in range(channels)]
+    others = {cue.speaker for cue in (() if transcript is None else transcript.cues)} - {"", *names}
+    if transcript is not None and others:
+        raise UserError(
+            f"{transcript.source} names {', '.join(sorted(others))}, and the channels are called "
+            f"{', '.join(names)}: it cannot be known who is on which"
+        )
     timelines = []
-    for channel in range(channels):
-        name = f"channel {channel}"
+    for channel, name in enumerate(names):
         own = transcript
         if transcript is not None:
             own = replace(transcript, cues=tuple(cue for cue in transcript.cues if cue.speaker in ("", name)))
         alone = replace(request, interval=replace(request.interval, audio_channel=channel), channel_per_speaker=False)
+        if own is not None and any(not cue.speaker for cue in own.cues):
+            # Words that nobody is named for are said where the channel has speech.
+            alone = replace(alone, settings=replace(alone.settings, segments="speech"))
         found = _analyse(recognizer, path, alone, own, asr, None, on_group)
         segments = tuple(
             replace(segment, speaker=name) for segment in found.segments if channel == 0 or segment.kind != "no speech"
@@ -128,16 +149,25 @@ def _by_channel(
     first = timelines[0]
     merged = sorted((s for timeline in timelines for s in timeline.segments), key=lambda each: each.start_s)
     notes = tuple(dict.fromkeys(note for timeline in timelines for note in timeline.notes))
-    return replace(first, segments=tuple(merged), notes=notes)
+    spoken = {person.id: 0.0 for timeline in timelines for person in timeline.people}
+    for timeline in timelines:
+        for person in timeline.people:
+            spoken[person.id] += person.speaking_s
+    people = tuple(replace(person, speaking_s=round(spoken[person.id], 3)) for person in first.people)
+    return replace(first, segments=tuple(merged), notes=notes, people=people)
 
 
-def whole(recognizer: Recognizer, path: Path, request: Request, text: str | None) -> Timeline:
+def whole(
+    recognizer: Recognizer, path: Path, request: Request, transcript: Transcript | None, asr: Asr | None = None
+) -> Timeline:
     """The stretch as one utterance, a timeline of one segment.
 
     Raises:
         MediaError, UserError: As `Recognizer.predict`.
     """
-    recognizer.require_text(text)
+    text = None if transcript is None else words_in(transcript, request.interval)
+    if asr is None:
+        recognizer.require_text(text)
     stopwatch = Stopwatch()
     interval = request.interval
     observation = recognizer.perceive(
@@ -150,6 +180,9 @@ def whole(recognizer: Recognizer, path: Path, request: Request, text: str | None
         audio_track=request.audio_track,
         stopwatch=stopwatch,
     )
+    words_from = "" if transcript is None else transcript.source or "the transcript that was given"
+    if transcript is None and asr is not None:
+        text, words_from = _recognise(asr)(observation.samples, observation.start_s), _name_of(asr)
     inference = recognizer.infer(observation, text, stopwatch=stopwatch)
     result = recognizer.result(path.name, observation, inference, stopwatch)
     evidence = None
@@ -158,7 +191,7 @@ def whole(recognizer: Recognizer, path: Path, request: Request, text: str | None
 
         with stopwatch.stage("evidence"):
             (evidence,) = evidence_of(recognizer, [recognizer.read(observation, text)])
-    return one_segment(recognizer, result, text, evidence, request.settings)
+    return one_segment(recognizer, result, text, evidence, request.settings, words_from)
 
 
 def one_segment(
@@ -167,6 +200,7 @@ def one_segment(
     text: str | None,
     evidence: Evidence | None,
     settings: AnalysisSettings,
+    words_from: str,
 ) -> Timeline:
     """A timeline of the answer about one stretch."""
     segment = Segment(
@@ -190,23 +224,34 @@ def one_segment(
         model=recognizer.identity(),
         settings=vars(settings) | {"abstain_below": recognizer.abstain_below},
         segments=(segment,),
-        words_from="the transcript that was given" if segment.text else "",
+        words_from=words_from if segment.text else "",
         seconds=result.seconds,
     )
 
 
-def _found_words(recognizer: Recognizer, path: Path) -> Transcript | None:
-    """Subtitles beside the recording, else in it."""
+def words_of(recognizer: Recognizer, path: Path, request: Request) -> Transcript | None:
+    """The transcript that was given, else subtitles beside the recording, else those in it; None without any words."""
+    if request.transcript is not None or not request.look_for_words:
+        return request.transcript
     sidecar = find_sidecar(path)
     if sidecar is not None:
         return read_transcript_file(sidecar)
     with recognizer.decoders.borrowed() as decoder:
-        return embedded_transcript(path, decoder)
+        found = embedded_transcript(path, decoder)
+    return found if found is not None and found.cues else None  # a track of images has none
 
 
-def all_words(transcript: Transcript) -> str | None:
-    """The text of all cues; None where it is blank."""
-    return printable(transcript.text).strip() or None
+def words_in(transcript: Transcript, interval: Interval) -> str | None:
+    """What is said in a stretch; all of it where the transcript has no times. None where nothing is."""
+    if not transcript.timed:
+        return printable(transcript.text).strip() or None
+    end_s = math.inf if interval.end_s is None else interval.end_s
+    planned = Planned(start_s=interval.start_s, end_s=end_s, kind="whole")
+    return with_words(planned, transcript.cues).text
+
+
+def _name_of(asr: Asr) -> str:
+    return f"speech recognition with {asr.name}"
 
 
 def _recognise(asr: Asr) -> Callable[[np.ndarray, float], str | None]:

@@ -341,7 +341,8 @@ class Analysis:
         damaged = any(report.damage or report.unreadable for report in reports)
         damaged = damaged or any(start_s <= time_s < end_s for time_s, _ in self._faces.damage)
         flags += ["damage"] * damaged
-        planned = planned if speaks else replace(planned, text=None)
+        if not speaks:
+            planned = replace(planned, text=None, speaker="" if other else planned.speaker)
         return _Asked(
             planned=planned,
             person=person,

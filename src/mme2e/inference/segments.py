@@ -1,8 +1,8 @@
 """Where answers begin and end: at the sentences of a transcript, where speech does, in windows."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def plan(
     """
     if settings.segments == "window":
         segments = _windows(settings.window_s, settings.hop_s, "window", audio, faces, start_s, end_s)
-        yield from (_with_words(segment, cues) for segment in segments)
+        yield from (with_words(segment, cues) for segment in segments)
     elif settings.segments == "auto" and cues:
         yield from _sentences(settings, audio, faces, cues, start_s, end_s)
     else:
@@ -69,7 +69,7 @@ def plan(
             if segment.kind == "speech" and recognise is not None:
                 text = recognise(audio.samples(segment.start_s, segment.end_s), segment.start_s)
                 segment = Planned(start_s=segment.start_s, end_s=segment.end_s, kind="speech", text=text)
-            yield _with_words(segment, cues) if cues else segment
+            yield with_words(segment, cues) if cues else segment
 
 
 def is_given(settings: AnalysisSettings, cues: Sequence[Cue]) -> bool:
@@ -77,7 +77,7 @@ def is_given(settings: AnalysisSettings, cues: Sequence[Cue]) -> bool:
     return settings.segments == "window" or (settings.segments == "auto" and bool(cues))
 
 
-def _with_words(segment: Planned, cues: Sequence[Cue]) -> Planned:
+def with_words(segment: Planned, cues: Sequence[Cue]) -> Planned:
     """The segment with the words that are said in it: of a sentence, those whose middle is inside."""
     words, speakers = [], []
     for cue in cues:
@@ -121,18 +121,21 @@ def _sentences(
         cue_start_s = max(cue.start_s, start_s)
         if cue_end_s <= cue_start_s:
             continue
-        if _end_of_recording(audio, faces, cue_start_s) is not None:
-            break
         if cue_start_s - reached_s >= SHORTEST_GAP_S:
-            yield from _pieces(reached_s, cue_start_s, settings.window_s)
+            for piece in _pieces(reached_s, cue_start_s, settings.window_s):
+                if _end_of_recording(audio, faces, piece.end_s) is not None:
+                    yield from _to_the_end(settings, audio, faces, piece.start_s, end_s)
+                    return
+                yield piece
         ended_s = _end_of_recording(audio, faces, cue_end_s)
-        yield Planned(
-            start_s=cue_start_s,
-            end_s=cue_end_s if ended_s is None else min(cue_end_s, ended_s),
-            kind="speech",
-            text=cue.text,
-            speaker=cue.speaker,
-        )
+        if ended_s is not None:
+            cue_end_s = min(cue_end_s, ended_s)
+        if cue_end_s <= cue_start_s:
+            break
+        planned = Planned(start_s=cue_start_s, end_s=cue_end_s, kind="speech", text=cue.text, speaker=cue.speaker)
+        if cue_start_s > cue.start_s or cue_end_s < cue.end_s:  # of a sentence that is cut, the words that are left
+            planned = replace(with_words(replace(planned, text=None), [cue]), speaker=cue.speaker)
+        yield planned
         reached_s = max(reached_s, cue_end_s)
     yield from _to_the_end(settings, audio, faces, reached_s, end_s)
 
@@ -179,9 +182,11 @@ def _to_the_end(
 
 
 def _pieces(start_s: float, end_s: float, longest_s: float) -> Iterator[Planned]:
-    count = max(1, int(np.ceil((end_s - start_s) / longest_s - 1e-9)))
-    edges = np.linspace(start_s, end_s, count + 1).tolist()
-    for first_s, last_s in pairwise(edges):
+    """A stretch in which nobody speaks, in pieces of equal length."""
+    count = max(1, math.ceil((end_s - start_s) / longest_s - 1e-9))
+    for number in range(count):  # one by one: the end of a gap may be claimed
+        first_s = start_s + (end_s - start_s) * number / count
+        last_s = start_s + (end_s - start_s) * (number + 1) / count
         yield Planned(start_s=first_s, end_s=last_s, kind="no speech")
 
 

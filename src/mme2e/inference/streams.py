@@ -253,8 +253,9 @@ class FaceStream:
         self._reader = reader
         self._ready_s = interval.start_s
         self._step_s = settings.frame_interval_ms / 1000
+        self._tile_s = max(1, int(VIDEO_TILE_S / self._step_s)) * self._step_s  # of whole steps: one grid for all
         video = replace(settings, video=True, audio=False, audio_track=None)
-        self._events = iter(()) if path is None else tiles_of(path, decoders, video, interval, VIDEO_TILE_S, claimed_s)
+        self._events = iter(()) if path is None else tiles_of(path, decoders, video, interval, self._tile_s, claimed_s)
 
     @property
     def ended(self) -> bool:
@@ -302,7 +303,7 @@ class FaceStream:
 
     def _end_of_tile(self, end: IntervalEnd) -> None:
         self.remarks.update(dict.fromkeys(end.video.remarks))
-        lost = any(time_s >= end.end_s - VIDEO_TILE_S for time_s, _ in self.damage)
+        lost = any(time_s >= end.end_s - self._tile_s for time_s, _ in self.damage)
         if end.video.damage and not lost:  # after the last frame that was asked for, or the file breaks off
             self.damage.append((self._ready_s, end.video.damage))
         if end.video.missing is not None:

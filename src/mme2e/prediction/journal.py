@@ -7,28 +7,32 @@ of one that is in work. A line that was cut by a kill is left out.
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mme2e.errors import UserError
 from mme2e.inference.request import Progress
 from mme2e.records import from_plain, plain
+from mme2e.text_files import printable
 
 DONE_FILE = ".mme2e-done.jsonl"
 
 
-def fingerprint(path: Path, what: object) -> str:
+def fingerprint(files: Sequence[Path], what: object) -> str:
     """Of a recording and how it is analysed; another one means that answers are of no use any more.
 
     Args:
-        path: The recording; its size and time of change count.
+        files: The recording, and the transcript beside it; their places, sizes and times of change count.
         what: Plain data.
+
+    Raises:
+        OSError: A file cannot be asked for.
     """
-    status = path.stat()
-    text = json.dumps([status.st_size, status.st_mtime_ns, plain(what)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    found = [(printable(str(file.absolute())), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(json.dumps([found, plain(what)], sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +88,14 @@ class PartialJournal:
             _append(self._file, {"key": self._key})
             return None
         progress: Progress | None = None
-        for line in others:
-            news = from_plain(Progress, line)
-            progress = news if progress is None else progress + news
+        try:
+            for line in others:
+                news = from_plain(Progress, line)
+                progress = news if progress is None else progress + news
+        except UserError:  # of another version
+            self.remove()
+            _append(self._file, {"key": self._key})
+            return None
         return progress
 
     def add(self, news: Progress) -> None:

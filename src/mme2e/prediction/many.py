@@ -1,20 +1,22 @@
 """Recordings one after the other, or on many processes and machines; what is done is kept, and one failure is one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mme2e.errors import MediaError, UserError
 from mme2e.inference.request import OnGroup, Request
-from mme2e.inference.timeline import read_timeline
+from mme2e.inference.timeline import SCHEMA_VERSION, read_timeline
 from mme2e.prediction.journal import Done, PartialJournal, fingerprint
 from mme2e.prediction.outputs import write_outputs
 from mme2e.prediction.recordings import MARK, Recording
 from mme2e.prediction.result import Failed, summary_row
 from mme2e.scheduling.job import KILLED_TWICE, Killed, StoppedError
 from mme2e.scheduling.local import LocalEngine
+from mme2e.transcripts.sidecar import find_sidecar
 
 if TYPE_CHECKING:
     from mme2e.inference.recognizer import Recognizer
@@ -106,21 +108,28 @@ class Worker:
         journal = PartialJournal(self.folder, task.name, task.key)
         try:
             timeline = analyse(recognizer, task.path, self.request, asr=asr, journal=journal, on_group=on_group)
-            files = write_outputs(timeline, self.folder, task.name, self.formats, task.path)
         except (MediaError, UserError) as error:
             journal.remove()
             return Failed(source=str(task.path), reason=" ".join(str(error).split()))
-        journal.remove()
+        except (RuntimeError, MemoryError) as error:  # a device's memory: what was found is kept for another try
+            return Failed(source=str(task.path), reason=" ".join(f"{type(error).__name__}: {error}".split()))
+        try:
+            files = write_outputs(timeline, self.folder, task.name, self.formats, task.path)
+        except UserError as error:
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from error
+            raise
         return Done(name=task.name, key=task.key, row=summary_row(timeline), files=tuple(file.name for file in files))
 
 
 def tasks_of(recordings: Sequence[Recording], request: Request, worker: Worker, weights: str) -> list[Task]:
     """What is to be done; a recording that has vanished keeps its place, and fails when it is read."""
-    what = [request, worker.abstain, worker.asr, worker.formats, weights]
+    what = [request, worker.run, worker.abstain, worker.asr, worker.formats, weights, version("mme2e"), SCHEMA_VERSION]
     tasks = []
     for each in recordings:
+        sidecar = find_sidecar(each.path) if request.look_for_words and request.transcript is None else None
         try:
-            key = fingerprint(each.path, what)
+            key = fingerprint([each.path] if sidecar is None else [each.path, sidecar], what)
         except OSError:
             key = ""
         tasks.append(Task(path=each.path.absolute(), name=each.name, key=key))
@@ -129,7 +138,7 @@ def tasks_of(recordings: Sequence[Recording], request: Request, worker: Worker, 
 
 def run_all(
     worker: Worker, tasks: Sequence[Task], engine: Literal["local", "ray"], jobs: int, ray_address: str | None
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Does tasks, in no particular order; closing the iterator ends the workers."""
     if engine == "ray":
         from mme2e.scheduling.ray_engine import RayEngine

@@ -1,8 +1,8 @@
 """What `predict` does: mistakes first, then one recording with its progress, or many."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,8 +18,8 @@ from mme2e.locking import locked
 from mme2e.media.recording import Interval
 from mme2e.media.region import Region, parse_region
 from mme2e.perception.stopwatch import Stopwatch
-from mme2e.prediction.journal import add_done, read_done
-from mme2e.prediction.many import Task, Worker, kept_timeline, run_all, tasks_of
+from mme2e.prediction.journal import PartialJournal, add_done, read_done
+from mme2e.prediction.many import Outcome, Task, Worker, kept_timeline, run_all, tasks_of
 from mme2e.prediction.outputs import check_formats, check_output, write_output, write_summary
 from mme2e.prediction.recordings import Recording, find_recordings
 from mme2e.prediction.result import Failed, Predictions, segment_line, summary_row
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from mme2e.inference.recognizer import Recognizer
 
 LOCK_FILE = ".mme2e.lock"
+Outcomes = Generator[Outcome, None, None]
+
 MOST_KEPT = 20
 """Timelines of several recordings that a call keeps in memory; of more, their files are enough."""
 
@@ -116,6 +118,8 @@ def _check(call: Call) -> None:
         check_picture(call.picture)
         if call.settings.segments not in ("auto", "whole"):
             raise UserError("--picture shows one utterance: it requires --segments whole")
+        if call.engine != "local" or (call.out is not None and not call.to_file):
+            raise UserError("--picture is drawn of one recording: without --out, or with --out FILE")
     if call.annotate is not None:
         check_writable(call.annotate)
     if call.channel_per_speaker and call.audio_channel is not None:
@@ -193,10 +197,11 @@ def _one(recording: Recording, request: Request, call: Call) -> Predictions:
 
 
 def _with_picture(recognizer: "Recognizer", path: Path, request: Request, picture: Path) -> Timeline:
-    from mme2e.inference.analyse import all_words, one_segment
+    from mme2e.inference.analyse import one_segment, words_in, words_of
     from mme2e.inference.pictures import draw_prediction
 
-    text = None if request.transcript is None else all_words(request.transcript)
+    transcript = words_of(recognizer, path, request)
+    text = None if transcript is None else words_in(transcript, request.interval)
     recognizer.require_text(text)
     stopwatch, interval = Stopwatch(), request.interval
     observation = recognizer.perceive(
@@ -212,7 +217,8 @@ def _with_picture(recognizer: "Recognizer", path: Path, request: Request, pictur
     inference = recognizer.infer(observation, text, trace=True, stopwatch=stopwatch)
     result = recognizer.result(path.name, observation, inference, stopwatch)
     draw_prediction(picture, observation=observation, inference=inference, result=result)
-    return one_segment(recognizer, result, text, None, request.settings)
+    words_from = "" if transcript is None else transcript.source or "the transcript that was given"
+    return one_segment(recognizer, result, text, None, request.settings, words_from)
 
 
 def _annotated(timeline: Timeline, recording: Path, call: Call) -> list[Path]:
@@ -288,13 +294,15 @@ def _do_all(
         outcomes = _alone(worker, todo, call, recordings)
     else:
         outcomes = _counted(worker, todo, call, total=len(tasks), before=already)
-    for outcome in outcomes:
-        if isinstance(outcome, Failed):
-            failed.append(outcome)
-        else:
-            add_done(folder, outcome)
-            done[outcome.name] = outcome
-            files += [folder / file for file in outcome.files]
+    with closing(outcomes):  # before the lock is released
+        for outcome in outcomes:
+            if isinstance(outcome, Failed):
+                failed.append(outcome)
+            else:
+                add_done(folder, outcome)
+                PartialJournal(folder, outcome.name, outcome.key).remove()
+                done[outcome.name] = outcome
+                files += [folder / file for file in outcome.files]
     if len(recordings) == 1 and failed:
         raise UserError(failed[0].reason)
     rows = tuple(done[task.name].row for task in tasks if task.name in done)
@@ -309,20 +317,21 @@ def _do_all(
     )
 
 
-def _alone(worker: Worker, todo: Sequence[Task], call: Call, recordings: Sequence[Recording]) -> Iterator:
+def _alone(worker: Worker, todo: Sequence[Task], call: Call, recordings: Sequence[Recording]) -> Outcomes:
     for task in todo:
         recognizer, asr = worker.loaded()
         with _shown(recordings[0], call) as on_group:
             yield worker.attempt(task, recognizer, asr, on_group)
 
 
-def _counted(worker: Worker, todo: Sequence[Task], call: Call, *, total: int, before: int) -> Iterator:
+def _counted(worker: Worker, todo: Sequence[Task], call: Call, *, total: int, before: int) -> Outcomes:
     with console.progress("{task.fields[last]}") as shown:
         bar = shown.add_task("recordings", total=total, completed=before, last="")
-        for outcome in run_all(worker, todo, call.engine, call.jobs, call.ray_address):
-            name = outcome.source if isinstance(outcome, Failed) else outcome.name
-            shown.update(bar, advance=1, last=Path(name).name)
-            yield outcome
+        with closing(run_all(worker, todo, call.engine, call.jobs, call.ray_address)) as outcomes:
+            for outcome in outcomes:
+                name = outcome.source if isinstance(outcome, Failed) else outcome.name
+                shown.update(bar, advance=1, last=Path(name).name)
+                yield outcome
 
 
 @contextmanager
