@@ -1,6 +1,7 @@
 """`predict`: one recording or a folder of them, into files, interrupted and continued."""
 
 import csv
+import importlib.util
 import json
 import os
 import shutil
@@ -231,6 +232,18 @@ def test_two_jobs_give_the_same_as_one(run, folder, tmp_path):
     assert two.rows == one.rows
     for name in NAMES:
         assert answer(tmp_path / "two" / f"{name}.mme2e.json") == answer(tmp_path / "one" / f"{name}.mme2e.json")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the library ray")
+@pytest.mark.slow
+def test_on_ray_the_same(run, folder, tmp_path):
+    (folder / "b.wav").write_bytes(b"RIFF")
+    one = into(tmp_path / "one", folder, run=run)
+    process = command(folder, "--run", run, "--out", tmp_path / "ray", "--engine", "ray", "--jobs", "2")
+    printed, error = process.communicate(timeout=120)
+    assert process.returncode == 1, (printed, error)
+    assert len(one.failed) == 1
+    assert len(pd.read_csv(tmp_path / "ray" / "summary.csv")) == 2
 
 
 def partial(out: Path) -> list[Path]:
