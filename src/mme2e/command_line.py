@@ -266,6 +266,8 @@ def _add_parameter(
     if kind is None:
         return
     if positional:
+        if kind is Path:
+            kind = _PATH
         parser.add_argument(key, type=kind, nargs="+" if many else None, help=sentence)
     elif kind is bool:
         parser.add_argument(f"--{key}", action="store_true", help=sentence)
@@ -275,6 +277,19 @@ def _add_parameter(
         if many:
             more["nargs"] = "+"
         parser.add_argument(f"--{key}", type=kind, required=required, help=sentence, **more)
+
+
+class _AnyPath:
+    """Makes a path of any bytes: what jsonargparse itself makes paths of must be UTF-8."""
+
+    def __call__(self, word: str) -> Path:
+        return Path(word)
+
+    def __repr__(self) -> str:  # in the help
+        return "Path"
+
+
+_PATH = _AnyPath()
 
 
 def _type_of_words(annotation: Any) -> tuple[Any, bool]:

@@ -70,14 +70,16 @@ def refuse_run_folder(given: str | Path) -> None:
 
 def _recordings_of(given: str | Path) -> Iterable[Path]:
     path = Path(given)
-    refuse_run_folder(path)
     try:
+        refuse_run_folder(path)
         if path.is_dir():
             return _in_folder(path)
         if path.exists():
             return [path]
     except OSError as error:  # a name that no file system takes
         raise UserError(f"{given} cannot be read: {error.strerror}") from error
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(f"{given!r} is no name of a file: {error}") from error
     if glob.has_magic(str(given)):
