@@ -101,12 +101,12 @@ def test_a_fingerprint_changes_with_the_file_and_with_what_is_asked(tmp_path):
     file = tmp_path / "a.mp4"
     file.write_bytes(b"one")
     os.utime(file, (1, 1))
-    first = fingerprint(file, [1])
-    assert fingerprint(file, [1]) == first
-    assert fingerprint(file, [2]) != first
+    first = fingerprint([file], [1])
+    assert fingerprint([file], [1]) == first
+    assert fingerprint([file], [2]) != first
     os.utime(file, (1, 2))
-    assert fingerprint(file, [1]) != first
+    assert fingerprint([file], [1]) != first
     os.utime(file, (1, 1))
     file.write_bytes(b"other")
     os.utime(file, (1, 1))
-    assert fingerprint(file, [1]) != first
+    assert fingerprint([file], [1]) != first

@@ -23,7 +23,7 @@ def test_json_fits_its_schema_and_is_read_again(timeline: Timeline, tmp_path: Pa
 
 def test_what_is_utf_8_is_kept_as_it_is(tmp_path: Path) -> None:
     assert all_printable(talk()) == talk()
-    assert all_printable(hostile()).segments[6].text != hostile().segments[6].text
+    assert "\\ud83d" in (all_printable(hostile()).segments[6].text or "")
 
 
 @TIMELINES
