@@ -20,7 +20,7 @@ from mme2e.inference.result import Emotion
 from mme2e.inference.timeline import Segment, Timeline, read_timeline
 from mme2e.media.recording import Interval
 from mme2e.records import from_plain, plain
-from mme2e.transcripts.cues import Turn
+from mme2e.transcripts.cues import Cue, Transcript, Turn
 from mme2e.transcripts.read import read_transcript_file
 
 WINDOWS = AnalysisSettings(segments="window", window_s=2.0, hop_s=1.0)
@@ -306,6 +306,51 @@ def test_each_channel_is_one_speaker(recognizer, tmp_path):
     spoken = [(segment.speaker, segment.start_s) for segment in timeline.segments if segment.kind == "speech"]
     assert sorted({name for name, _ in spoken}) == ["channel 0", "channel 1"]
     assert all((start_s < 3.2) == (name == "channel 0") for name, start_s in spoken)
+
+
+def write_call(path: Path, *spoken: list[tuple[float, float]]) -> Path:
+    return write_sound(path, np.stack([speech(8.0, stretches) for stretches in spoken]))
+
+
+def test_words_that_nobody_is_named_for_are_of_the_channel_that_speaks(recognizer, tmp_path):
+    call = write_call(tmp_path / "call.wav", [(0.5, 3.0)], [(4.5, 7.5)])
+    words = read_transcript_file(
+        write_subtitles(tmp_path / "w.srt", (0.5, 3.0, "Good day."), (4.5, 7.5, "And to you."))
+    )
+    timeline = analyse(recognizer, call, Request(channel_per_speaker=True, transcript=words))
+    said: dict[str, list[str]] = {"channel 0": [], "channel 1": []}
+    for segment in timeline.segments:
+        said[segment.speaker] += [segment.text] if segment.text else []
+    assert {name: " ".join(texts) for name, texts in said.items()} == {
+        "channel 0": "Good day.",
+        "channel 1": "And to you.",
+    }
+
+
+def test_names_that_no_channel_has_are_refused(recognizer, tmp_path):
+    call = write_call(tmp_path / "call.wav", [(0.5, 3.0)], [(4.5, 7.5)])
+    words = Transcript(cues=(Cue(start_s=0.5, end_s=3.0, text="Hello.", speaker="Ann"),), source="talk.vtt")
+    with pytest.raises(UserError, match=r"talk.vtt names Ann, and the channels are called channel 0, channel 1"):
+        analyse(recognizer, call, Request(channel_per_speaker=True, transcript=words))
+
+
+def test_a_caller_who_says_nothing_does_not_cost_the_other(recognizer, tmp_path):
+    call = write_call(tmp_path / "call.wav", [(0.5, 3.0)], [])
+    timeline = analyse(recognizer, call, Request(channel_per_speaker=True))
+    assert {segment.speaker for segment in timeline.segments if segment.emotions} == {"channel 0"}
+
+
+def test_one_stretch_has_the_words_that_are_said_in_it(recognizer, media, words):
+    whole = AnalysisSettings(segments="whole")
+    request = Request(settings=whole, interval=Interval(start_s=2.1, end_s=5.0), transcript=words)
+    assert analyse(recognizer, media / "talk.mp4", request).segments[0].text == "It is gloomy."
+
+
+def test_a_subtitle_track_of_images_is_no_transcript(recognizer, media, monkeypatch):
+    empty = Transcript(cues=(), source="subtitle track", remarks=("its subtitles are images",))
+    monkeypatch.setattr("mme2e.inference.analyse.embedded_transcript", lambda *_: empty)
+    timeline = recognizer.analyze(media / "talk.mp4")
+    assert {segment.kind for segment in timeline.segments} == {"speech", "no speech"}
 
 
 def test_one_channel_is_no_call(recognizer, media):

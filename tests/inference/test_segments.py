@@ -153,3 +153,18 @@ def test_no_segment_of_speech_is_longer_than_asked():
     found = planned(audio=30.0, video=30.0, spoken=[(1.0, 29.0)], longest_s=5.0)
     assert max(each.end_s - each.start_s for each in found) <= 5.0 + 1e-6
     assert not any(math.isclose(each.start_s, each.end_s) for each in found)
+
+
+def test_of_a_sentence_that_is_cut_the_words_that_are_left():
+    found = planned(cues=[(2.0, 10.0, "one two three four five six seven eight")], start_s=6.0, end_s=8.0)
+    assert times(found) == [(6.0, 8.0, "speech")]
+    assert found[0].text == "five six"
+
+
+def test_a_sentence_that_begins_where_the_recording_ends_is_none():
+    assert times(planned(audio=6.0, video=6.0, cues=[(4.0, 6.0, "a"), (6.0, 7.0, "b")]))[-1] == (4.0, 6.0, "speech")
+
+
+def test_a_gap_without_end_ends_with_the_recording():
+    found = planned(audio=6.0, video=6.0, cues=[(1e12, 1e12 + 1, "much later")])
+    assert times(found) == [(0.0, 4.0, "no speech"), (4.0, 6.0, "no speech")]

@@ -104,6 +104,13 @@ def test_a_fingerprint_changes_with_the_file_and_with_what_is_asked(tmp_path):
     first = fingerprint([file], [1])
     assert fingerprint([file], [1]) == first
     assert fingerprint([file], [2]) != first
+    beside, elsewhere = tmp_path / "a.srt", tmp_path / "other" / "a.mp4"
+    beside.write_bytes(b"words")
+    assert fingerprint([file, beside], [1]) != first
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(b"one")
+    os.utime(elsewhere, (1, 1))
+    assert fingerprint([elsewhere], [1]) != first
     os.utime(file, (1, 2))
     assert fingerprint([file], [1]) != first
     os.utime(file, (1, 1))

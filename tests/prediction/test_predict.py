@@ -132,6 +132,7 @@ def test_a_file(run, talk, tmp_path):
         ({"region": "1,2,3"}, "x,y,width,height"),
         ({"channel_per_speaker": True, "audio_channel": 1}, "--audio-channel reads one"),
         ({"picture": "x.gif"}, "must end in"),
+        ({"picture": "x.png", "out": "answers"}, "--picture is drawn of one recording"),
         ({"picture": "x.png"}, "fe2e computes all sites"),
         ({"annotate": "nowhere/x.mp4"}, "there is no folder"),
         ({"transcript": "nowhere.srt"}, "there is no file nowhere.srt"),
