@@ -192,6 +192,8 @@ def _one(recording: Recording, request: Request, call: Call) -> Predictions:
     if call.out is not None:
         write_output(timeline, call.out, recording.path)
         files.append(call.out)
+    if call.picture is not None:
+        files.append(call.picture)
     files += _annotated(timeline, recording.path, call)
     return Predictions(timelines=(timeline,), rows=(summary_row(timeline),), files=tuple(files))
 
