@@ -257,7 +257,7 @@ def _plain_transformer() -> Iterator[None]:
 
 @contextmanager
 def _no_gradients(model: nn.Module) -> Iterator[None]:
-    """Weights that ask for no gradient: the counter wants the graph of one that a module is called with (`no_text`)."""
+    """Weights without gradients: the operation counter fails on a weight that is a module's input (`no_text`)."""
     learning = [weight for weight in model.parameters() if weight.requires_grad]
     model.requires_grad_(False)
     try:

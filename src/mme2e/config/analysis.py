@@ -25,7 +25,7 @@ class AnalysisSettings:
     hop_s: float = 2.0
     """From the start of one window to the next, in seconds."""
     people: bool = True
-    """Whether the faces of several people are told apart; otherwise the largest face is read."""
+    """Whether the faces of several people are distinguished; otherwise the largest face is read."""
     per_person: bool = False
     """Whether every visible person gets a timeline of their own, not only who speaks."""
     evidence: bool = False

@@ -1,7 +1,7 @@
 """How a face and what surrounds it look: numbers by which a person is known again after a cut or an absence.
 
 No weights for recognising faces come with the package. Within one recording a person keeps hair, clothes and light,
-and colours tell most of what there is to tell; the shape of the face (a histogram of gradients of its crop, Dalal and
+and colours carry most of the information; the shape of the face (a histogram of gradients of its crop, Dalal and
 Triggs 2005) adds to them. On photographs of one person from different days neither is worth much: two people who are
 dressed alike may be taken for one, and one who changes clothes for two.
 """

@@ -1,4 +1,4 @@
-"""What an analysis is asked for, and what it tells while it goes on. Records only, no torch."""
+"""What is requested of an analysis, and what it reports while it runs. Records only, no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -47,7 +47,7 @@ class Progress:
         segments: They, as JSON has them.
         faces: Person -> times and boxes, in order.
         people: Person -> for how long they spoke, and how often under which name.
-        tracker: State of what tells people apart.
+        tracker: State of the people tracker.
     """
 
     reached_s: float

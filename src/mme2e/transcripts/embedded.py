@@ -16,7 +16,7 @@ _BREAK = re.compile(r"\\[Nnh]")
 def embedded_transcript(path: Path, decoder: DecoderProcess, track: int | None = None) -> Transcript | None:
     """The transcript of a recording's subtitle track; None where it has no such track.
 
-    Where its tracks are images it has no cues, and a remark that says so.
+    Where the subtitles are images, the transcript has no cues, and a remark reports it.
 
     Args:
         path: Recording.

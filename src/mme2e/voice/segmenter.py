@@ -9,7 +9,7 @@ from mme2e.errors import UserError
 WINDOW_S = 0.032  # from one probability to the next
 LEAST_LONGEST_S = 0.5  # shorter pieces say nothing
 MOST_PADDING_S = 0.2
-SPARE_S = 0.7  # no piece of a silence is shorter than this, or than half of the longest; so much later it is told
+SPARE_S = 0.7  # no piece of a silence is shorter than this, or than half of the longest; so much later it is emitted
 SMOOTHED_WINDOWS = 3  # a place to cut is judged with its neighbours
 
 
@@ -30,7 +30,7 @@ class Stretch:
 
 @dataclass
 class _Span:
-    """Speech that is not told yet: from the padded start to the end of its last window with speech."""
+    """Speech that is not emitted yet: from the padded start to the end of its last window with speech."""
 
     start_s: float
     end_s: float
@@ -45,8 +45,8 @@ class SpeechSegmenter:
     stays as short as it is. What is longer than `longest_s` is cut where speech is least probable, in the second half
     of `longest_s`, so that what follows is not short either. Silence longer than `longest_s` is cut as well.
 
-    A stretch is told as soon as it is certain: when the recording was read to t, all before t - `longest_s` - 1 s is
-    told. The stretches do not depend on how the probabilities were divided among the calls.
+    A stretch is emitted as soon as it is certain: when the recording was read to t, all before t - `longest_s` - 1 s is
+    emitted. The stretches do not depend on how the probabilities were divided among the calls.
 
     Args:
         shortest_s: Shortest speech that stands alone where it has a neighbour, in seconds.
@@ -88,7 +88,7 @@ class SpeechSegmenter:
         self._onset, self._offset = onset, offset
         self._pause_s, self._padding_s, self._near_s = pause_s, padding_s, near_s
         self._windows = 0
-        self._told_s = 0.0  # all before is told
+        self._emitted_s = 0.0  # all before is emitted
         self._speaking = False
         self._run: _Span | None = None  # speech that may go on
         self._held: _Span | None = None  # speech that ended and may yet be joined with what follows
@@ -108,10 +108,10 @@ class SpeechSegmenter:
             ValueError: The recording was finished.
         """
         self._require_unfinished()
-        told: list[Stretch] = []
+        emitted: list[Stretch] = []
         for probability in probabilities:
-            self._step(float(probability), told)
-        return told
+            self._step(float(probability), emitted)
+        return emitted
 
     def finish(self, end_s: float) -> list[Stretch]:
         """Ends the recording.
@@ -129,61 +129,61 @@ class SpeechSegmenter:
         if not end_s >= max(0, self._windows - 1) * WINDOW_S - 1e-6:
             raise ValueError(f"{self._windows} windows of {WINDOW_S} s do not fit into a recording of {end_s} s")
         self._finished = True
-        told: list[Stretch] = []
+        emitted: list[Stretch] = []
         if self._run is not None:
             self._close(self._run)
         if self._held is not None:
             held_end_s = self._end_s(self._held)
             if end_s - held_end_s < self._padding_s and end_s - self._held.start_s <= self._longest_s:
                 held_end_s = end_s
-            self._tell_speech(self._held, min(held_end_s, end_s), told)
-        self._tell_silence(end_s, told)
-        return told
+            self._emit_speech(self._held, min(held_end_s, end_s), emitted)
+        self._emit_silence(end_s, emitted)
+        return emitted
 
     def _require_unfinished(self) -> None:
         if self._finished:
             raise ValueError("the recording was finished; a recording needs a SpeechSegmenter of its own")
 
-    def _step(self, probability: float, told: list[Stretch]) -> None:
+    def _step(self, probability: float, emitted: list[Stretch]) -> None:
         """One more window."""
         start_s, end_s = self._windows * WINDOW_S, (self._windows + 1) * WINDOW_S
         self._windows += 1
         self._speaking = probability >= (self._offset if self._speaking else self._onset)
         if self._speaking:
-            self._run = self._run or self._begun(start_s, told)
+            self._run = self._run or self._begun(start_s, emitted)
             self._run.end_s = end_s
         if self._run is not None or self._held is not None:
             self._recent.append(probability)
         if self._speaking and self._run is not None:
-            self._grow(self._run, told)
+            self._grow(self._run, emitted)
         elif self._run is not None and end_s - self._run.end_s >= self._pause_s:
             self._close(self._run)
         if self._run is None:
-            self._settle(end_s, told)
+            self._settle(end_s, emitted)
 
-    def _begun(self, start_s: float, told: list[Stretch]) -> _Span:
+    def _begun(self, start_s: float, emitted: list[Stretch]) -> _Span:
         """Speech from a window on, joined with short speech that is held; where it is, it is near."""
         held = self._held
         if held is not None and self._is_short(held):
             self._held = None
             return held
         padded_s = start_s - self._padding_s
-        if held is None and padded_s - self._told_s < self._padding_s:  # not worth a stretch
-            padded_s = self._told_s
+        if held is None and padded_s - self._emitted_s < self._padding_s:  # not worth a stretch
+            padded_s = self._emitted_s
         if held is None:
-            self._tell_silence(padded_s, told)
+            self._emit_silence(padded_s, emitted)
         return _Span(padded_s, start_s)
 
-    def _grow(self, run: _Span, told: list[Stretch]) -> None:
+    def _grow(self, run: _Span, emitted: list[Stretch]) -> None:
         """What follows from speech that became longer."""
         held = self._held
         if held is not None and not (self._is_short(run) and self._padded_s(run) - held.start_s <= self._longest_s):
-            self._tell_speech(held, self._end_s(held), told)
+            self._emit_speech(held, self._end_s(held), emitted)
             self._held = None
         while run.end_s - run.start_s > self._longest_s:
             # Not within the last window: the recording may end in it.
             place_s = min(self._least_probable(run.start_s), run.end_s - WINDOW_S)
-            self._tell_speech(run, place_s, told)
+            self._emit_speech(run, place_s, emitted)
             run.start_s = place_s
         first = self._windows - len(self._recent)
         if self._held is None:
@@ -197,17 +197,17 @@ class SpeechSegmenter:
             self._held.end_s = run.end_s
         self._run = None
 
-    def _settle(self, now_s: float, told: list[Stretch]) -> None:
-        """Tells what is certain while nobody speaks."""
+    def _settle(self, now_s: float, emitted: list[Stretch]) -> None:
+        """Emits what is certain while nobody speaks."""
         held = self._held
         if held is not None and (now_s - held.end_s >= self._near_s or now_s - held.start_s > self._longest_s):
-            self._tell_speech(held, self._end_s(held), told)
+            self._emit_speech(held, self._end_s(held), emitted)
             self._held = None
         if self._held is None:
             self._recent.clear()
             certain_s = now_s - self._padding_s
-            while certain_s - self._told_s >= self._longest_s + SPARE_S:
-                self._tell(self._told_s + self._longest_s, False, told)
+            while certain_s - self._emitted_s >= self._longest_s + SPARE_S:
+                self._emit(self._emitted_s + self._longest_s, False, emitted)
 
     def _is_short(self, span: _Span) -> bool:
         return self._padded_s(span) - span.start_s < self._shortest_s
@@ -236,20 +236,20 @@ class SpeechSegmenter:
                 best_s, least = middle_s, mean
         return best_s
 
-    def _tell_speech(self, span: _Span, end_s: float, told: list[Stretch]) -> None:
-        self._tell_silence(span.start_s, told)
-        self._tell(end_s, True, told)
+    def _emit_speech(self, span: _Span, end_s: float, emitted: list[Stretch]) -> None:
+        self._emit_silence(span.start_s, emitted)
+        self._emit(end_s, True, emitted)
 
-    def _tell_silence(self, end_s: float, told: list[Stretch]) -> None:
-        """All that is not told before a time, in pieces."""
-        while end_s - self._told_s >= self._longest_s + SPARE_S:
-            self._tell(self._told_s + self._longest_s, False, told)
-        first_s, count = self._told_s, math.ceil((end_s - self._told_s) / self._longest_s - 1e-9)
+    def _emit_silence(self, end_s: float, emitted: list[Stretch]) -> None:
+        """All that is not emitted before a time, in pieces."""
+        while end_s - self._emitted_s >= self._longest_s + SPARE_S:
+            self._emit(self._emitted_s + self._longest_s, False, emitted)
+        first_s, count = self._emitted_s, math.ceil((end_s - self._emitted_s) / self._longest_s - 1e-9)
         for i in range(1, count):
-            self._tell(first_s + i / count * (end_s - first_s), False, told)
-        self._tell(end_s, False, told)
+            self._emit(first_s + i / count * (end_s - first_s), False, emitted)
+        self._emit(end_s, False, emitted)
 
-    def _tell(self, end_s: float, speech: bool, told: list[Stretch]) -> None:
-        if end_s > self._told_s:
-            told.append(Stretch(start_s=self._told_s, end_s=end_s, speech=speech))
-            self._told_s = end_s
+    def _emit(self, end_s: float, speech: bool, emitted: list[Stretch]) -> None:
+        if end_s > self._emitted_s:
+            emitted.append(Stretch(start_s=self._emitted_s, end_s=end_s, speech=speech))
+            self._emitted_s = end_s

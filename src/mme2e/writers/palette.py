@@ -1,4 +1,4 @@
-"""A fixed colour for each emotion, told apart also by those who do not see red and green as others do.
+"""A fixed colour for each emotion, distinguishable with red-green colour blindness, too.
 
 Colours follow the order of the label names, whatever they are. Every colour stands out from its background by at least
 3 to 1 (WCAG 2.2, 1.4.11); no writer says anything by colour alone.
