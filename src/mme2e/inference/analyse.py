@@ -158,14 +158,28 @@ def _by_channel(
 
 
 def whole(
-    recognizer: Recognizer, path: Path, request: Request, transcript: Transcript | None, asr: Asr | None = None
+    recognizer: Recognizer,
+    path: Path,
+    request: Request,
+    transcript: Transcript | None,
+    asr: Asr | None = None,
+    *,
+    picture: Path | None = None,
 ) -> Timeline:
     """The stretch as one utterance, a timeline of one segment.
 
+    Args:
+        recognizer: The model.
+        path: File with video, with audio, or both.
+        request: Which stretch, and whether evidence is asked for.
+        transcript: What is said; None when not known.
+        asr: Speech recognition, where nothing is known.
+        picture: File to draw, of what MESM kept; None: none.
+
     Raises:
-        MediaError, UserError: As `Recognizer.predict`.
+        MediaError, UserError: As `Recognizer.predict`; the picture cannot be written.
     """
-    text = None if transcript is None else words_in(transcript, request.interval)
+    text = None if transcript is None else _words_in(transcript, request.interval)
     if asr is None:
         recognizer.require_text(text)
     stopwatch = Stopwatch()
@@ -183,18 +197,22 @@ def whole(
     words_from = "" if transcript is None else transcript.source or "the transcript that was given"
     if transcript is None and asr is not None:
         text, words_from = _recognise(asr)(observation.samples, observation.start_s), _name_of(asr)
-    inference = recognizer.infer(observation, text, stopwatch=stopwatch)
+    inference = recognizer.infer(observation, text, trace=picture is not None, stopwatch=stopwatch)
     result = recognizer.result(path.name, observation, inference, stopwatch)
+    if picture is not None:
+        from mme2e.inference.pictures import draw_prediction
+
+        draw_prediction(picture, observation=observation, inference=inference, result=result)
     evidence = None
     if request.settings.evidence:
         from mme2e.inference.evidence.evidence import evidence_of
 
         with stopwatch.stage("evidence"):
             (evidence,) = evidence_of(recognizer, [recognizer.read(observation, text)])
-    return one_segment(recognizer, result, text, evidence, request.settings, words_from)
+    return _one_segment(recognizer, result, text, evidence, request.settings, words_from)
 
 
-def one_segment(
+def _one_segment(
     recognizer: Recognizer,
     result: EmotionResult,
     text: str | None,
@@ -241,7 +259,7 @@ def words_of(recognizer: Recognizer, path: Path, request: Request) -> Transcript
     return found if found is not None and found.cues else None  # a track of images has none
 
 
-def words_in(transcript: Transcript, interval: Interval) -> str | None:
+def _words_in(transcript: Transcript, interval: Interval) -> str | None:
     """What is said in a stretch; all of it where the transcript has no times. None where nothing is."""
     if not transcript.timed:
         return printable(transcript.text).strip() or None

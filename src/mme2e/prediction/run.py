@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mme2e import console
 from mme2e.config import AnalysisSettings
@@ -17,7 +17,6 @@ from mme2e.inference.timeline import Segment, Timeline
 from mme2e.locking import locked
 from mme2e.media.recording import Interval
 from mme2e.media.region import Region, parse_region
-from mme2e.perception.stopwatch import Stopwatch
 from mme2e.prediction.journal import PartialJournal, add_done, read_done
 from mme2e.prediction.many import Outcome, Task, Worker, kept_timeline, run_all, tasks_of
 from mme2e.prediction.outputs import check_formats, check_output, write_output, write_summary
@@ -29,9 +28,6 @@ from mme2e.runs.starter import find_run
 from mme2e.scheduling.cores import a_core_for_the_decoder
 from mme2e.transcripts.given import given_transcript
 from mme2e.transcripts.turns import read_turns
-
-if TYPE_CHECKING:
-    from mme2e.inference.recognizer import Recognizer
 
 LOCK_FILE = ".mme2e.lock"
 Outcomes = Generator[Outcome, None, None]
@@ -179,12 +175,12 @@ def _worker(request: Request, call: Call, folder: Path, formats: tuple[str, ...]
 
 def _one(recording: Recording, request: Request, call: Call) -> Predictions:
     """A single recording, for the screen or into one file."""
-    from mme2e.inference.analyse import analyse
+    from mme2e.inference.analyse import analyse, whole, words_of
 
-    worker = _worker(request, call, Path(), ())
-    recognizer, asr = worker.loaded()
+    recognizer, asr = _worker(request, call, Path(), ()).loaded()
     if call.picture is not None:
-        timeline = _with_picture(recognizer, recording.path, request, call.picture)
+        words = words_of(recognizer, recording.path, request)
+        timeline = whole(recognizer, recording.path, request, words, asr, picture=call.picture)
     else:
         with _shown(recording, call) as on_group:
             timeline = analyse(recognizer, recording.path, request, asr=asr, on_group=on_group)
@@ -196,31 +192,6 @@ def _one(recording: Recording, request: Request, call: Call) -> Predictions:
         files.append(call.picture)
     files += _annotated(timeline, recording.path, call)
     return Predictions(timelines=(timeline,), rows=(summary_row(timeline),), files=tuple(files))
-
-
-def _with_picture(recognizer: "Recognizer", path: Path, request: Request, picture: Path) -> Timeline:
-    from mme2e.inference.analyse import one_segment, words_in, words_of
-    from mme2e.inference.pictures import draw_prediction
-
-    transcript = words_of(recognizer, path, request)
-    text = None if transcript is None else words_in(transcript, request.interval)
-    recognizer.require_text(text)
-    stopwatch, interval = Stopwatch(), request.interval
-    observation = recognizer.perceive(
-        path,
-        start_s=interval.start_s,
-        end_s=interval.end_s,
-        region=interval.region,
-        audio_channel=interval.audio_channel,
-        video_track=request.video_track,
-        audio_track=request.audio_track,
-        stopwatch=stopwatch,
-    )
-    inference = recognizer.infer(observation, text, trace=True, stopwatch=stopwatch)
-    result = recognizer.result(path.name, observation, inference, stopwatch)
-    draw_prediction(picture, observation=observation, inference=inference, result=result)
-    words_from = "" if transcript is None else transcript.source or "the transcript that was given"
-    return one_segment(recognizer, result, text, None, request.settings, words_from)
 
 
 def _annotated(timeline: Timeline, recording: Path, call: Call) -> list[Path]:
