@@ -24,7 +24,7 @@ from mme2e.config import AnalysisSettings
 from mme2e.faces.face_crop import FaceCrop
 from mme2e.faces.people import PeopleTracker, PersonFrame
 from mme2e.inference.batching import Inference
-from mme2e.inference.model_input import MODALITIES, SegmentInput, normalises_over_recording, uses
+from mme2e.inference.model_input import TRAINED_WITHOUT, SegmentInput, normalises_over_recording, uses
 from mme2e.inference.quality import audio_flags, face_flags
 from mme2e.inference.recognizer import SURROUNDINGS_S, Recognizer
 from mme2e.inference.request import WHOLE, Progress
@@ -94,7 +94,6 @@ class Analysis:
         interval: Stretch, region and channel to analyse.
         video_track: Number among the video tracks, from 0; the one that a player takes when None.
         audio_track: The same of the audio tracks.
-        name: What to call the file in the answer; its own name when None.
         words_from: Where the words come from.
         progress: What an earlier, interrupted analysis has found.
 
@@ -339,7 +338,7 @@ class Analysis:
         flags += ["no speech"] * (not speaks and not other) + sound
         flags += ["no words"] * (speaks and self._has_audio and not planned.text)
         damaged = any(report.damage or report.unreadable for report in reports)
-        damaged = damaged or any(start_s <= time_s < end_s for time_s, _ in self._faces.damage)
+        damaged = damaged or any(start_s <= time_s < end_s for time_s in self._faces.damage)
         flags += ["damage"] * damaged
         if not speaks:
             planned = replace(planned, text=None, speaker="" if other else planned.speaker)
@@ -390,7 +389,7 @@ class Analysis:
             missing["text"] = self._no_text(asked)
         used: tuple[str, ...] = ()
         if inference is not None:
-            used = tuple(name for name in MODALITIES if name not in missing)
+            used = read.used
             emotions = self._recognizer.decide(inference.logits, used)
             uncertain = self._recognizer.is_uncertain([emotion.probability for emotion in emotions])
         return Segment(
@@ -505,11 +504,11 @@ class Analysis:
         for name, stream in (("video", self._faces), ("audio", self._audio)):
             if stream is None:
                 continue
-            if stream.missing is not None and stream.missing != "the model was trained without it":
+            if stream.missing not in (None, TRAINED_WITHOUT):
                 notes.append(f"{name}: {stream.missing}")
             notes += [f"{name}: {remark}" for remark in stream.remarks]
         if self._faces is not None and self._faces.damage:
-            times = ", ".join(f"{time_s:.1f} s" for time_s, _ in self._faces.damage[:5])
+            times = ", ".join(f"{time_s:.1f} s" for time_s in self._faces.damage[:5])
             notes.append(f"video is damaged at {times}{' and later' if len(self._faces.damage) > 5 else ''}")
         last_s = max((cue.end_s for cue in self._cues if cue.end_s is not None), default=0.0)
         if self._complete and last_s > self._duration_s + 1.0 and self._interval.end_s is None:

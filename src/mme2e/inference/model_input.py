@@ -19,6 +19,9 @@ from mme2e.runs.info import RunInfo
 
 MODALITIES = ("text", "acoustic", "visual")
 
+TRAINED_WITHOUT = "the model was trained without it"
+"""Why a modality is missing that the run does not read."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SegmentInput:
@@ -76,7 +79,7 @@ def missing_modalities(observation: Observation, text: str | None, info: RunInfo
         missing["text"] = "no transcript was given"
     elif uses(info, "text") and tokenizer is None:
         raise UserError("this run has no tokenizer; import it with a --text-model that has one, or give no transcript")
-    return missing | {name: "the model was trained without it" for name in MODALITIES if not uses(info, name)}
+    return missing | {name: TRAINED_WITHOUT for name in MODALITIES if not uses(info, name)}
 
 
 def tokens_of(text: str, info: RunInfo, tokenizer: Any) -> tuple[Tensor, tuple[str, ...]]:

@@ -68,7 +68,7 @@ def plan(
         for segment in _speech(settings, audio, faces, start_s, end_s):
             if segment.kind == "speech" and recognise is not None:
                 text = recognise(audio.samples(segment.start_s, segment.end_s), segment.start_s)
-                segment = Planned(start_s=segment.start_s, end_s=segment.end_s, kind="speech", text=text)
+                segment = replace(segment, text=text)
             yield with_words(segment, cues) if cues else segment
 
 
@@ -96,13 +96,7 @@ def with_words(segment: Planned, cues: Sequence[Cue]) -> Planned:
     if not words:
         return segment
     names = list(dict.fromkeys(filter(None, speakers)))
-    return Planned(
-        start_s=segment.start_s,
-        end_s=segment.end_s,
-        kind=segment.kind,
-        text=" ".join(words),
-        speaker=names[0] if len(names) == 1 else "",
-    )
+    return replace(segment, text=" ".join(words), speaker=names[0] if len(names) == 1 else "")
 
 
 def _sentences(
@@ -146,7 +140,6 @@ def _speech(
     activity = VoiceActivity()
     segmenter = SpeechSegmenter(shortest_s=settings.shortest_s, longest_s=settings.longest_s)
     heard_s = start_s
-    stretches: list[Stretch] = []
     audio.read_to(start_s + TILE_S)
     while audio.missing is None or audio.end_s is None or heard_s < audio.end_s:
         audio.read_to(heard_s + TILE_S)
@@ -157,9 +150,7 @@ def _speech(
             yield from _planned(stretch, start_s, settings)
         heard_s = until_s
     if heard_s > start_s:
-        stretches = segmenter.add(activity.finish())
-        stretches += segmenter.finish(heard_s - start_s)
-        for stretch in stretches:
+        for stretch in [*segmenter.add(activity.finish()), *segmenter.finish(heard_s - start_s)]:
             yield from _planned(stretch, start_s, settings)
     yield from _to_the_end(settings, audio, faces, heard_s, end_s)
 

@@ -5,7 +5,7 @@ it. Each track has its own decoder process, so that the fault of one does not co
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -14,9 +14,10 @@ import numpy as np
 
 from mme2e.errors import MediaError
 from mme2e.faces.people import PersonFrame
+from mme2e.inference.model_input import TRAINED_WITHOUT
 from mme2e.media.mel import CHUNK_SAMPLES
 from mme2e.media.mel_statistics import statistics_of
-from mme2e.media.recording import Glance, Interval, IntervalEnd, ReadSettings, StreamReport
+from mme2e.media.recording import Glance, Interval, IntervalEnd, ReadSettings, RecordingEvent, StreamReport
 from mme2e.media.resampling import SAMPLE_RATE_HZ
 from mme2e.media.video import Frame
 from mme2e.perception.active_speaker import MouthMotion
@@ -37,7 +38,7 @@ NO_SAMPLES = np.zeros(0, dtype=np.int16)
 
 def tiles_of(
     path: Path, decoders: Decoders, settings: ReadSettings, interval: Interval, tile_s: float, claimed_s: float | None
-) -> Iterator[Frame | Glance | IntervalEnd]:
+) -> Iterator[RecordingEvent]:
     """Reads a recording as intervals of equal length, one after the other, to its end.
 
     Args:
@@ -93,7 +94,72 @@ class _Tile:
         return self.start_s < end_s and self.end_s > start_s
 
 
-class AudioStream:
+class _Track:
+    """What the two tracks have in common: they are read on until something is known, and end once.
+
+    Args:
+        begin_s: Where reading begins, seconds.
+        events: What the decoder gives; None: the track is not read.
+
+    Attributes:
+        end_s: Where the track ended; None before that is known.
+        missing: Why there is none, or no more; None where nothing went wrong.
+        unreadable: Whether that is because the file cannot be read.
+        remarks: What is worth knowing of it, in order.
+    """
+
+    def __init__(self, begin_s: float, events: Iterator[RecordingEvent] | None) -> None:
+        self.end_s: float | None = begin_s if events is None else None
+        self.missing: str | None = TRAINED_WITHOUT if events is None else None
+        self.unreadable = False
+        self.remarks: dict[str, None] = {}
+        self._events = events
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is no more."""
+        return self.end_s is not None
+
+    def close(self) -> None:
+        """Ends the decoder process if it is in the middle of its answer."""
+        if isinstance(self._events, Generator):
+            self._events.close()
+
+    def _next(self) -> RecordingEvent | None:
+        """The next event; None where the track has ended now."""
+        assert self._events is not None
+        try:
+            event = next(self._events, None)
+        except MediaError as error:
+            self._finish(str(error), unreadable=True)
+            return None
+        if event is None:
+            self._finish(None)
+        return event
+
+    def _reported(self, report: StreamReport, at_s: float | None = None) -> None:
+        """Takes the report of a tile, of which something may be known to be the end.
+
+        Args:
+            report: It.
+            at_s: Where the track ends if the report says that nothing more comes of it; None: where it was read to.
+        """
+        self.remarks.update(dict.fromkeys(report.remarks))
+        if report.missing is not None:
+            self._finish(report.missing, at_s, unreadable=report.unreadable)
+        elif report.end_s is not None:
+            self._finish(None, report.end_s)
+
+    def _finish(self, missing: str | None, at_s: float | None = None, *, unreadable: bool = False) -> None:
+        self.end_s = self._read_to_s() if at_s is None else at_s
+        self.missing, self.unreadable = missing, unreadable
+        self.close()
+
+    def _read_to_s(self) -> float:
+        raise NotImplementedError
+
+
+class AudioStream(_Track):
     """The audio of a recording, tile after tile.
 
     Args:
@@ -106,8 +172,6 @@ class AudioStream:
 
     Attributes:
         reached_s: Up to where it was read.
-        end_s: Where the audio ended; None before that is known.
-        missing: Why there is none, or no more; None where nothing went wrong.
     """
 
     def __init__(
@@ -120,37 +184,19 @@ class AudioStream:
         *,
         statistics: bool,
     ) -> None:
+        audio = replace(settings, video=False, audio=True, video_track=None)
+        whole = replace(interval, region=None)
+        events = None if path is None else tiles_of(path, decoders, audio, whole, TILE_S, claimed_s)
+        super().__init__(interval.start_s, events)
         self.start_s = self.reached_s = interval.start_s
-        self.end_s: float | None = interval.start_s if path is None else None
-        self.missing: str | None = None if path is not None else "the model was trained without it"
-        self.unreadable = False
-        self.remarks: dict[str, None] = {}
         self._tiles: deque[_Tile] = deque()
         self._statistics = statistics
-        self._interval = interval
-        audio = replace(settings, video=False, audio=True, video_track=None)
-        self._events = (
-            iter(())
-            if path is None
-            else tiles_of(path, decoders, audio, replace(interval, region=None), TILE_S, claimed_s)
-        )
-
-    @property
-    def ended(self) -> bool:
-        """Whether there is no more."""
-        return self.end_s is not None
 
     def read_to(self, time_s: float) -> None:
         """Reads on until a time is reached, or the track ends."""
         while not self.ended and self.reached_s < time_s:
-            try:
-                event = next(self._events, None)
-            except MediaError as error:
-                self._finish(str(error), unreadable=True)
-                return
-            if event is None:
-                self._finish(None)
-            elif isinstance(event, IntervalEnd):
+            event = self._next()
+            if isinstance(event, IntervalEnd):
                 self._add(event)
 
     def samples(self, start_s: float, end_s: float) -> np.ndarray:
@@ -181,31 +227,23 @@ class AudioStream:
         while self._tiles and self._tiles[0].end_s < time_s:
             self._tiles.popleft()
 
-    def close(self) -> None:
-        """Ends the decoder process if it is in the middle of its answer."""
-        _close(self._events)
+    def _read_to_s(self) -> float:
+        return self.reached_s
 
     def _add(self, end: IntervalEnd) -> None:
-        tile_start_s = self._interval.start_s + end.position * TILE_S
+        tile_start_s = self.start_s + end.position * TILE_S
         statistics = statistics_of(end.samples) if self._statistics and len(end.samples) else None
         self._tiles.append(
             _Tile(start_s=tile_start_s, end_s=end.end_s, samples=end.samples, report=end.audio, statistics=statistics)
         )
-        self.remarks.update(dict.fromkeys(end.audio.remarks))
         self.reached_s = end.end_s
-        if end.audio.missing is not None:
-            self._finish(end.audio.missing, unreadable=end.audio.unreadable, at_s=tile_start_s)
-        elif end.audio.end_s is not None:
-            self._finish(None, at_s=max(self.start_s, end.audio.end_s))
-
-    def _finish(self, missing: str | None, *, unreadable: bool = False, at_s: float | None = None) -> None:
-        self.end_s = self.reached_s if at_s is None else at_s
-        self.missing, self.unreadable = missing, unreadable
-        self.close()
+        self._reported(end.audio, at_s=tile_start_s)
+        if self.end_s is not None:
+            self.end_s = max(self.start_s, self.end_s)
 
 
 class FaceReader(Protocol):
-    """What finds the faces of frames: `mme2e.faces.people.PeopleTracker`, or one that follows the largest face."""
+    """What finds the faces of frames: what is used here of `mme2e.faces.people.PeopleTracker`."""
 
     def add(self, frame: Frame) -> Sequence[PersonFrame]:
         """Takes the next frame; returns those that are ready."""
@@ -216,7 +254,7 @@ class FaceReader(Protocol):
         ...
 
 
-class FaceStream:
+class FaceStream(_Track):
     """The faces of a recording, frame after frame.
 
     Args:
@@ -229,9 +267,8 @@ class FaceStream:
 
     Attributes:
         frames: Those that are kept, in order.
-        motion: How mouths move, where the settings ask for glances.
-        end_s: Where the video ended; None before that is known.
-        missing: Why there is none, or no more; None where nothing went wrong.
+        motion: How mouths move, where the settings have a glance interval.
+        damage: When something was damaged, seconds, in order.
     """
 
     def __init__(
@@ -243,43 +280,28 @@ class FaceStream:
         claimed_s: float | None,
         reader: FaceReader,
     ) -> None:
-        self.frames: deque[PersonFrame] = deque()
-        self.motion = MouthMotion()
-        self.end_s: float | None = interval.start_s if path is None else None
-        self.missing: str | None = None if path is not None else "the model was trained without it"
-        self.unreadable = False
-        self.remarks: dict[str, None] = {}
-        self.damage: list[tuple[float, str]] = []
-        self._reader = reader
-        self._ready_s = interval.start_s
         self._step_s = settings.frame_interval_ms / 1000
         self._tile_s = max(1, int(VIDEO_TILE_S / self._step_s)) * self._step_s  # of whole steps: one grid for all
         video = replace(settings, video=True, audio=False, audio_track=None)
-        self._events = iter(()) if path is None else tiles_of(path, decoders, video, interval, self._tile_s, claimed_s)
-
-    @property
-    def ended(self) -> bool:
-        """Whether there is no more."""
-        return self.end_s is not None
+        events = None if path is None else tiles_of(path, decoders, video, interval, self._tile_s, claimed_s)
+        super().__init__(interval.start_s, events)
+        self.frames: deque[PersonFrame] = deque()
+        self.motion = MouthMotion()
+        self.damage: list[float] = []
+        self._reader = reader
+        self._ready_s = interval.start_s
 
     def read_to(self, time_s: float) -> None:
         """Reads on until the faces of all frames before a time are known, or the track ends."""
         while not self.ended and self._ready_s < time_s:
-            try:
-                event = next(self._events, None)
-            except MediaError as error:
-                self._finish(str(error), unreadable=True)
-                return
-            if event is None:
-                self._finish(None)
-            elif isinstance(event, Frame):
-                if event.lost_packets:
-                    self.damage.append((event.requested_s, f"{event.lost_packets} packets lost"))
-                self._take(self._reader.add(event))
-            elif isinstance(event, IntervalEnd):
-                self._end_of_tile(event)
-            else:
-                self.motion.look(event)
+            match self._next():
+                case Frame() as frame:
+                    self.damage += [frame.requested_s] * bool(frame.lost_packets)
+                    self._take(self._reader.add(frame))
+                case Glance() as glance:
+                    self.motion.look(glance)
+                case IntervalEnd() as end:
+                    self._end_of_tile(end)
 
     def between(self, start_s: float, end_s: float) -> list[PersonFrame]:
         """The frames between two times."""
@@ -291,9 +313,8 @@ class FaceStream:
             self.frames.popleft()
         self.motion.forget(time_s)
 
-    def close(self) -> None:
-        """Ends the decoder process if it is in the middle of its answer."""
-        _close(self._events)
+    def _read_to_s(self) -> float:
+        return self._ready_s
 
     def _take(self, found: Sequence[PersonFrame]) -> None:
         self.frames.extend(found)
@@ -302,23 +323,12 @@ class FaceStream:
             self._ready_s = found[-1].time_s + self._step_s
 
     def _end_of_tile(self, end: IntervalEnd) -> None:
-        self.remarks.update(dict.fromkeys(end.video.remarks))
-        lost = any(time_s >= end.end_s - self._tile_s for time_s, _ in self.damage)
-        if end.video.damage and not lost:  # after the last frame that was asked for, or the file breaks off
-            self.damage.append((self._ready_s, end.video.damage))
-        if end.video.missing is not None:
-            self._finish(end.video.missing, unreadable=end.video.unreadable)
-        elif end.video.end_s is not None:
-            self._finish(None, at_s=end.video.end_s)
+        lost = any(time_s >= end.end_s - self._tile_s for time_s in self.damage)
+        if end.video.damage and not lost:  # after the last frame that was requested, or the file breaks off
+            self.damage.append(self._ready_s)
+        self._reported(end.video)
 
-    def _finish(self, missing: str | None, *, unreadable: bool = False, at_s: float | None = None) -> None:
+    def _finish(self, missing: str | None, at_s: float | None = None, *, unreadable: bool = False) -> None:
         self._take(self._reader.finish())
         self.motion.finish()
-        self.end_s = self._ready_s if at_s is None else at_s
-        self.missing, self.unreadable = missing, unreadable
-        self.close()
-
-
-def _close(events: object) -> None:
-    if hasattr(events, "close"):
-        events.close()
+        super()._finish(missing, at_s, unreadable=unreadable)
