@@ -14,9 +14,10 @@ import mme2e
 from mme2e.config import AnalysisSettings, AudioInputSettings
 from mme2e.errors import MediaError, UserError
 from mme2e.inference.analyse import Request, analyse
-from mme2e.inference.analysis import Analysis, smoothed
+from mme2e.inference.analysis import Analysis
 from mme2e.inference.recognizer import Recognizer
 from mme2e.inference.result import Emotion
+from mme2e.inference.smoothing import smoothed
 from mme2e.inference.timeline import Segment, Timeline, read_timeline
 from mme2e.media.recording import Interval
 from mme2e.records import from_plain, plain

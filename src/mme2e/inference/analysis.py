@@ -8,12 +8,10 @@ Audio runs ahead of the video; memory holds the audio that normalises a segment 
 face crops, and nothing of what is over.
 """
 
-import base64
-import io
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,13 +23,15 @@ from mme2e.faces.face_crop import FaceCrop
 from mme2e.faces.people import PeopleTracker, PersonFrame
 from mme2e.inference.batching import Inference
 from mme2e.inference.model_input import TRAINED_WITHOUT, SegmentInput, normalises_over_recording, uses
+from mme2e.inference.people import People, with_largest_alone
 from mme2e.inference.quality import audio_flags, face_flags
 from mme2e.inference.recognizer import SURROUNDINGS_S, Recognizer
 from mme2e.inference.request import WHOLE, Progress
 from mme2e.inference.result import Emotion
 from mme2e.inference.segments import Planned, is_given, plan
+from mme2e.inference.smoothing import smoothed
 from mme2e.inference.streams import TILE_S, AudioStream, FaceStream
-from mme2e.inference.timeline import Evidence, FaceAt, Person, PersonChoice, Segment, Timeline
+from mme2e.inference.timeline import Evidence, PersonChoice, Segment, Timeline
 from mme2e.media.recording import Interval, ReadSettings, StreamReport
 from mme2e.media.video import Frame
 from mme2e.perception.active_speaker import loudness, speaker_of
@@ -54,9 +54,6 @@ SOMEBODY_ELSE_SPEAKS = "somebody else speaks"
 _LEAST_SHARE = 0.25
 """Of a segment's frames in which a person must be seen to be its speaker, where several are."""
 
-_BOX_STEP = 0.1
-"""Pixels to which boxes are rounded in the answer."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Asked:
@@ -70,15 +67,6 @@ class _Asked:
     flags: tuple[str, ...]
     frames: int
     speaks: bool
-
-
-@dataclass(kw_only=True)
-class _Someone:
-    """What is known of a person so far."""
-
-    faces: list[FaceAt] = field(default_factory=list)
-    speaking_s: float = 0.0
-    names: Counter[str] = field(default_factory=Counter)
 
 
 class Analysis:
@@ -142,12 +130,11 @@ class Analysis:
         self.reached_s = interval.start_s if progress is None else progress.reached_s
         self._noted_s = self.reached_s
         self._segments: list[Segment] = []
-        self._people: dict[int, _Someone] = defaultdict(_Someone)
+        self._people = People(progress, only_largest=not settings.people)
         self._tracker = self._make_tracker(None if progress is None else progress.tracker)
         if progress is not None:
-            self._go_on_from(progress)
+            self._segments = [from_plain(Segment, segment, name="a segment") for segment in progress.segments]
         self._handed_out = len(self._segments)
-        self._faces_handed_out = {person: len(known.faces) for person, known in self._people.items()}
         self._audio: AudioStream | None = None
         self._faces: FaceStream | None = None
         self._complete = False
@@ -245,7 +232,7 @@ class Analysis:
         if not frames:  # shorter than the distance of two frames: the one on display
             frames = faces.between(start_s - self._step_ms / 1000, end_s)[-1:]
         if not self._settings.people:
-            frames = [_with_largest_alone(frame) for frame in frames]
+            frames = [with_largest_alone(frame) for frame in frames]
         seen: dict[int, list[FaceCrop]] = defaultdict(list)
         for frame in frames:
             for face in frame.faces:
@@ -258,9 +245,7 @@ class Analysis:
         person, how, confidence = self._choose(planned, frames, seen, samples, speaks)
         self._note_faces(end_s)
         if person is not None and speaks:
-            self._people[person].speaking_s += end_s - start_s
-            if planned.speaker:
-                self._people[person].names[planned.speaker] += 1
+            self._people.spoke(person, end_s - start_s, planned.speaker)
         asked = [self._ask(planned, person, how, confidence, seen, frames, samples, speaks=speaks)]
         if self._settings.per_person:
             for other in sorted(set(seen) - {person}):
@@ -425,47 +410,22 @@ class Analysis:
         (name, share) = max(shares.items(), key=lambda each: each[1], default=("", 0.0))
         return name if share > 0 else ""
 
-    def _note_faces(self, end_s: float) -> None:
-        """Keeps where faces are up to a time, also between segments."""
-        assert self._faces is not None
-        frames = self._faces.between(self._noted_s, end_s)
-        self._noted_s = max(self._noted_s, end_s)
-        for frame in frames if self._settings.people else map(_with_largest_alone, frames):
-            for face in frame.faces:
-                kept = self._people[face.person].faces
-                if not kept or kept[-1].time_s < frame.time_s:
-                    x1, y1, x2, y2 = (round(edge / _BOX_STEP) * _BOX_STEP for edge in face.crop.box)
-                    box = (round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1))
-                    kept.append(FaceAt(time_s=round(frame.time_s, 3), box=box))
-
-    def _go_on_from(self, progress: Progress) -> None:
-        self._segments = [from_plain(Segment, segment, name="a segment") for segment in progress.segments]
-        for person, known in progress.people.items():
-            faces = [
-                FaceAt(time_s=time_s, box=(x1, y1, x2, y2)) for time_s, x1, y1, x2, y2 in progress.faces.get(person, [])
-            ]
-            self._people[int(person)] = _Someone(
-                faces=faces, speaking_s=known["speaking_s"], names=Counter(known["names"])
-            )
-
     def news(self) -> Progress:
         """What was found since the last call."""
         segments, self._handed_out = self._segments[self._handed_out :], len(self._segments)
-        faces = {}
-        for person, known in self._people.items():
-            new = known.faces[self._faces_handed_out.get(person, 0) :]
-            self._faces_handed_out[person] = len(known.faces)
-            faces[str(person)] = [[face.time_s, *face.box] for face in new]
         return Progress(
             reached_s=self.reached_s,
             segments=tuple(plain(segment) for segment in segments),
-            faces=faces,
-            people={
-                str(person): {"speaking_s": known.speaking_s, "names": dict(known.names)}
-                for person, known in self._people.items()
-            },
+            faces=self._people.new_faces(),
+            people=self._people.totals(),
             tracker=self._tracker.state(),
         )
+
+    def _note_faces(self, end_s: float) -> None:
+        """Keeps where faces are up to a time, also between segments."""
+        assert self._faces is not None
+        self._people.note(self._faces.between(self._noted_s, end_s))
+        self._noted_s = max(self._noted_s, end_s)
 
     def timeline(self) -> Timeline:
         """The answer as far as it is known."""
@@ -473,7 +433,6 @@ class Analysis:
         segments = tuple(self._segments)
         if self._settings.smooth:
             segments = smoothed(segments, self._settings.smooth)
-        names = _names({person: known.names for person, known in self._people.items()})
         return Timeline(
             source=self._path.name,
             duration_s=round(max(self._duration_s, self.reached_s), 3),
@@ -481,18 +440,7 @@ class Analysis:
             model=recognizer.identity(),
             settings=vars(self._settings) | {"abstain_below": recognizer.abstain_below},
             segments=segments,
-            people=tuple(
-                Person(
-                    id=f"person {person}",
-                    name=names.get(person, ""),
-                    visible_s=round(len(known.faces) * self._step_ms / 1000, 3),
-                    speaking_s=round(known.speaking_s, 3),
-                    thumbnail=_jpeg(self._tracker.thumbnail(person)),
-                    faces=tuple(known.faces),
-                )
-                for person, known in sorted(self._people.items())
-                if known.faces
-            ),
+            people=self._people.records(self._step_ms / 1000, self._tracker.thumbnail),
             words_from=self._words_from,
             notes=self._notes(),
             complete=self._complete,
@@ -535,41 +483,6 @@ class _Nobody:
         raise KeyError(person)
 
 
-def _with_largest_alone(frame: PersonFrame) -> PersonFrame:
-    """The frame with its largest face only, always of the same person."""
-    return replace(frame, faces=tuple(replace(face, person=1) for face in frame.faces[:1]))
-
-
-def smoothed(segments: Sequence[Segment], width: int) -> tuple[Segment, ...]:
-    """The segments with probabilities averaged over neighbouring ones of the same person.
-
-    Args:
-        segments: In the order of time.
-        width: Over how many, an odd number.
-    """
-    by_person: dict[str | None, list[int]] = defaultdict(list)
-    for place, segment in enumerate(segments):
-        if segment.emotions:
-            by_person[segment.person].append(place)
-    result = list(segments)
-    for places in by_person.values():
-        raw = np.array([[emotion.probability for emotion in segments[place].emotions] for place in places])
-        for row, place in enumerate(places):
-            near = raw[max(0, row - width // 2) : row + width // 2 + 1]
-            result[place] = replace(segments[place], smoothed=tuple(near.mean(axis=0).round(6).tolist()))
-    return tuple(result)
-
-
-def _names(counts: dict[int, Counter[str]]) -> dict[int, str]:
-    """A name for each person: the speaker whose sentences were most often said by that face, each name once."""
-    pairs = sorted(((n, p, name) for p, names in counts.items() for name, n in names.items()), reverse=True)
-    found: dict[int, str] = {}
-    for _, person, name in pairs:
-        if person not in found and name not in found.values():
-            found[person] = name
-    return found
-
-
 def _on_grid(time_s: float, begin_s: float, step_s: float) -> float:
     """The last multiple of a step since a begin that is not after a time."""
     return begin_s + max(0, math.floor((time_s - begin_s) / step_s + 1e-6)) * step_s
@@ -578,13 +491,3 @@ def _on_grid(time_s: float, begin_s: float, step_s: float) -> float:
 def _area(crop: FaceCrop) -> float:
     x1, y1, x2, y2 = crop.box
     return (x2 - x1) * (y2 - y1)
-
-
-def _jpeg(image: np.ndarray | None) -> str:
-    if image is None:
-        return ""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="JPEG", quality=85)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
